@@ -1,0 +1,3 @@
+"""A cached read model of Firestore process documents, served over HTTP."""
+
+__version__ = "0.1.0"

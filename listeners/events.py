@@ -1,0 +1,67 @@
+"""Replaced, Changed, Confirmed: all a listener can say.
+
+Every event is a consistent point: applied as a whole, it leaves its consumer holding exactly what Firestore
+held at `read_time`. Times of Firestore's (`update_time`, `read_time`) are whole microseconds since the Unix
+epoch, which is their precision in Firestore. `as_of` is on the listener's own injected clock, in seconds: what
+the event describes was Firestore's state at that instant or later, so `clock() - as_of` is a bound on its age
+that holds however long the event took to arrive.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One version of one document.
+
+    `fields` holds the fields the listener was asked for, those the document has, as Python values: None, bool,
+    int, float, str, bytes and, for timestamps, aware datetimes. A value of any other type (array, map,
+    reference, geo point) may be any other object: consumers only need to see that it is none of these.
+    """
+
+    id: str
+    update_time: int
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A document that is no longer in the listener's result.
+
+    `deleted` is True where Firestore said that it is gone, False where it left the result but still exists
+    (a window pushed it out, its type changed), None where the listener can't tell the two apart.
+    """
+
+    id: str
+    deleted: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The whole result; whatever the consumer held before and is not in it has vanished."""
+
+    documents: Sequence[Document]
+    read_time: int
+    as_of: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The difference to the consistent point before. An ID occurs at most once in both sequences together."""
+
+    upserts: Sequence[Document]
+    removals: Sequence[Removal]
+    read_time: int
+    as_of: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Nothing changed; the result is what it was, and was still Firestore's at `read_time`."""
+
+    read_time: int
+    as_of: float
+
+
+Event = Replaced | Changed | Confirmed

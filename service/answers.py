@@ -1,0 +1,213 @@
+"""Which source answers, and what may be claimed about it.
+
+A HIT comes from the model while its lease holds, a MISS from a read made for the request, CACHED from a read
+remembered for a few seconds, STALE from the last known state while Firestore can't be reached. `known_version` is the
+version the client saw last: nothing older is ever answered (monotonic reads). `max_age_s` is what the client asked
+for: 0 is Firestore's state at or after the request's arrival.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+from listeners.listener import CannotConfirm, Clock
+from service.documents import ProcessSummary
+from service.firestore_reader import Read, Unreachable
+from service.list_query import ListQuery
+from service.read_model import ReadModel
+from service.read_through import ReadThrough
+
+
+class Source(StrEnum):
+    """The X-Cache header's values."""
+
+    HIT = "HIT"
+    MISS = "MISS"
+    CACHED = "CACHED"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The state of one process; `summary` is None and `body` empty where it does not exist."""
+
+    source: Source
+    age_s: int
+    summary: ProcessSummary | None
+    body: bytes
+
+    @property
+    def version(self) -> int:
+        """0 where there is no document: older than every version."""
+        return 0 if self.summary is None else self.summary.version
+
+
+@dataclass(frozen=True, slots=True)
+class ListAnswer:
+    """One page, and whether another follows."""
+
+    source: Source
+    age_s: int
+    rows: Sequence[ProcessSummary]
+    has_more: bool
+
+
+class Confirms(Protocol):
+    """Whoever can prove that the model is up to date: the supervised listener."""
+
+    async def confirm(self) -> float:
+        """Returns the instant, at or after the call, that the model is proven for. Raises: CannotConfirm."""
+
+
+class Answers:
+    """Answers questions about processes from the best source that satisfies them."""
+
+    ATTEMPTS = 3
+    """Reads made for one answer before giving up, where the listener overtakes each of them."""
+
+    def __init__(
+        self,
+        model: ReadModel,
+        reads: ReadThrough,
+        listener: Confirms,
+        *,
+        clock: Clock,
+        stale_if_error_s: float,
+    ) -> None:
+        self._model = model
+        self._reads = reads
+        self._listener = listener
+        self._clock = clock
+        self._stale_if_error_s = stale_if_error_s
+
+    def status_from_model(self, process_id: str, known_version: int = 0) -> Answer | None:
+        """The answer that costs nothing: the held version, under the lease, not older than the one known."""
+        if not self._model.is_trusted():
+            return None
+        held = self._model.get(process_id)
+        if held is not None:
+            return self._hit(held) if held.version >= known_version else None
+        if self._model.holds_everything and not known_version:
+            return Answer(Source.HIT, self._model_age_s(), None, b"")
+        return None
+
+    async def status(
+        self,
+        process_id: str,
+        *,
+        known_version: int = 0,
+        max_age_s: float | None = None,
+        include_products: bool = False,
+    ) -> Answer:
+        """The state of one process. Raises: Unreachable, ReadRefused, BudgetExhausted."""
+        arrived = self._clock()
+        for attempt in range(self.ATTEMPTS):
+            if not include_products and await self._is_confirmed(arrived, max_age_s):
+                hit = self.status_from_model(process_id, known_version)
+                if hit is not None:
+                    return hit if max_age_s is None or hit.age_s <= max_age_s else replace(hit, age_s=int(max_age_s))
+            if attempt == 0:
+                cached = self._remembered(process_id, include_products, known_version, max_age_s)
+                if cached is not None:
+                    return cached
+            try:
+                fresh = attempt > 0 or max_age_s is not None or known_version > 0
+                read = await self._reads.get(process_id, include_products=include_products, fresh=fresh)
+            except Unreachable:
+                stale = self._stale(process_id, include_products, known_version, max_age_s)
+                if stale is None:
+                    raise
+                return stale
+            if not self._reads.superseded(process_id, read):
+                return _answer(Source.MISS, 0, read)
+        raise Unreachable("the listener overtook every direct read")
+
+    async def page(self, query: ListQuery, *, max_age_s: float | None = None) -> ListAnswer:
+        """One page of processes. Raises: Unreachable, ReadRefused, BudgetExhausted."""
+        arrived = self._clock()
+        one_more = replace(query, limit=query.limit + 1)
+        if await self._is_confirmed(arrived, max_age_s) and self._model.is_trusted():
+            held = self._model.rows(one_more)
+            if held is not None:
+                age_s = self._model_age_s() if max_age_s is None else min(self._model_age_s(), int(max_age_s))
+                return _page(Source.HIT, age_s, held, query.limit)
+        cached = self._reads.remembered_list(one_more)
+        if cached is not None and (max_age_s is None or self._clock() - cached.as_of <= max_age_s):
+            return _page(Source.CACHED, self._rounded_age_s(cached.as_of), cached.summaries, query.limit)
+        try:
+            rows = await self._reads.rows(one_more, fresh=max_age_s is not None)
+        except Unreachable:
+            stale = self._stale_list(one_more, max_age_s)
+            if stale is None:
+                raise
+            return stale
+        return _page(Source.MISS, 0, rows.summaries, query.limit)
+
+    async def _is_confirmed(self, arrived: float, max_age_s: float | None) -> bool:
+        """Whether the model is, or by asking Firestore has been made, as young as the client wants it."""
+        if max_age_s is None:
+            return True
+        age_s = self._model.age_s
+        if age_s is not None and age_s + (arrived - self._clock()) <= max_age_s:
+            return True
+        try:
+            return await self._listener.confirm() >= arrived - max_age_s
+        except CannotConfirm:
+            return False
+
+    def _hit(self, held: ProcessSummary) -> Answer:
+        return Answer(Source.HIT, self._model_age_s(), held, held.body)
+
+    def _model_age_s(self) -> int:
+        age_s = self._model.age_s
+        return 0 if age_s is None else max(0, math.ceil(age_s))
+
+    def _rounded_age_s(self, as_of: float) -> int:
+        return max(0, math.ceil(self._clock() - as_of))
+
+    def _remembered(
+        self, process_id: str, include_products: bool, known_version: int, max_age_s: float | None
+    ) -> Answer | None:
+        read = self._reads.remembered(process_id, include_products=include_products)
+        if read is None or (max_age_s is not None and self._clock() - read.as_of > max_age_s):
+            return None
+        return self._unless_older(Source.CACHED, read, known_version)
+
+    def _stale(
+        self, process_id: str, include_products: bool, known_version: int, max_age_s: float | None
+    ) -> Answer | None:
+        """The last known state, where it is not too old for anybody: the model's or the cache's, whichever is newer."""
+        limit_s = self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)
+        read = self._reads.remembered(process_id, include_products=include_products, max_age_s=limit_s)
+        cached = None if read is None or read.summary is None else self._unless_older(Source.STALE, read, known_version)
+        held, age_s = self._model.get(process_id), self._model.age_s
+        if include_products or held is None or age_s is None or age_s > limit_s or held.version < known_version:
+            return cached
+        if cached is not None and cached.version > held.version:
+            return cached
+        return replace(self._hit(held), source=Source.STALE)
+
+    def _stale_list(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
+        limit_s = self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)
+        age_s = self._model.age_s
+        held = self._model.rows(one_more) if age_s is not None and age_s <= limit_s else None
+        if held is not None:
+            return _page(Source.STALE, self._model_age_s(), held, one_more.limit - 1)
+        read = self._reads.remembered_list(one_more, max_age_s=limit_s)
+        if read is None:
+            return None
+        return _page(Source.STALE, self._rounded_age_s(read.as_of), read.summaries, one_more.limit - 1)
+
+    def _unless_older(self, source: Source, read: Read, known_version: int) -> Answer | None:
+        answer = _answer(source, self._rounded_age_s(read.as_of), read)
+        return answer if answer.version >= known_version else None
+
+
+def _answer(source: Source, age_s: int, read: Read) -> Answer:
+    return Answer(source, age_s, read.summary, read.body)
+
+
+def _page(source: Source, age_s: int, rows: Sequence[ProcessSummary], limit: int) -> ListAnswer:
+    return ListAnswer(source, age_s, rows[:limit], len(rows) > limit)

@@ -1,0 +1,205 @@
+"""The composition root: builds the parts from the settings and joins them. No logic.
+
+`create_app` is what gunicorn's aiohttp worker calls in each of its processes. Clients of Firestore are made in the
+running loop, so always after any fork.
+"""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.firestore_v1 import AsyncClient, Client
+from listeners.on_snapshot import OnSnapshotListener
+from listeners.supervisor import Supervisor
+
+from listeners.listener import Clock, Listener
+from listeners.window import Window
+from service.access import OPEN_PATHS
+from service.answers import Answers
+from service.audit import Audit
+from service.background import BackgroundTasks
+from service.budget import Budget
+from service.clock import boottime
+from service.documents import SUMMARY_FIELDS
+from service.firestore_reader import FirestoreReader
+from service.handlers import Handlers
+from service.http_frame import AccessRules, HttpFrame
+from service.http_server import ServiceRunner
+from service.logs import LogWriter, RequestLog, configure_logging
+from service.metrics import Metrics
+from service.read_model import ReadModel
+from service.read_through import ReadThrough
+from service.readiness import ReadinessCheck
+from service.settings import Settings, WrongSettings, read_settings
+
+
+class Service:
+    """All parts of one process, joined. `runner` serves them; its set-up starts them, its clean-up stops them."""
+
+    def __init__(self, settings: Settings, *, request_log: RequestLog | None = None, clock: Clock = boottime) -> None:
+        self.settings = settings
+        self.failed = False
+        self._failure_callback: Callable[[], None] = lambda: None
+        self.metrics = Metrics(clock, multiprocess=bool(settings.prometheus_multiproc_dir))
+        self.model = ReadModel(
+            window_size=settings.window_size,
+            start_time_type=settings.start_time_type,
+            lease_s=settings.listener_lease_s,
+            clock=clock,
+            observer=self.metrics,
+        )
+        self.listener = _listener(settings, clock, self.metrics)
+        self.supervisor = Supervisor(
+            self.listener,
+            self.model.apply,
+            clock=clock,
+            sleep=asyncio.sleep,
+            rng=random.Random(),  # noqa: S311 - jitter
+            observer=self.metrics,
+        )
+        self._firestore = AsyncClient(**_client_options(settings))
+        self.reader = FirestoreReader(
+            self._firestore,
+            settings.firestore_collection,
+            start_time_type=settings.start_time_type,
+            timeout_s=settings.firestore_timeout_s,
+            clock=clock,
+            observer=self.metrics,
+        )
+        self.reads = ReadThrough(
+            self.reader,
+            self.model,
+            Budget(
+                settings.fallback_concurrency,
+                settings.fallback_rate,
+                clock=clock,
+                on_refusal=self.metrics.read_rejected,
+            ),
+            clock=clock,
+            cache_ttl_s=settings.cache_ttl_s,
+            negative_ttl_s=settings.negative_ttl_s,
+            stale_if_error_s=settings.stale_if_error_s,
+            cache_max_bytes=settings.cache_max_bytes,
+        )
+        self.audit = Audit(
+            self.model,
+            self.reader,
+            self.supervisor,
+            interval_s=settings.audit_interval_s,
+            sample=settings.audit_sample,
+            renews_lease=settings.listener == "on_snapshot",
+            start_time_type=settings.start_time_type,
+            clock=clock,
+            sleep=asyncio.sleep,
+            rng=random.Random(),  # noqa: S311 - a sample
+            on_mismatch=self.metrics.audit_mismatched,
+        )
+        self._background = BackgroundTasks(self._fail)
+        self._answers = Answers(
+            self.model, self.reads, self.supervisor, clock=clock, stale_if_error_s=settings.stale_if_error_s
+        )
+        readiness = ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads)
+        self._handlers = Handlers(self._answers, readiness, self.metrics, start_time_type=settings.start_time_type)
+        self._request_log = request_log
+        self.runner = ServiceRunner(self._application(), shutdown_timeout_s=settings.drain_s)
+        self._metrics_runner: ServiceRunner | None = None
+
+    def on_failure(self, callback: Callable[[], None]) -> None:
+        """Call this when a part has ended that never should: the process can only be replaced."""
+        self._failure_callback = callback
+
+    def _fail(self) -> None:
+        self.failed = True
+        self._failure_callback()
+
+    def _application(self) -> web.Application:
+        routes = self._handlers.routes()
+        if self.settings.metrics_port is None:
+            routes += self._handlers.metrics_routes()
+        keys = tuple(key.encode() for key in self.settings.api_keys)
+        app = self._framed(AccessRules(keys, self.settings.cors_origins, OPEN_PATHS), routes)
+        app.on_startup.append(self._start)
+        app.on_cleanup.append(self._stop)
+        return app
+
+    def _framed(self, access: AccessRules, routes: list[web.RouteDef]) -> web.Application:
+        show_details = self.settings.environment == "development"
+        frame = HttpFrame(self.metrics, self._request_log, access, show_details=show_details)
+        app = web.Application(middlewares=[frame.middleware])
+        app.add_routes(routes)
+        return app
+
+    async def _start(self, _: web.Application) -> None:
+        """Start what runs beside the requests; waits for nothing from Firestore."""
+        self._background.start("listener", self.supervisor.run())
+        self._background.start("audit", self.audit.run())
+        if self.settings.metrics_port is not None:
+            app = self._framed(AccessRules(), self._handlers.metrics_routes())
+            self._metrics_runner = ServiceRunner(app, shutdown_timeout_s=1)
+            await self._metrics_runner.setup()
+            site = web.TCPSite(self._metrics_runner, self.settings.host, self.settings.metrics_port, reuse_port=True)
+            await site.start()
+
+    async def _stop(self, _: web.Application) -> None:
+        await self._background.stop()
+        if self._metrics_runner is not None:
+            await self._metrics_runner.cleanup()
+        await _close(self._firestore)
+
+
+def _client_options(settings: Settings) -> dict[str, Any]:
+    options: dict[str, Any] = {"project": settings.project_id, "database": settings.firestore_database}
+    if settings.firestore_emulator_host:
+        options["credentials"] = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return options
+
+
+async def _close(client: AsyncClient) -> None:
+    """The client has no public way to close its channel."""
+    api = client._firestore_api_internal
+    if api is not None:
+        await api.transport.close()
+
+
+def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> Listener:
+    window = Window(
+        project=settings.project_id,
+        database=settings.firestore_database,
+        collection=settings.firestore_collection,
+        start_time_type=settings.start_time_type,
+        size=settings.window_size,
+    )
+    return OnSnapshotListener(
+        window,
+        lambda: Client(**_client_options(settings)),
+        field_names=SUMMARY_FIELDS,
+        clock=clock,
+        observer=metrics,
+    )
+
+
+def start_logs(settings: Settings) -> tuple[LogWriter, RequestLog]:
+    """Set up all logging of the process. Close the writer at the end, so that no line is lost."""
+    environment, level, project_id = settings.environment, settings.log_level, settings.project_id
+    writer = configure_logging(environment=environment, level=level, project_id=project_id)
+    return writer, RequestLog(writer, environment=environment, level=level, project_id=project_id)
+
+
+async def create_app() -> ServiceRunner:
+    """For gunicorn: `gunicorn 'service.app:create_app' -k aiohttp.GunicornUVLoopWebWorker`.
+
+    Wrong settings end the worker with exit code 2 after a line for each on stderr.
+    """
+    try:
+        settings = read_settings()
+    except WrongSettings as wrong:
+        raise SystemExit(wrong.report()) from None
+    _, request_log = start_logs(settings)
+    service = Service(settings, request_log=request_log)
+    service.on_failure(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    return service.runner

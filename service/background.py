@@ -1,0 +1,34 @@
+"""Long-lived tasks: named, owned, awaited. One that ends before it was told to is an error that is never silent."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+class BackgroundTasks:
+    """Runs coroutines that are meant to last until `stop`."""
+
+    def __init__(self, on_early_end: Callable[[], None]) -> None:
+        self._on_early_end = on_early_end
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Begin one; its end, unless by `stop`, calls `on_early_end`."""
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """Cancel all and wait until they have ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        log.critical("background task %s ended, which it never should", task.get_name(), exc_info=task.exception())
+        self._on_early_end()

@@ -1,0 +1,181 @@
+"""HTTP in → answers → HTTP out: parse, ask, render. What holds for every request is http_frame's."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+
+from listeners.window import StartTimeType
+from service.answers import Answer, Answers, ListAnswer, Source
+from service.documents import render_time
+from service.etags import content_etag, version_etag
+from service.http_frame import error_response, json_response
+from service.list_query import write_page_token
+from service.metrics import Metrics
+from service.parameters import (
+    BatchQuery,
+    etag_matches,
+    known_version,
+    read_boolean,
+    read_list_query,
+    read_max_age,
+    read_process_id,
+    read_query,
+)
+from service.readiness import ReadinessCheck
+
+SERVICE = "process-status-service"
+LIST_PARAMETERS = ("limit", "status", "start_date", "end_date", "page_token", "process_id")
+
+
+class Handlers:
+    """The routes of the API."""
+
+    def __init__(
+        self, answers: Answers, readiness: ReadinessCheck, metrics: Metrics, *, start_time_type: StartTimeType
+    ) -> None:
+        self._answers = answers
+        self._readiness = readiness
+        self._metrics = metrics
+        self._start_time_type = start_time_type
+
+    def routes(self) -> list[web.RouteDef]:
+        """All routes but /metrics, which may live on a port of its own."""
+        return [
+            web.get("/", self.root),
+            web.get("/healthz", self.healthz),
+            web.get("/readyz", self.readyz),
+            web.get("/status", self.listing),
+            web.get("/status/{process_id}", self.status),
+        ]
+
+    def metrics_routes(self) -> list[web.RouteDef]:
+        """The scrape."""
+        return [web.get("/metrics", self.metrics)]
+
+    async def root(self, request: web.Request) -> web.Response:
+        """The service's name and time."""
+        read_query(request.rel_url.raw_query_string, ())
+        now = render_time(datetime.now(UTC))
+        return json_response(orjson.dumps({"status": "healthy", "service": SERVICE, "timestamp": now}))
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """The process is alive: its event loop turns."""
+        read_query(request.rel_url.raw_query_string, ())
+        return json_response(b'{"status":"alive"}')
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """Whether this replica can answer, and why."""
+        read_query(request.rel_url.raw_query_string, ())
+        readiness = await self._readiness.check()
+        state = "ready" if readiness.ready else "not_ready"
+        body = orjson.dumps({"status": state, **asdict(readiness)})
+        return json_response(body, status=200 if readiness.ready else 503)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Prometheus text, OpenMetrics on request. `name[]` parameters are Prometheus's own; none are taken."""
+        body, content_type = self._metrics.render(request.headers.get(hdrs.ACCEPT, ""))
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+    async def status(self, request: web.Request) -> web.Response:
+        """One process."""
+        process_id = read_process_id(request.rel_url.raw_path.rpartition("/")[2])
+        parameters = read_query(request.rel_url.raw_query_string, ("include_products",))
+        with_products = read_boolean(parameters, "include_products")
+        seen = request.headers.get(hdrs.IF_NONE_MATCH, "")
+        max_age_s = read_max_age(request.headers.getall(hdrs.CACHE_CONTROL, ()))
+        answer = None
+        if max_age_s is None:
+            answer = self._answers.status_from_model(process_id, known_version(seen))
+        if with_products and answer is not None and not _is_seen(answer, seen, with_products=True):
+            answer = None  # the model holds no products; it only knows that nothing has changed
+        if answer is None:
+            answer = await self._answers.status(
+                process_id,
+                known_version=known_version(seen),
+                max_age_s=max_age_s,
+                include_products=with_products,
+            )
+        self._metrics.looked_up(_lookup(answer))
+        return _render(process_id, answer, seen, with_products=with_products)
+
+    async def listing(self, request: web.Request) -> web.Response:
+        """A page of processes, or processes by ID."""
+        parameters = read_query(request.rel_url.raw_query_string, LIST_PARAMETERS)
+        query = read_list_query(parameters, self._start_time_type)
+        max_age_s = read_max_age(request.headers.getall(hdrs.CACHE_CONTROL, ()))
+        if isinstance(query, BatchQuery):
+            body, source, age_s = await self._batch(query, max_age_s)
+        else:
+            page = await self._answers.page(query, max_age_s=max_age_s)
+            self._metrics.looked_up(page.source.value.lower())
+            body, source, age_s = _page(page), page.source, page.age_s
+        headers = _freshness(source, age_s, content_etag(body))
+        if etag_matches(request.headers.get(hdrs.IF_NONE_MATCH, ""), headers[hdrs.ETAG]):
+            return web.Response(status=304, headers=headers)
+        return json_response(body, headers=headers)
+
+    async def _batch(self, query: BatchQuery, max_age_s: float | None) -> tuple[bytes, Source, int]:
+        """Processes in the order asked. The answer is as fresh as its least fresh part."""
+        asked = list(dict.fromkeys(query.process_ids))
+        answers = await _all(self._answers.status(process_id, max_age_s=max_age_s) for process_id in asked)
+        by_id = dict(zip(asked, answers, strict=True))
+        for answer in answers:
+            self._metrics.looked_up(_lookup(answer))
+        summaries = [by_id[process_id].summary for process_id in query.process_ids]
+        rows = [summary.row for summary in summaries if summary is not None]
+        missing = [process_id for process_id in asked if by_id[process_id].summary is None]
+        body = b'{"processes":[%b],"count":%d,"next_page_token":null,"missing":%b}'
+        source = max((answer.source for answer in answers), key=list(Source).index)
+        age_s = max(answer.age_s for answer in answers)
+        return body % (b",".join(rows), len(rows), orjson.dumps(missing)), source, age_s
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, Answer]]) -> "list[Answer]":
+    """All of them, or the first failure with the others cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _lookup(answer: Answer) -> str:
+    """A 404 that cost no read counts as `negative`."""
+    if answer.summary is None and answer.source in (Source.HIT, Source.CACHED):
+        return "negative"
+    return answer.source.value.lower()
+
+
+def _is_seen(answer: Answer, if_none_match: str, *, with_products: bool) -> bool:
+    if answer.summary is None:
+        return True
+    return etag_matches(if_none_match, version_etag(answer.version, with_products=with_products))
+
+
+def _render(process_id: str, answer: Answer, if_none_match: str, *, with_products: bool) -> web.Response:
+    headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
+    if answer.summary is None:
+        return error_response(404, f"Process with ID {process_id} not found", headers=headers)
+    headers[hdrs.ETAG] = version_etag(answer.version, with_products=with_products)
+    if if_none_match and etag_matches(if_none_match, headers[hdrs.ETAG]):
+        return web.Response(status=304, headers=headers)
+    return json_response(answer.body, headers=headers)
+
+
+def _page(page: ListAnswer) -> bytes:
+    token = None
+    if page.has_more:
+        position = page.rows[-1].position
+        token = write_page_token(position) if position is not None else None
+    rows = b",".join([summary.row for summary in page.rows])
+    return b'{"processes":[%b],"count":%d,"next_page_token":%b}' % (rows, len(page.rows), orjson.dumps(token))
+
+
+def _freshness(source: Source, age_s: int, etag: str) -> dict[str, str]:
+    return {"X-Cache": source.value, hdrs.AGE: str(age_s), hdrs.ETAG: etag}

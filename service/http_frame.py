@@ -1,0 +1,199 @@
+"""What holds for every request, whatever handles it: its ID, who may ask, errors as JSON, one log line, one count.
+
+Nothing of the inside leaves in production: an unexpected error is a fixed message here and a stack trace in the log.
+"""
+
+import logging
+import random
+import re
+import secrets
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from service.access import OPEN_PATHS, PREFLIGHT_HEADERS, cors_headers, is_allowed
+from service.budget import BudgetExhausted
+from service.firestore_reader import ReadRefused, Unreachable
+from service.list_query import BadParameter
+from service.logs import RequestLog
+from service.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+JSON_TYPE = "application/json; charset=utf-8"
+SERVER = "process-status-service"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}", re.ASCII)
+_CLIENT_CLOSED_REQUEST = 499
+_FAILURES = {"/status/{process_id}": "Error retrieving process status", "/status": "Error listing processes"}
+_BASE_HEADERS = {
+    "Server": SERVER,
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """Who may ask: `keys` empty means everybody. `open_paths` need no key."""
+
+    keys: tuple[bytes, ...] = ()
+    origins: tuple[str, ...] = ()
+    open_paths: frozenset[str] = OPEN_PATHS
+
+
+def json_response(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A response with a rendered JSON body."""
+    return web.Response(body=body, status=status, headers={"Content-Type": JSON_TYPE, **(headers or {})})
+
+
+def error_response(
+    status: int, message: str, *, headers: Mapping[str, str] | None = None, details: str | None = None
+) -> web.Response:
+    """The one shape of every error."""
+    body = {"status": "error", "message": message}
+    if details is not None:
+        body["details"] = details
+    return json_response(orjson.dumps(body), status=status, headers=headers)
+
+
+def retry_after(least_s: float) -> dict[str, str]:
+    """A jittered Retry-After: fixed values would bring all clients back at once."""
+    return {"Retry-After": str(max(1, round(least_s * random.uniform(1, 3) + random.uniform(0, 2))))}  # noqa: S311
+
+
+class HttpFrame:
+    """The outermost middleware."""
+
+    def __init__(
+        self, metrics: Metrics, request_log: RequestLog | None, access: AccessRules, *, show_details: bool
+    ) -> None:
+        self._metrics = metrics
+        self._request_log = request_log
+        self._access = access
+        self._show_details = show_details
+
+    @property
+    def middleware(self) -> Middleware:
+        """For web.Application(middlewares=…)."""
+
+        @web.middleware
+        async def framed(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._frame(request, handler)
+
+        return framed
+
+    async def _frame(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        request_id = _request_id(request)
+        status, size = _CLIENT_CLOSED_REQUEST, 0
+        try:
+            response = await self._answer(request, handler)
+            self._decorate(request, response, request_id)
+            status, size = response.status, _body_bytes(response)
+            return response
+        finally:
+            self._account(request, status, size, time.perf_counter() - started, request_id)
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "OPTIONS" and self._access.origins and "Access-Control-Request-Method" in request.headers:
+            return web.Response(status=204, headers=PREFLIGHT_HEADERS)
+        if self._access.keys and request.path not in self._access.open_paths and not self._has_key(request):
+            return error_response(
+                401,
+                "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return _of_http_exception(request, error)
+        except BadParameter as error:
+            return error_response(400, str(error))
+        except BudgetExhausted as error:
+            return error_response(
+                503,
+                "Too many direct reads at the moment; try again later",
+                headers=retry_after(error.retry_after_s),
+            )
+        except Unreachable as error:
+            log.warning("Firestore could not be reached for %s: %s", _route(request), error)
+            return error_response(503, "Firestore can't be reached; try again later", headers=retry_after(1))
+        except ReadRefused as error:
+            log.error("Firestore refused a read for %s: %s", _route(request), error)
+            return self._failure(request, error)
+        except Exception as error:
+            log.exception("unexpected error in %s", _route(request))
+            return self._failure(request, error)
+
+    def _has_key(self, request: web.Request) -> bool:
+        headers = request.headers
+        return is_allowed(self._access.keys, headers.get("Authorization", ""), headers.get("X-Api-Key", ""))
+
+    def _failure(self, request: web.Request, error: Exception) -> web.Response:
+        message = _FAILURES.get(_route(request), "Internal error")
+        details = "".join(traceback.format_exception(error)) if self._show_details else None
+        return error_response(500, message, details=details)
+
+    def _decorate(self, request: web.Request, response: web.StreamResponse, request_id: str) -> None:
+        if response.prepared:
+            return
+        headers = response.headers
+        for name, value in _BASE_HEADERS.items():
+            headers.setdefault(name, value)
+        headers["X-Request-Id"] = request_id
+        if self._access.origins:
+            headers.update(cors_headers(self._access.origins, request.headers.get("Origin")))
+
+    def _account(self, request: web.Request, status: int, size: int, seconds: float, request_id: str) -> None:
+        self._metrics.request_answered(_route(request), request.method, status, seconds)
+        if self._request_log is None:
+            return
+        headers = request.headers
+        self._request_log.log(
+            request.method,
+            request.rel_url.raw_path_qs,
+            status,
+            size,
+            seconds,
+            request_id,
+            request.remote,
+            headers.get("User-Agent"),
+            headers.get("Traceparent"),
+            headers.get("X-Cloud-Trace-Context"),
+        )
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-Id")
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern: bounded, unlike the path."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"
+
+
+def _body_bytes(response: web.StreamResponse) -> int:
+    body = getattr(response, "body", None)
+    return len(body) if isinstance(body, bytes) else 0
+
+
+def _of_http_exception(request: web.Request, error: web.HTTPException) -> web.Response:
+    """aiohttp's own errors in our shape, with the headers that belong to them (Allow, Location)."""
+    headers = {name: value for name, value in error.headers.items() if name.lower() in ("allow", "location")}
+    if error.status == HTTPStatus.NOT_FOUND:
+        return error_response(404, f"There is nothing at {request.path[:200]}; GET /openapi.json lists what there is")
+    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        message = f"{request.method[:20]} is not allowed here; allowed: {headers.get('Allow', '')}"
+        return error_response(405, message, headers=headers)
+    return error_response(error.status, error.reason, headers=headers)

@@ -1,0 +1,284 @@
+"""The newest processes, indexed, as the listener last told them.
+
+Lives on the event loop. `apply` takes one consistent batch: what it costs is spent in slices beforehand, then it
+becomes visible in one step without awaiting, so no reader ever sees half of it and no lock is needed (invariant 4).
+Whether the model may be believed is a question of its lease, not of any connection: `is_trusted`.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+from typing import Protocol
+
+from sortedcontainers import SortedList
+
+from listeners.events import Changed, Document, Event, Replaced
+from listeners.listener import Clock
+from listeners.window import StartTimeType
+from service.documents import Position, ProcessSummary, StartKey, summarize
+from service.list_query import ListQuery
+
+SLICE = 100
+"""Documents decoded and indexed before the event loop gets its turn: about a millisecond's work."""
+
+LARGE_BATCH = 500
+"""Changes that are cheaper to build aside, in slices, than to hold the loop for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one event changed. `removed` tells of each ID whether it is known to be deleted (None: unknown)."""
+
+    upserts: Sequence[ProcessSummary]
+    removed: Mapping[str, bool | None]
+    added: int
+    read_time: int
+
+
+class ModelObserver(Protocol):
+    """Whoever counts what the model goes through. Called on the event loop."""
+
+    def applied(self, applied: Applied, documents: int) -> None:
+        """One batch became visible; the model now holds this many documents."""
+
+    def confirmed(self, as_of: float) -> None:
+        """The model is known to have been Firestore's state at this instant of the injected clock."""
+
+    def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
+        """These fields of this version could not be read."""
+
+
+class _Index:
+    """The held processes: by ID, and by position overall and per status."""
+
+    __slots__ = ("by_id", "by_position", "by_status")
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, ProcessSummary] = {}
+        self.by_position: SortedList[Position] = SortedList()
+        self.by_status: dict[str, SortedList[Position]] = {}
+
+    def put(self, summary: ProcessSummary) -> bool:
+        """Add or replace. Returns whether it is new."""
+        held = self.by_id.get(summary.process_id)
+        if held is not None and (held.position, held.status) == (summary.position, summary.status):
+            summary.position = held.position  # most changes move nothing: the index keeps its one tuple
+        else:
+            if held is not None:
+                self._unlink(held)
+            self._link(summary)
+        self.by_id[summary.process_id] = summary
+        return held is None
+
+    def discard(self, process_id: str) -> bool:
+        """Remove, where it is held. Returns whether it was."""
+        held = self.by_id.pop(process_id, None)
+        if held is None:
+            return False
+        self._unlink(held)
+        return True
+
+    def _link(self, summary: ProcessSummary) -> None:
+        if summary.position is None:
+            return
+        self.by_position.add(summary.position)
+        if summary.status is not None:
+            self.by_status.setdefault(summary.status, SortedList()).add(summary.position)
+
+    def _unlink(self, summary: ProcessSummary) -> None:
+        if summary.position is None:
+            return
+        self.by_position.remove(summary.position)
+        if summary.status is not None:
+            positions = self.by_status[summary.status]
+            positions.remove(summary.position)
+            if not positions:
+                del self.by_status[summary.status]
+
+
+class ReadModel:
+    """Answers `get` and `rows` from memory; `apply` is its only writer."""
+
+    def __init__(
+        self,
+        *,
+        window_size: int,
+        start_time_type: StartTimeType,
+        lease_s: float,
+        clock: Clock,
+        observer: ModelObserver,
+    ) -> None:
+        self._window_size = window_size
+        self._start_time_type = start_time_type
+        self._lease_s = lease_s
+        self._clock = clock
+        self._observer = observer
+        self._index = _Index()
+        self._subscribers: list[Callable[[Applied], None]] = []
+        self._confirmed_at: float | None = None
+        self.read_time = 0
+        """Firestore's time of the last consistent point, in microseconds."""
+
+    def __repr__(self) -> str:
+        return f"<ReadModel {len(self)} documents, confirmed at {self._confirmed_at}>"
+
+    def __len__(self) -> int:
+        return len(self._index.by_id)
+
+    # -- what may be claimed
+
+    @property
+    def has_synced(self) -> bool:
+        """Whether a whole result has been taken since the start, or since `distrust`."""
+        return self._confirmed_at is not None
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the instant at which the model is known to have been Firestore's state."""
+        return None if self._confirmed_at is None else self._clock() - self._confirmed_at
+
+    def is_trusted(self) -> bool:
+        """Whether the lease holds: the only thing that lets an answer be given from here."""
+        return self._confirmed_at is not None and self._clock() - self._confirmed_at <= self._lease_s
+
+    @property
+    def holds_everything(self) -> bool:
+        """Whether a document that is not here does not exist: only where the listener holds the whole collection."""
+        return self._window_size == 0
+
+    def distrust(self) -> None:
+        """What is held is in doubt: it answers nothing more until the listener has sent a whole result."""
+        self._confirmed_at = None
+
+    def confirm(self, as_of: float) -> None:
+        """There is proof that the model was Firestore's state at `as_of`; ignored before the first sync."""
+        if self._confirmed_at is not None and as_of > self._confirmed_at:
+            self._confirmed_at = as_of
+            self._observer.confirmed(as_of)
+
+    # -- reading
+
+    def get(self, process_id: str) -> ProcessSummary | None:
+        """The held version of one process."""
+        return self._index.by_id.get(process_id)
+
+    def rows(self, query: ListQuery) -> list[ProcessSummary] | None:
+        """The rows that Firestore's query would return; None where the window can't prove it (invariant 2)."""
+        positions = self._index.by_position
+        if query.status is not None:
+            positions = self._index.by_status.get(query.status, SortedList())
+        below = _below(query)
+        found = positions.irange(
+            None if query.lower is None else (query.lower,), below, inclusive=(True, False), reverse=True
+        )
+        by_id = self._index.by_id
+        rows = [by_id[process_id] for _, process_id in islice(found, query.limit)]
+        return rows if len(rows) == query.limit or self._reaches(query.lower) else None
+
+    def _reaches(self, lower: StartKey | None) -> bool:
+        """Whether no listed document at or after `lower` can be missing from the window."""
+        held = self._index.by_position
+        if self._window_size == 0 or len(held) < self._window_size:
+            return True
+        return lower is not None and (lower,) > held[0]
+
+    def newest(self) -> ProcessSummary | None:
+        """The first row of the list of all."""
+        held = self._index.by_position
+        return self._index.by_id[held[-1][1]] if held else None
+
+    @property
+    def lists_nothing(self) -> bool:
+        """Whether no document of the listed type is held."""
+        return not self._index.by_position
+
+    def sample(self, count: int, rng: Random) -> list[ProcessSummary]:
+        """Up to `count` of the listed processes, the newest always among them, the others by chance."""
+        held = self._index.by_position
+        places = {len(held) - 1, *(rng.randrange(len(held)) for _ in range(count - 1))} if held else set()
+        return [self._index.by_id[held[place][1]] for place in sorted(places, reverse=True)]
+
+    # -- writing
+
+    def subscribe(self, subscriber: Callable[[Applied], None]) -> None:
+        """Call `subscriber` with every batch, in the step in which it becomes visible."""
+        self._subscribers.append(subscriber)
+
+    async def apply(self, event: Event) -> None:
+        """Make one consistent point visible."""
+        if isinstance(event, Replaced):
+            await self._replace(event)
+        elif isinstance(event, Changed):
+            await self._change(event)
+        if self._confirmed_at is None:
+            if not isinstance(event, Replaced):
+                return  # the difference to something that is not trusted proves nothing
+            self._confirmed_at = float("-inf")
+        self.read_time = max(self.read_time, event.read_time)
+        self.confirm(event.as_of)
+
+    async def _replace(self, event: Replaced) -> None:
+        summaries = await self._summarize(event.documents)
+        built = await _build(summaries)
+        vanished: dict[str, bool | None] = {id_: None for id_ in self._index.by_id if id_ not in built.by_id}
+        changed = [summary for summary in summaries if not self._holds(summary)]
+        added = sum(summary.process_id not in self._index.by_id for summary in changed)
+        self._index = built
+        self._announce(Applied(changed, vanished, added, event.read_time))
+
+    async def _change(self, event: Changed) -> None:
+        upserts = await self._summarize(event.upserts)
+        removed = {removal.id: removal.deleted for removal in event.removals}
+        if len(upserts) + len(removed) > LARGE_BATCH:
+            merged = {id_: summary for id_, summary in self._index.by_id.items() if id_ not in removed}
+            added = sum(summary.process_id not in merged for summary in upserts)
+            merged.update((summary.process_id, summary) for summary in upserts)
+            self._index = await _build(list(merged.values()))
+        else:
+            for process_id in removed:
+                self._index.discard(process_id)
+            added = sum([self._index.put(summary) for summary in upserts])
+        self._announce(Applied(upserts, removed, added, event.read_time))
+
+    def _holds(self, summary: ProcessSummary) -> bool:
+        held = self._index.by_id.get(summary.process_id)
+        return held is not None and held.version == summary.version
+
+    def _announce(self, applied: Applied) -> None:
+        self.read_time = max(self.read_time, applied.read_time)
+        self._observer.applied(applied, len(self))
+        for subscriber in self._subscribers:
+            subscriber(applied)
+
+    async def _summarize(self, documents: Sequence[Document]) -> list[ProcessSummary]:
+        summaries = []
+        for number, document in enumerate(documents, 1):
+            summary, malformed = summarize(document.id, document.update_time, document.fields, self._start_time_type)
+            summaries.append(summary)
+            if malformed:
+                self._observer.malformed(document.id, document.update_time, malformed)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+        return summaries
+
+
+async def _build(summaries: Sequence[ProcessSummary]) -> _Index:
+    built = _Index()
+    for number, summary in enumerate(summaries, 1):
+        built.put(summary)
+        if number % SLICE == 0:
+            await asyncio.sleep(0)
+    return built
+
+
+def _below(query: ListQuery) -> tuple[StartKey, str] | tuple[StartKey] | None:
+    """The least position that is too high for the query: its cursor, or what comes right after its upper bound."""
+    bounds: list[tuple[StartKey, str] | tuple[StartKey]] = []
+    if query.after is not None:
+        bounds.append(query.after)
+    if query.upper is not None:
+        following = query.upper + 1 if isinstance(query.upper, int) else query.upper + "\0"
+        bounds.append((following if query.upper_inclusive else query.upper,))
+    return min(bounds, default=None)

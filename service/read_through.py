@@ -1,0 +1,164 @@
+"""Direct reads, remembered: TTL cache, single flight, budget, and the tombstones that late reads are checked against.
+
+Everything runs on the event loop. What the listener has said later than a read's `read_time` always wins over that
+read: such a read is never cached and never answered (invariant 1). A tombstone is needed only while a read that
+began before the removal is under way, and is kept exactly that long, whatever the clock does meanwhile.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from cachetools import TLRUCache
+
+from listeners.listener import Clock
+from service.budget import Budget
+from service.documents import ProcessSummary
+from service.firestore_reader import FirestoreReader, Read
+from service.list_query import ListQuery
+from service.read_model import Applied, ReadModel
+from service.single_flight import SingleFlight
+
+_ENTRY_OVERHEAD_BYTES = 700
+"""What an entry costs beside its body: the summary, the key and the cache's own bookkeeping, rounded up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A list that was read: the rows, and the local instant at or after which it was Firestore's answer."""
+
+    summaries: list[ProcessSummary]
+    as_of: float
+
+
+class ReadThrough:
+    """The way to Firestore for whatever the model can't answer."""
+
+    def __init__(
+        self,
+        reader: FirestoreReader,
+        model: ReadModel,
+        budget: Budget,
+        *,
+        clock: Clock,
+        cache_ttl_s: float,
+        negative_ttl_s: float,
+        stale_if_error_s: float,
+        cache_max_bytes: int,
+    ) -> None:
+        self._reader = reader
+        self._model = model
+        self._budget = budget
+        self._clock = clock
+        self._cache_ttl_s = cache_ttl_s
+        self._negative_ttl_s = negative_ttl_s
+        self._keep_s = max(cache_ttl_s, stale_if_error_s)
+        self._cache: TLRUCache[Hashable, Read | Rows] = TLRUCache(
+            cache_max_bytes, ttu=self._kept_until, timer=clock, getsizeof=_size
+        )
+        self._gets: SingleFlight[Read] = SingleFlight()
+        self._lists: SingleFlight[Rows] = SingleFlight()
+        self._reads_under_way: OrderedDict[int, None] = OrderedDict()
+        self._reads_begun = 0
+        self._tombstones: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        model.subscribe(self._on_applied)
+
+    def remembered(self, process_id: str, *, include_products: bool, max_age_s: float | None = None) -> Read | None:
+        """What the last direct read said, where that was within its time to live (or `max_age_s`, for stale ones)."""
+        read = self._cache.get((process_id, include_products))
+        if not isinstance(read, Read):
+            return None
+        if max_age_s is None:
+            max_age_s = self._cache_ttl_s if read.summary is not None else self._negative_ttl_s
+        return read if self._clock() - read.as_of <= max_age_s else None
+
+    def remembered_list(self, query: ListQuery, *, max_age_s: float | None = None) -> Rows | None:
+        """The rows of the same query, where they were read within the time to live (or `max_age_s`)."""
+        rows = self._cache.get(query)
+        if not isinstance(rows, Rows):
+            return None
+        age_limit_s = self._cache_ttl_s if max_age_s is None else max_age_s
+        return rows if self._clock() - rows.as_of <= age_limit_s else None
+
+    async def get(self, process_id: str, *, include_products: bool, fresh: bool = False) -> Read:
+        """Read one process; where `fresh`, by a read that began after this call.
+
+        Raises: Unreachable, ReadRefused, BudgetExhausted.
+        """
+        key = (process_id, include_products)
+        return await self._gets.share(key, lambda: self._get(process_id, include_products), fresh=fresh)
+
+    async def rows(self, query: ListQuery, *, fresh: bool = False) -> Rows:
+        """Read the rows of one query. Raises as `get` does."""
+        return await self._lists.share(query, lambda: self._list(query), fresh=fresh)
+
+    def superseded(self, process_id: str, read: Read) -> bool:
+        """Whether the listener has said something later about this process than what was read."""
+        tombstone = self._tombstones.get(process_id)
+        if tombstone is not None and tombstone[0] > read.read_time:
+            return True
+        held = self._model.get(process_id)
+        version = read.summary.version if read.summary is not None else 0
+        return held is not None and held.version > version and self._model.read_time > read.read_time
+
+    async def _get(self, process_id: str, include_products: bool) -> Read:
+        number = self._begin()
+        try:
+            with self._budget.one_read():
+                read = await self._reader.get(process_id, include_products=include_products)
+            if not self.superseded(process_id, read):
+                self._remember((process_id, include_products), read)
+            return read
+        finally:
+            self._end(number)
+
+    async def _list(self, query: ListQuery) -> Rows:
+        as_of = self._clock()
+        with self._budget.one_read():
+            rows = Rows(await self._reader.rows(query), as_of)
+        self._budget.charge(max(0, len(rows.summaries) - 1))
+        self._remember(query, rows)
+        return rows
+
+    def _begin(self) -> int:
+        self._reads_begun += 1
+        self._reads_under_way[self._reads_begun] = None
+        return self._reads_begun
+
+    def _end(self, number: int) -> None:
+        del self._reads_under_way[number]
+        oldest = next(iter(self._reads_under_way), self._reads_begun + 1)
+        while self._tombstones:
+            process_id, (_, begun) = next(iter(self._tombstones.items()))
+            if begun >= oldest:
+                break
+            del self._tombstones[process_id]
+
+    def _on_applied(self, applied: Applied) -> None:
+        """The listener spoke: what it spoke of is forgotten here, and reads under way are checked against it."""
+        for summary in applied.upserts:
+            self._forget(summary.process_id)
+        for process_id in applied.removed:
+            self._forget(process_id)
+            if self._reads_under_way:
+                self._tombstones[process_id] = (applied.read_time, self._reads_begun)
+                self._tombstones.move_to_end(process_id)
+
+    def _forget(self, process_id: str) -> None:
+        self._cache.pop((process_id, False), None)
+        self._cache.pop((process_id, True), None)
+
+    def _remember(self, key: Hashable, value: Read | Rows) -> None:
+        if _size(value) <= self._cache.maxsize:
+            self._cache[key] = value
+
+    def _kept_until(self, _key: Hashable, value: Read | Rows, _now: float) -> float:
+        if isinstance(value, Read) and value.summary is None:
+            return value.as_of + self._negative_ttl_s
+        return value.as_of + self._keep_s
+
+
+def _size(value: Read | Rows) -> int:
+    if isinstance(value, Read):
+        return _ENTRY_OVERHEAD_BYTES + len(value.body)
+    return _ENTRY_OVERHEAD_BYTES + sum(_ENTRY_OVERHEAD_BYTES + len(summary.body) for summary in value.summaries)

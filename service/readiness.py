@@ -1,0 +1,80 @@
+"""Whether this replica can answer: from the model, or by direct reads that are proven to work."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from listeners.listener import ListenerState
+from service.budget import BudgetExhausted
+from service.firestore_reader import ReadRefused, Unreachable
+from service.read_model import ReadModel
+from service.read_through import ReadThrough
+
+PROOF_ID = "process-status-service-readiness"
+"""The document that direct reads are proven with: that it does not exist is as good an answer as any."""
+
+
+class SupervisedListener(Protocol):
+    """What is asked of the listener's supervisor."""
+
+    @property
+    def state(self) -> ListenerState:
+        """What it is doing."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer of /readyz, `confirmed_s_ago` None before the first sync."""
+
+    ready: bool
+    reason: str
+    listener_kind: str
+    listener_state: str
+    listener_reason: str
+    documents: int
+    confirmed_s_ago: float | None
+    model_trusted: bool
+
+
+class ReadinessCheck:
+    """Asks the model first; a direct read is made only while the model can't answer, and shared and remembered."""
+
+    def __init__(self, model: ReadModel, listener: SupervisedListener, listener_kind: str, reads: ReadThrough) -> None:
+        self._model = model
+        self._listener = listener
+        self._listener_kind = listener_kind
+        self._reads = reads
+
+    async def check(self) -> Readiness:
+        """Never raises for what Firestore does: that is the answer."""
+        ready, reason = True, "the model is confirmed"
+        if not self._model.is_trusted():
+            ready, reason = await self._direct_reads_work()
+        age_s = self._model.age_s
+        return Readiness(
+            ready=ready,
+            reason=reason,
+            listener_kind=self._listener_kind,
+            listener_state=self._listener.state.value,
+            listener_reason=self._listener.reason,
+            documents=len(self._model),
+            confirmed_s_ago=None if age_s is None else round(age_s, 3),
+            model_trusted=self._model.is_trusted(),
+        )
+
+    async def _direct_reads_work(self) -> tuple[bool, str]:
+        why = "the model is not synced yet" if not self._model.has_synced else "the model's lease has lapsed"
+        if self._reads.remembered(PROOF_ID, include_products=False) is not None:
+            return True, f"{why}; direct reads work"
+        try:
+            await self._reads.get(PROOF_ID, include_products=False)
+        except BudgetExhausted:
+            return True, f"{why}; direct reads are at the limit of their budget"
+        except Unreachable as error:
+            return False, f"{why}, and Firestore can't be reached: {error}"
+        except ReadRefused:
+            return False, f"{why}, and Firestore refuses direct reads; the log has its reason"
+        return True, f"{why}; direct reads work"

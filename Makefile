@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test check lock clean
+.PHONY: demo run test check lock clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+demo: $(VENV)/.installed       ## a local Firestore, live data and the service, in one command
+	$(BIN)/process-status demo
 
 run: $(VENV)/.installed        ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_ID points at
 	$(BIN)/process-status serve

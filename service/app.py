@@ -14,12 +14,11 @@ from typing import Any
 from aiohttp import web
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1 import AsyncClient, Client
-from listeners.on_snapshot import OnSnapshotListener
-from listeners.supervisor import Supervisor
 
 from listeners.listener import Clock, Listener
+from listeners.on_snapshot import OnSnapshotListener
+from listeners.supervisor import Supervisor
 from listeners.window import Window
-from service.access import OPEN_PATHS
 from service.answers import Answers
 from service.audit import Audit
 from service.background import BackgroundTasks
@@ -57,10 +56,8 @@ class Service:
         self.supervisor = Supervisor(
             self.listener,
             self.model.apply,
+            self.metrics,
             clock=clock,
-            sleep=asyncio.sleep,
-            rng=random.Random(),  # noqa: S311 - jitter
-            observer=self.metrics,
         )
         self._firestore = AsyncClient(**_client_options(settings))
         self.reader = FirestoreReader(
@@ -106,7 +103,7 @@ class Service:
         readiness = ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads)
         self._handlers = Handlers(self._answers, readiness, self.metrics, start_time_type=settings.start_time_type)
         self._request_log = request_log
-        self.runner = ServiceRunner(self._application(), shutdown_timeout_s=settings.drain_s)
+        self.runner = self._api()
         self._metrics_runner: ServiceRunner | None = None
 
     def on_failure(self, callback: Callable[[], None]) -> None:
@@ -117,30 +114,30 @@ class Service:
         self.failed = True
         self._failure_callback()
 
-    def _application(self) -> web.Application:
+    def _api(self) -> ServiceRunner:
         routes = self._handlers.routes()
         if self.settings.metrics_port is None:
             routes += self._handlers.metrics_routes()
         keys = tuple(key.encode() for key in self.settings.api_keys)
-        app = self._framed(AccessRules(keys, self.settings.cors_origins, OPEN_PATHS), routes)
+        app = web.Application()
+        app.add_routes(routes)
         app.on_startup.append(self._start)
         app.on_cleanup.append(self._stop)
-        return app
+        access = AccessRules(keys, self.settings.cors_origins)
+        return ServiceRunner(app, self._frame(access), shutdown_timeout_s=self.settings.drain_s)
 
-    def _framed(self, access: AccessRules, routes: list[web.RouteDef]) -> web.Application:
+    def _frame(self, access: AccessRules) -> HttpFrame:
         show_details = self.settings.environment == "development"
-        frame = HttpFrame(self.metrics, self._request_log, access, show_details=show_details)
-        app = web.Application(middlewares=[frame.middleware])
-        app.add_routes(routes)
-        return app
+        return HttpFrame(self.metrics, self._request_log, access, show_details=show_details)
 
     async def _start(self, _: web.Application) -> None:
         """Start what runs beside the requests; waits for nothing from Firestore."""
         self._background.start("listener", self.supervisor.run())
         self._background.start("audit", self.audit.run())
         if self.settings.metrics_port is not None:
-            app = self._framed(AccessRules(), self._handlers.metrics_routes())
-            self._metrics_runner = ServiceRunner(app, shutdown_timeout_s=1)
+            app = web.Application()
+            app.add_routes(self._handlers.metrics_routes())
+            self._metrics_runner = ServiceRunner(app, self._frame(AccessRules()), shutdown_timeout_s=1)
             await self._metrics_runner.setup()
             site = web.TCPSite(self._metrics_runner, self.settings.host, self.settings.metrics_port, reuse_port=True)
             await site.start()
@@ -176,10 +173,11 @@ def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> Listener:
     )
     return OnSnapshotListener(
         window,
+        SUMMARY_FIELDS,
         lambda: Client(**_client_options(settings)),
-        field_names=SUMMARY_FIELDS,
+        metrics,
         clock=clock,
-        observer=metrics,
+        heartbeats=not settings.firestore_emulator_host,
     )
 
 

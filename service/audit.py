@@ -13,7 +13,7 @@ from datetime import datetime
 from random import Random
 from typing import Protocol
 
-from listeners.listener import Clock
+from listeners.listener import Clock, ListenerState
 from service.documents import ProcessSummary
 from service.firestore_reader import FirestoreReader, ReadRefused, Unreachable
 from service.list_query import ListQuery
@@ -25,8 +25,12 @@ SETTLE_S = 3.0
 """How long a difference may last before it is more than a listener's lag."""
 
 
-class Resyncs(Protocol):
+class AuditedListener(Protocol):
     """The listener's supervisor, as the audit sees it."""
+
+    @property
+    def state(self) -> ListenerState:
+        """What it is doing."""
 
     def resync(self, reason: str) -> None:
         """Fetch a whole result again."""
@@ -48,7 +52,7 @@ class Audit:
         self,
         model: ReadModel,
         reader: FirestoreReader,
-        listener: Resyncs,
+        listener: AuditedListener,
         *,
         interval_s: float,
         sample: int,
@@ -97,12 +101,12 @@ class Audit:
         differences = await self._compare()
         if differences:
             await self._sleep(SETTLE_S)
-            differences = [difference for difference in differences if self._lasts(difference)]
+            differences = await self._lasting(differences)
         if differences:
             self._report(differences)
             return False
-        if self._renews_lease:
-            self._model.confirm(as_of)
+        if self._renews_lease and self._listener.state is ListenerState.LIVE:
+            self._model.confirm(as_of)  # a sample is no evidence for a listener that is known to be down
         await self._explain_emptiness()
         return True
 
@@ -128,6 +132,18 @@ class Audit:
             return newest is None or newest.position < there.position  # type: ignore[operator] # both are listed
         return held_version is not None and (there is None or held_version < there)
 
+    async def _lasting(self, differences: list[Difference]) -> list[Difference]:
+        """Those that are still there. What is not held may have come and gone meanwhile: Firestore is asked again."""
+        lasting = [difference for difference in differences if self._lasts(difference)]
+        not_held = [each.process_id for each in lasting if self._held_version(each.process_id) is None]
+        versions = await self._reader.versions(not_held) if not_held else {}
+        return [
+            each
+            for each in lasting
+            if not isinstance(each.in_firestore, ProcessSummary)
+            or versions.get(each.process_id, each.in_firestore.version) == each.in_firestore.version
+        ]
+
     def _lasts(self, difference: Difference) -> bool:
         held_version = self._held_version(difference.process_id)
         if difference.in_firestore is None and held_version != difference.held_version:
@@ -151,12 +167,12 @@ class Audit:
         if self._told_of_types or not self._model.lists_nothing:
             return
         found = await self._reader.start_time_found()
-        if found is None:
-            return
-        self._told_of_types = True
         kind = "timestamp" if isinstance(found, datetime) else "string" if isinstance(found, str) else None
+        if found is None or kind == self._start_time_type:
+            return  # nothing there, or it has come this moment and the listener will tell of it
+        self._told_of_types = True
         if kind is None:
-            advice = "lists can hold neither: write it as a timestamp; until then processes are served by ID only"
+            advice = "lists can't hold that: write it as a timestamp; until then processes are served by ID only"
         else:
             advice = f"set START_TIME_TYPE={kind}"
         log.warning(

@@ -169,8 +169,10 @@ def _count(value: object) -> int | None:
 
 
 def with_products(summary: ProcessSummary, products: Sequence[Mapping[str, object]] | None) -> bytes:
-    """The 200 body with its last key `products`."""
-    rendered = orjson.dumps(products, default=_json_value, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    """The 200 body with its last key `products`; their keys are sorted, for Firestore keeps no order of them."""
+    rendered = orjson.dumps(
+        products, default=_json_value, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_SORT_KEYS
+    )
     return b"".join((summary.body[:-1], b',"products":', rendered, b"}"))
 
 

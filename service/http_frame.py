@@ -1,5 +1,7 @@
 """What holds for every request, whatever handles it: its ID, who may ask, errors as JSON, one log line, one count.
 
+Stands around the whole application, so that aiohttp's own errors go through it too.
+
 Nothing of the inside leaves in production: an unexpected error is a fixed message here and a stack trace in the log.
 """
 
@@ -12,16 +14,16 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import cast
 
 import orjson
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from service.access import OPEN_PATHS, PREFLIGHT_HEADERS, cors_headers, is_allowed
 from service.budget import BudgetExhausted
 from service.firestore_reader import ReadRefused, Unreachable
 from service.list_query import BadParameter
-from service.logs import RequestLog
+from service.logs import RequestLog, current_trace
 from service.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ def retry_after(least_s: float) -> dict[str, str]:
 
 
 class HttpFrame:
-    """The outermost middleware."""
+    """Goes around an application's handler."""
 
     def __init__(
         self, metrics: Metrics, request_log: RequestLog | None, access: AccessRules, *, show_details: bool
@@ -81,19 +83,18 @@ class HttpFrame:
         self._access = access
         self._show_details = show_details
 
-    @property
-    def middleware(self) -> Middleware:
-        """For web.Application(middlewares=…)."""
+    def around(self, handler: Handler) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        """`handler`, framed."""
 
-        @web.middleware
-        async def framed(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._frame(request, handler)
+        async def framed(request: web.BaseRequest) -> web.StreamResponse:
+            return await self._handle(cast("web.Request", request), handler)  # what an application's factory makes
 
         return framed
 
-    async def _frame(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = _request_id(request)
+        _set_trace(request)
         status, size = _CLIENT_CLOSED_REQUEST, 0
         try:
             response = await self._answer(request, handler)
@@ -175,6 +176,11 @@ class HttpFrame:
 def _request_id(request: web.Request) -> str:
     given = request.headers.get("X-Request-Id")
     return given if given is not None and _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def _set_trace(request: web.Request) -> None:
+    """Let what is logged while the request is handled carry its trace."""
+    current_trace.set((request.headers.get("Traceparent"), request.headers.get("X-Cloud-Trace-Context")))
 
 
 def _route(request: web.Request) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service.http_frame import SERVER, error_response
+from service.http_frame import SERVER, HttpFrame, error_response
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +44,19 @@ class JsonErrorServer(web.Server):
 
 
 class ServiceRunner(web.AppRunner):
-    """An AppRunner, as gunicorn's aiohttp worker takes one, whose server answers in JSON only.
+    """An AppRunner, as gunicorn's aiohttp worker takes one, with the frame around all that it answers.
 
     A handler whose client has gone away is cancelled, so that it frees what it held.
     """
 
-    def __init__(self, app: web.Application, *, shutdown_timeout_s: float) -> None:
+    def __init__(self, app: web.Application, frame: HttpFrame, *, shutdown_timeout_s: float) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout_s)
+        self._frame = frame
 
     async def _make_server(self) -> Any:
         made = await super()._make_server()
         return JsonErrorServer(
-            made.request_handler,
+            self._frame.around(made.request_handler),
             request_factory=made.request_factory,
             handler_cancellation=True,
             access_log=None,

@@ -5,9 +5,9 @@ one is a fault of the start: `read_settings` raises WrongSettings with one line 
 """
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ByteSize, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, ByteSize, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from listeners.window import StartTimeType
@@ -41,15 +41,19 @@ Seconds = Annotated[float, AfterValidator(_finite)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
+def _lease_of_listener(earlier_fields: dict[str, Any]) -> float:
+    return LISTENER_LEASE_S[earlier_fields.get("listener", "on_snapshot")]
+
+
 class Settings(BaseSettings):
     """What the operator decided. Durations are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
+    firestore_emulator_host: str = ""
     project_id: str = ""
     firestore_collection: str = "webServiceLogs"
     firestore_database: str = "(default)"
-    firestore_emulator_host: str = ""
 
     host: str = "0.0.0.0"  # noqa: S104 - a server in a container is reached through the container's address
     port: int = Field(8080, ge=0, le=65535)
@@ -61,7 +65,7 @@ class Settings(BaseSettings):
     listener: Literal["on_snapshot", "stream"] = "on_snapshot"
     start_time_type: StartTimeType = "timestamp"
     window_size: int = Field(10_000, ge=0)
-    listener_lease_s: Seconds = Field(0, ge=0)
+    listener_lease_s: Seconds = Field(default_factory=_lease_of_listener, gt=0)
     probe_interval_s: Seconds = Field(5, gt=0)
 
     cache_ttl_s: Seconds = Field(5, ge=0)
@@ -100,7 +104,10 @@ class Settings(BaseSettings):
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
+            parts = tuple(part.strip() for part in value.split(",") if part.strip())
+            if not parts:
+                raise ValueError("names nothing; leave it unset instead")  # no keys at all would let everybody in
+            return parts
         return value
 
     @field_validator("firestore_collection")
@@ -110,23 +117,37 @@ class Settings(BaseSettings):
             raise ValueError("must be the ID of a top-level collection: no '/', not '.', '..' or '__…__'")
         return value
 
-    @model_validator(mode="after")
-    def _fill_what_depends_on_others(self) -> Self:
-        if not self.project_id:
-            if not self.firestore_emulator_host:
-                raise ValueError("PROJECT_ID: is required, unless FIRESTORE_EMULATOR_HOST is set")
-            object.__setattr__(self, "project_id", DEMO_PROJECT)
-        if not self.listener_lease_s:
-            object.__setattr__(self, "listener_lease_s", LISTENER_LEASE_S[self.listener])
-        return self
+    @field_validator("project_id")
+    @classmethod
+    def _project_is_known(cls, value: str, info: ValidationInfo) -> str:
+        if not value and not info.data.get("firestore_emulator_host"):
+            raise ValueError("is required, unless FIRESTORE_EMULATOR_HOST is set")
+        return value or DEMO_PROJECT
+
+    @field_validator("metrics_port")
+    @classmethod
+    def _metrics_have_a_port_of_their_own(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and value == info.data.get("port"):
+            raise ValueError("must differ from PORT")  # both would be bound, each request going to either
+        return value
+
+
+class ClientSettings(BaseSettings):
+    """What `process-status watch` and `list` take from the environment where no option says otherwise."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", env_prefix="PROCESS_STATUS_")
+
+    url: str = "http://127.0.0.1:8080"
+    api_key: str | None = Field(None, repr=False)
 
 
 def read_settings() -> Settings:
     """Read the environment. Raises: WrongSettings."""
     try:
-        return Settings()  # type: ignore[call-arg] # every field comes from the environment
+        return Settings()  # every field comes from the environment
     except ValidationError as error:
-        raise WrongSettings([_fault(fault["loc"], fault["msg"]) for fault in error.errors()]) from None
+        faults = [fault for fault in error.errors() if fault["type"] != "default_factory_not_called"]  # only a sequel
+        raise WrongSettings([_fault(fault["loc"], fault["msg"]) for fault in faults]) from None
 
 
 def _fault(location: tuple[int | str, ...], message: str) -> str:

@@ -1,0 +1,122 @@
+"""One simulated process: a product import with a size, a speed and a fate. Pure, and repeatable given a Random."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Literal
+
+KINDS = ("import", "import", "import", "price-update", "stock-update", "catalog-sync")
+SUPPLIERS = ("northwind", "acme", "contoso", "globex", "initech", "umbrella", "tailspin")
+GOODS = ("Backpack", "Bottle", "Jacket", "Headlamp", "Tent", "Stove", "Rope", "Gloves", "Boots", "Compass")
+MATERIALS = ("Canvas", "Steel", "Merino", "Alpine", "Trail", "Carbon", "Winter", "Ultralight")
+COLOURS = ("black", "red", "olive", "sand", "navy")
+SHOWN_PRODUCTS = 12
+STEPS = 40
+"""About as many changes make a whole process."""
+
+Fate = Literal["completed", "failed", "cancelled"]
+Product = dict[str, Any]
+
+
+@dataclass(slots=True)
+class SimulatedProcess:
+    """`embeds_products`: in the document's own array; otherwise they are documents of a subcollection."""
+
+    id: str
+    csv_url: str
+    start_time: datetime
+    last_updated: datetime
+    size: int
+    fate: Fate
+    ends_at: int  # products handled by then: `size`, unless its fate comes earlier
+    failure_share: float
+    embeds_products: bool
+    products: list[tuple[str, Product]] = field(repr=False)
+    status: str = "pending"
+    end_time: datetime | None = None
+    processed: int = 0
+    failed: int = 0
+    taken: int = 0  # of the products, by take_new_products
+
+    @property
+    def is_running(self) -> bool:
+        return self.end_time is None
+
+    def advance(self, random: Random, now: datetime, steps: int = 1) -> None:
+        """Go on by `steps` changes, the last of them at `now`; a process that has ended stays as it is."""
+        for _ in range(steps if self.is_running else 0):
+            self.last_updated = now
+            if self.status == "pending":
+                self.status = "running"
+                continue
+            handled = min(self.ends_at, self.processed + self.failed + random.randint(1, 2 * self.size // STEPS + 1))
+            new = handled - self.processed - self.failed
+            newly_failed = sum(random.random() < self.failure_share for _ in range(min(new, 50)))
+            self.failed += newly_failed
+            self.processed += new - newly_failed
+            if handled >= self.ends_at:
+                self.status, self.end_time = self.fate, now
+                return
+
+    def play_to_the_end(self, random: Random) -> None:
+        """Everything at once, at a realistic speed."""
+        now = self.start_time
+        while self.is_running:
+            now += timedelta(seconds=random.uniform(2, 12))
+            self.advance(random, now)
+
+    def fields(self) -> dict[str, Any]:
+        """The document."""
+        fields: dict[str, Any] = {
+            "status": self.status,
+            "start_time": self.start_time,
+            "last_updated": self.last_updated,
+            "csv_url": self.csv_url,
+            "products_processed": self.processed,
+            "products_failed": self.failed,
+        }
+        if self.end_time is not None:
+            fields["end_time"] = self.end_time
+        if self.embeds_products:
+            fields["products"] = [product for _, product in self.products[: self._shown()]]
+        return fields
+
+    def take_new_products(self) -> list[tuple[str, Product]]:
+        """The subcollection's documents that have come up since the last call; none where they are embedded."""
+        first, self.taken = self.taken, self._shown()
+        return [] if self.embeds_products else self.products[first : self.taken]
+
+    def product_ids_apart(self) -> list[str]:
+        """The IDs of the subcollection's documents written so far."""
+        return [] if self.embeds_products else [product_id for product_id, _ in self.products[: self.taken]]
+
+    def _shown(self) -> int:
+        return len(self.products) * (self.processed + self.failed) // self.size
+
+
+def new_process(random: Random, start_time: datetime) -> SimulatedProcess:
+    """A process that starts then, with its whole future decided but for its speed."""
+    size = int(random.lognormvariate(5.5, 1.0)) + 20
+    fate: Fate = random.choices(("completed", "failed", "cancelled"), weights=(84, 11, 5))[0]
+    ends_at = size if fate == "completed" else max(1, int(size * random.uniform(0.05, 0.95)))
+    process_id = f"{random.choice(KINDS)}-{start_time:%Y%m%d}-{random.getrandbits(24):06x}"
+    folder = f"https://storage.googleapis.com/{random.choice(SUPPLIERS)}-feeds/{start_time:%Y/%m/%d}"
+    return SimulatedProcess(
+        id=process_id,
+        csv_url=f"{folder}/{process_id}.csv",
+        start_time=start_time,
+        last_updated=start_time,
+        size=size,
+        fate=fate,
+        ends_at=ends_at,
+        failure_share=random.choice((0.0, 0.0, 0.01, 0.05)),
+        embeds_products=random.random() < 0.6,
+        products=[_product(random) for _ in range(min(size, SHOWN_PRODUCTS))],
+    )
+
+
+def _product(random: Random) -> tuple[str, Product]:
+    sku = f"{random.choice(GOODS)[:3].upper()}-{random.randint(0, 99_999):05d}"
+    name = f"{random.choice(MATERIALS)} {random.choice(GOODS)}, {random.choice(COLOURS)}"
+    price = random.randint(499, 39_999) / 100
+    return sku, {"sku": sku, "name": name, "price": price, "currency": "EUR", "stock": random.randint(0, 500)}

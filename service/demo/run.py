@@ -1,0 +1,118 @@
+"""The demo: a Firestore, a simulated workload and the service on top, in one process, until Ctrl-C ends all of it.
+
+The clients find the Firestore through FIRESTORE_EMULATOR_HOST, as they would find any emulator.
+"""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.firestore_v1 import AsyncClient
+
+from service.demo.google_emulator import HOW_TO_GET_IT, Emulator, EmulatorFailed
+from service.demo.workload import Workload
+from service.life_cycle import serve
+from service.local_firestore import LocalFirestore
+from service.settings import Settings
+
+SEED = 2026
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """`emulator` uses Google's emulator instead of the local Firestore. Port 0 is any free one."""
+
+    processes: int = 200
+    changes_per_second: float = 20.0
+    port: int = 8080
+    emulator: bool = False
+
+
+async def demo(options: DemoOptions, say: Callable[[str], None]) -> int:
+    """Run until interrupted. Returns the exit code; what goes wrong at the start is said in a line."""
+    try:
+        async with _firestore(options, say) as host:
+            os.environ["FIRESTORE_EMULATOR_HOST"] = host
+            settings = _settings(options, host)
+            async with _workload(options, settings) as begin:
+                return await serve(settings, on_listening=lambda url: _welcome(url, host, options, say, begin))
+    except (OSError, EmulatorFailed) as error:
+        say(f"the demo can't start: {error}")
+        return 1
+
+
+def _settings(options: DemoOptions, host: str) -> Settings:
+    """Quiet and readable, unless the environment asks for more; everything else as in production."""
+    settings = Settings(firestore_emulator_host=host, port=options.port)
+    softer = {"log_level": "WARNING", "environment": "development"}
+    return settings.model_copy(update={k: v for k, v in softer.items() if k not in settings.model_fields_set})
+
+
+@asynccontextmanager
+async def _firestore(options: DemoOptions, say: Callable[[str], None]) -> AsyncIterator[str]:
+    if not options.emulator:
+        async with LocalFirestore() as server:
+            yield server.host
+        return
+    if not Emulator.is_installed():
+        raise EmulatorFailed(HOW_TO_GET_IT)
+    say("starting Google's emulator …")
+    with tempfile.TemporaryDirectory(prefix="process-status-demo-") as directory:
+        emulator = Emulator(Path(directory) / "emulator.log")
+        await asyncio.to_thread(emulator.start)
+        try:
+            yield emulator.host
+        finally:
+            await asyncio.to_thread(emulator.stop)
+
+
+@asynccontextmanager
+async def _workload(options: DemoOptions, settings: Settings) -> AsyncIterator[Callable[[], None]]:
+    """A function that starts the simulated processes; they stop with the context."""
+    client = AsyncClient(project=settings.project_id, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
+    workload = Workload(
+        client,
+        settings.firestore_collection,
+        processes=options.processes,
+        changes_per_second=options.changes_per_second,
+        seed=SEED,
+    )
+    tasks: list[asyncio.Task[None]] = []
+
+    async def simulate() -> None:
+        await workload.seed()
+        await workload.run()
+
+    try:
+        yield lambda: tasks.append(asyncio.create_task(simulate(), name="workload"))
+    finally:
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def _welcome(url: str, host: str, options: DemoOptions, say: Callable[[str], None], begin: Callable[[], None]) -> None:
+    begin()
+    kind = "Google's emulator" if options.emulator else "a local Firestore in memory"
+    say(
+        f"""
+The demo is live: {options.processes} simulated imports, {options.changes_per_second:g} changes a second, on {kind}.
+
+  API       {url}/status          Metrics  {url}/metrics
+  Readiness {url}/readyz          Firestore  export FIRESTORE_EMULATOR_HOST={host}
+
+Try:
+  curl -s '{url}/status?status=running&limit=3'
+  curl -si '{url}/status?limit=1' | grep -iE '^(HTTP|x-cache|age|etag)'
+  curl -s  '{url}/metrics' | grep -E '^process_status_(firestore_reads|lookups)_total'
+
+Ctrl-C ends all of it; nothing is kept.
+"""
+    )

@@ -1,0 +1,176 @@
+"""A simulated company: product imports that start, make progress and end, written to Firestore for the demo.
+
+Guarantees: the collection never holds more than `processes` documents of this workload (the oldest one that has
+ended makes room for a new one, its products with it); the same seed at the same times gives the same processes.
+Firestore's errors are logged, and the same commit is tried again with backoff, for ever: a commit only sets and
+deletes, so doing it twice changes nothing.
+
+Belongs to one event loop. What a process looks like and how it goes on is in processes.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from random import Random
+from typing import Any
+
+from google.api_core.exceptions import GoogleAPIError
+from google.cloud import firestore
+
+from service.demo.processes import SimulatedProcess, new_process
+
+LOG = logging.getLogger(__name__)
+
+HISTORY = timedelta(days=3)
+RUNNING_SHARE = 0.15
+COMMITS_PER_SECOND = 20
+"""Above this many changes a second, a commit carries several."""
+CHANGES_PER_COMMIT = 10
+PROCESSES_PER_SEEDING_COMMIT = 20
+COMMIT_TIMEOUT_S = 10
+FIRST_BACKOFF_S = 0.5
+LONGEST_BACKOFF_S = 30.0
+
+
+@dataclass
+class Commit:
+    """What is to be set and deleted together; paths are relative to the database's documents."""
+
+    sets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deletes: list[str] = field(default_factory=list)
+
+
+class Workload:
+    """At most `processes` documents in `collection`, `changes_per_second` of which change. First `seed`, then `run`.
+
+    `now` gives aware datetimes for the documents, `clock` monotonic seconds for the pace.
+    """
+
+    def __init__(
+        self,
+        client: firestore.AsyncClient,
+        collection: str,
+        *,
+        processes: int = 200,
+        changes_per_second: float = 20,
+        seed: int,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        if processes < 1 or changes_per_second <= 0:
+            raise ValueError("a workload needs at least one process and some changes")
+        self._client = client
+        self._collection = collection
+        self._processes = processes
+        self._changes_per_second = changes_per_second
+        self._random = Random(seed)  # noqa: S311 - a simulation, repeatable on purpose
+        self._now = now
+        self._clock = clock
+        self._sleep = sleep
+        self._running: deque[SimulatedProcess] = deque()
+        self._ended: deque[SimulatedProcess] = deque()
+
+    async def seed(self) -> None:
+        """Write the history: most processes ended in the past days, some still running."""
+        history = self._history()
+        while batch := list(islice(history, PROCESSES_PER_SEEDING_COMMIT)):
+            await self._commit(self._setting(batch))
+            for process in batch:
+                (self._running if process.is_running else self._ended).append(process)
+
+    async def run(self) -> None:
+        """Change processes at the pace asked for, until cancelled."""
+        commits_per_second = min(self._changes_per_second, COMMITS_PER_SECOND)
+        interval_s = 1 / commits_per_second
+        owed, due_at = 0.0, self._clock()
+        while True:
+            owed += self._changes_per_second / commits_per_second
+            changes = int(owed)
+            owed -= changes
+            for commit in self._changes(changes):
+                await self._commit(commit)
+            due_at += interval_s
+            now_s = self._clock()
+            if due_at < now_s - 1:  # Firestore was away: go on at the pace, make up for nothing
+                due_at = now_s
+            await self._sleep(max(0.0, due_at - now_s))
+
+    def _history(self) -> Iterator[SimulatedProcess]:
+        """From the oldest to the newest; the newest are those still running."""
+        now, running = self._now(), max(1, round(self._processes * RUNNING_SHARE))
+        ended = self._processes - running
+        for number in range(ended):
+            age = HISTORY * ((ended - number) / ended) + timedelta(minutes=15)
+            process = new_process(self._random, now - age)
+            process.play_to_the_end(self._random)
+            yield process
+        for number in range(running):
+            process = new_process(self._random, now - timedelta(minutes=10) * ((running - number) / running))
+            process.advance(self._random, now, steps=self._random.randint(0, 15))
+            yield process
+
+    def _changes(self, count: int) -> Iterator[Commit]:
+        """`count` changes of different processes, in as few commits as they fit in."""
+        while count > 0:
+            at_once = min(count, max(1, len(self._running)), CHANGES_PER_COMMIT)
+            yield self._change(at_once)
+            count -= at_once
+
+    def _change(self, count: int) -> Commit:
+        """The next `count` running processes go on; one that ended, or too few running, makes room for a new one."""
+        now, changed, deleted = self._now(), list[SimulatedProcess](), list[SimulatedProcess]()
+        for _ in range(count):
+            if self._wants_a_new_one():
+                if len(self._running) + len(self._ended) >= self._processes:
+                    deleted.append(self._ended.popleft())
+                process = new_process(self._random, now)
+            else:
+                process = self._running.popleft()
+                process.advance(self._random, now)
+            changed.append(process)
+            (self._running if process.is_running else self._ended).append(process)
+        commit = self._setting(changed)
+        commit.deletes = [path for process in deleted for path in self._paths(process)]
+        return commit
+
+    def _wants_a_new_one(self) -> bool:
+        if not self._running:
+            return True
+        has_room = len(self._running) + len(self._ended) < self._processes or bool(self._ended)
+        return has_room and len(self._running) < self._processes * RUNNING_SHARE
+
+    def _setting(self, processes: Sequence[SimulatedProcess]) -> Commit:
+        commit = Commit()
+        for process in processes:
+            path = f"{self._collection}/{process.id}"
+            commit.sets[path] = process.fields()
+            for product_id, product in process.take_new_products():
+                commit.sets[f"{path}/products/{product_id}"] = product
+        return commit
+
+    def _paths(self, process: SimulatedProcess) -> list[str]:
+        path = f"{self._collection}/{process.id}"
+        return [path, *(f"{path}/products/{product_id}" for product_id in process.product_ids_apart())]
+
+    async def _commit(self, commit: Commit) -> None:
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            batch = self._client.batch()
+            for path, fields in commit.sets.items():
+                batch.set(self._client.document(path), fields)
+            for path in commit.deletes:
+                batch.delete(self._client.document(path))
+            try:
+                await batch.commit(retry=None, timeout=COMMIT_TIMEOUT_S)
+            except GoogleAPIError as error:
+                LOG.warning("the demo's workload could not write, trying again: %s", error, extra={"in_s": backoff_s})
+                await self._sleep(backoff_s * self._random.uniform(0.5, 1.5))
+                backoff_s = min(backoff_s * 2, LONGEST_BACKOFF_S)
+            else:
+                return

@@ -1,0 +1,198 @@
+"""Where log lines leave the process: complete lines, in order, never at the cost of the event loop.
+
+`write` may be called from any thread and only appends to a buffer. One daemon thread writes the buffer out,
+at the latest `flush_interval_s` after a line came in, sooner when `batch_bytes` are waiting. A thread: the
+alternative, O_NONBLOCK and waiting until stdout is writable, changes the open file description that stdout
+shares with other processes, and a regular file is always "writable", however long its disk takes.
+
+Where nobody reads stdout the buffer stops at `max_bytes`; lines past it are dropped and counted, and the
+count is logged in their place once stdout drains. `close` (at exit at the latest) writes out what is waiting.
+"""
+
+import atexit
+import contextlib
+import io
+import os
+import select
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TextIO
+
+CHUNK_BYTES = 64 * 1024
+"""Written at once, cut at a line's end: the default capacity of a pipe."""
+
+
+class LogWriter:
+    """A bounded buffer of lines in front of `stream`. `dropped_line` renders the line that tells of a gap."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        dropped_line: Callable[[int], bytes],
+        *,
+        flush_interval_s: float = 0.05,
+        batch_bytes: int = 64 * 1024,
+        max_bytes: int = 8 * 1024 * 1024,
+    ) -> None:
+        self._sink = _sink_of(stream)
+        self._dropped_line = dropped_line
+        self._flush_interval_s = flush_interval_s
+        self._batch_bytes = batch_bytes
+        self._max_bytes = max_bytes
+        self._resume_bytes = max_bytes // 2  # once dropping, go on until half is free: few gaps, not many
+        self._reset()
+        _WRITERS.add(self)
+        atexit.register(self.close)
+
+    def __repr__(self) -> str:
+        return f"<LogWriter held={self.held_bytes} bytes dropped={self._dropped} closing={self._closing}>"
+
+    @property
+    def held_bytes(self) -> int:
+        """Taken, and not yet taken by stdout; never more than `max_bytes` and one line about a gap."""
+        return self._waiting_bytes + self._leaving_bytes
+
+    def write(self, line: bytes) -> None:
+        """Take one line, newline included. Never fails for what stdout does, and waits only after `close`."""
+        size = len(line)
+        with self._lock:
+            if self._closing and self._thread is None:
+                self._write_now(line)
+                return
+            limit_bytes = self._resume_bytes if self._dropped else self._max_bytes
+            if self._waiting_bytes + self._leaving_bytes + size > limit_bytes:
+                self._dropped += 1
+                return
+            if self._dropped:
+                self._tell_of_a_gap()
+            before: int = self._waiting_bytes
+            self._lines.append(line)
+            self._waiting_bytes += size
+            if not before or before < self._batch_bytes <= self._waiting_bytes:
+                self._wake()
+
+    def flush(self, timeout_s: float = 2.0) -> bool:
+        """Wait until all that was written before is out. False where stdout did not take it in time."""
+        with self._changed:
+            self._flushing += 1
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(lambda: not (self.held_bytes or self._has_gap()), timeout_s)
+            finally:
+                self._flushing -= 1
+
+    def close(self, timeout_s: float = 2.0) -> bool:
+        """Write out what is waiting and end the thread. Later lines are written on the caller's thread.
+
+        Returns False where stdout did not take everything in time; then what is left is given up with the
+        process, since an exit must not hang on a reader that has stopped.
+        """
+        atexit.unregister(self.close)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._thread is None, timeout_s)
+
+    def _reset(self) -> None:
+        """Hold nothing. Also in a forked child, where the thread is gone and the lines are the parent's."""
+        # Re-entrant: a signal handler or a finaliser may log while its own thread is inside `write`.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._thread: threading.Thread | None = None
+        self._lines: list[bytes] = []
+        self._waiting_bytes: int = 0  # in _lines
+        self._leaving_bytes: int = 0  # no longer in _lines, and not yet taken by stdout
+        self._dropped: int = 0
+        self._refused = False  # stdout's last word
+        self._flushing = 0
+        self._closing = False
+
+    def _has_gap(self) -> bool:
+        return bool(self._dropped and not self._refused)
+
+    def _tell_of_a_gap(self) -> None:
+        if self._has_gap():
+            line = self._dropped_line(self._dropped)
+            self._dropped = 0
+            self._lines.append(line)
+            self._waiting_bytes += len(line)
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines or self._has_gap() or self._closing)
+                self._changed.wait_for(self._is_due, self._flush_interval_s)
+                self._tell_of_a_gap()
+                lines, self._lines = self._lines, []
+                self._leaving_bytes, self._waiting_bytes = self._waiting_bytes, 0
+                if not lines:  # closing
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+            self._write_out(b"".join(lines))
+
+    def _is_due(self) -> bool:
+        return self._waiting_bytes >= self._batch_bytes or self._flushing > 0 or self._closing
+
+    def _write_out(self, data: bytes) -> None:
+        start = 0
+        while start < len(data):
+            end = data.rfind(b"\n", start, start + CHUNK_BYTES) + 1 or data.index(b"\n", start) + 1
+            refused = not self._write_now(data[start:end])
+            with self._changed:
+                self._refused = refused
+                self._dropped += data.count(b"\n", start, end) if refused else 0
+                self._leaving_bytes = len(data) - end
+                self._changed.notify_all()
+            start = end
+
+    def _write_now(self, data: bytes) -> bool:
+        """Write through. False where stdout refused: its disk is full, its reader is gone."""
+        try:
+            self._sink(data)
+        except (OSError, ValueError):  # ValueError: closed. There is nowhere left to report it to
+            return False
+        return True
+
+
+_WRITERS: "weakref.WeakSet[LogWriter]" = weakref.WeakSet()
+
+
+def _reset_all() -> None:
+    for writer in _WRITERS:
+        writer._reset()
+
+
+os.register_at_fork(after_in_child=_reset_all)
+
+
+def _sink_of(stream: TextIO) -> Callable[[bytes], None]:
+    """How bytes get into `stream`: through its descriptor, or, where it has none, as text."""
+    with contextlib.suppress(OSError, ValueError):
+        stream.flush()
+    try:
+        descriptor = stream.fileno()
+    except (io.UnsupportedOperation, AttributeError):
+        return lambda data: _write_text(stream, data)
+    return lambda data: _write_all(descriptor, data)
+
+
+def _write_text(stream: TextIO, data: bytes) -> None:
+    stream.write(data.decode("utf-8", "replace"))
+    stream.flush()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:  # whoever shares stdout has made it non-blocking
+            select.select([], [descriptor], [])

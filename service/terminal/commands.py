@@ -1,0 +1,194 @@
+"""`process-status watch` and `process-status list`: a terminal client of the HTTP API.
+
+Both return the exit code: for `watch` 0, 1 or 3 as the process completed, failed or was cancelled; for `list`
+0; 2 where the command could not do its work, after one line that tells what to do. Output goes to `console`,
+messages to `messages` (stderr). Environment and arguments are the command line's business.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+from rich.console import Console
+
+from service.terminal.client import Answer, Refused, StatusClient, Unavailable
+from service.terminal.view import Process, WatchView, show_lines, show_table, write_line
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
+USAGE = 2
+
+POLL_INTERVAL_S = 1.0
+LEAST_INTERVAL_S = 0.2
+"""Between two answers of a process that changes all the time: nobody reads faster."""
+WAIT_S = 30
+LARGEST_PAGE = 1000
+
+Result = TypeVar("Result")
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """`exit_codes` names the statuses a process ends with, and the exit code of each."""
+
+    process_id: str
+    url: str = DEFAULT_URL
+    api_key: str | None = field(default=None, repr=False)
+    exit_codes: Mapping[str, int] = field(default_factory=lambda: dict(EXIT_CODES))
+    give_up_after_s: float = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """Dates as the API takes them, ISO 8601. `all` asks for every page, whatever `limit` is."""
+
+    url: str = DEFAULT_URL
+    api_key: str | None = field(default=None, repr=False)
+    status: str | None = None
+    limit: int = 10
+    start_date: str | None = None
+    end_date: str | None = None
+    all: bool = False
+    give_up_after_s: float = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Time, as tests replace it."""
+
+    sleep: Sleep = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+async def watch(
+    options: WatchOptions, console: Console, messages: Console | None = None, pace: Pace | None = None
+) -> int:
+    """Show the process until it has ended."""
+    pace = pace or Pace()
+    messages = messages or Console(stderr=True)
+    with WatchView(console, messages, pace.now) as view:
+        try:
+            async with StatusClient(options.url, options.api_key) as client:
+                async for answer in _answers(client, options, view.tell, pace):
+                    view.show(answer.body, answer.freshness)
+                    exit_code = options.exit_codes.get(str((answer.body or {}).get("status")))
+                    if exit_code is not None:
+                        return exit_code
+        except Refused as refused:
+            view.tell(_advice(refused))
+    return USAGE
+
+
+async def list_processes(
+    options: ListOptions, console: Console, messages: Console | None = None, pace: Pace | None = None
+) -> int:
+    """Show the newest processes: a table on a terminal, else one a line, its columns separated by tabs."""
+    pace = pace or Pace()
+    messages = messages or Console(stderr=True)
+    shown: list[Process] = []
+    try:
+        async with StatusClient(options.url, options.api_key) as client:
+            persistence = Persistence(options.give_up_after_s, lambda text: write_line(messages, text), pace)
+            async for page in _pages(client, options, persistence):
+                if console.is_terminal:
+                    shown += page
+                else:
+                    show_lines(console, page)
+    except Refused as refused:
+        write_line(messages, _advice(refused))
+        return USAGE
+    if console.is_terminal:
+        show_table(console, shown)
+    return 0
+
+
+def _advice(refused: Refused) -> str:
+    hint = " (see `process-status list` for the newest ones)" if refused.status == 404 else ""
+    return f"process-status: {refused}{hint}"
+
+
+async def _answers(
+    client: StatusClient, options: WatchOptions, tell: Callable[[str], None], pace: Pace
+) -> AsyncIterator[Answer]:
+    """Every answer of interest, for ever: waits for changes where the service can, else asks every second."""
+    persistence = Persistence(options.give_up_after_s, tell, pace)
+    etag: str | None = None
+    can_wait = True
+    while True:
+        wait_s = WAIT_S if etag and can_wait else 0
+        asked_at = pace.clock()
+        try:
+            answer = await persistence.get(partial(client.process, options.process_id, etag, wait_s))
+        except Refused as refused:
+            if refused.status == 400 and wait_s:  # it knows no `wait`
+                can_wait = False
+                continue
+            raise
+        yield answer
+        etag = answer.etag if answer.body is not None else etag
+        waited = bool(wait_s) and (answer.body is not None or pace.clock() - asked_at >= POLL_INTERVAL_S)
+        await pace.sleep(LEAST_INTERVAL_S if waited else POLL_INTERVAL_S)
+
+
+async def _pages(
+    client: StatusClient, options: ListOptions, persistence: "Persistence"
+) -> AsyncIterator[list[Process]]:
+    filters = {"status": options.status, "start_date": options.start_date, "end_date": options.end_date}
+    parameters = {key: value for key, value in filters.items() if value is not None}
+    remaining = options.limit
+    while True:
+        size = LARGEST_PAGE if options.all else min(remaining, LARGEST_PAGE)
+        parameters["limit"] = str(size)
+        page = await persistence.get(partial(client.page, parameters))
+        yield page["processes"]
+        remaining -= size
+        token = page.get("next_page_token")
+        if not token or (remaining <= 0 and not options.all):
+            return
+        parameters["page_token"] = token
+
+
+class Persistence:
+    """Asks again while the service is unavailable: as late as it says, else with backoff; not for ever.
+
+    A service that has never been reached is not waited for: that is a wrong URL more often than a restart.
+    """
+
+    LONGEST_DELAY_S = 10.0
+
+    def __init__(self, give_up_after_s: float, tell: Callable[[str], None], pace: Pace) -> None:
+        self._give_up_after_s = give_up_after_s
+        self._tell = tell
+        self._pace = pace
+        self._reached = False
+
+    async def get(self, ask: Callable[[], Awaitable[Result]]) -> Result:
+        """What `ask` returns, once it does. Raises: Refused."""
+        since, delay_s, told = self._pace.clock(), POLL_INTERVAL_S, ""
+        while True:
+            try:
+                result = await ask()
+            except Unavailable as fault:
+                if fault.unreachable and not self._reached:
+                    advice = "start it with `process-status serve`, or say where it is with --url"
+                    raise Refused(f"{fault}: {advice}") from None
+                if self._pace.clock() - since >= self._give_up_after_s:
+                    raise Refused(f"{fault}; gave up after {self._give_up_after_s:g} s") from None
+                self._reached = True
+                if str(fault) != told:  # an outage is told once, not once a try
+                    told = str(fault)
+                    self._tell(f"{told}; trying again")
+                asked_s = delay_s if fault.retry_after_s is None else fault.retry_after_s
+                await self._pace.sleep(max(asked_s, LEAST_INTERVAL_S))
+                delay_s = min(delay_s * 1.5, self.LONGEST_DELAY_S)
+            else:
+                self._reached = True
+                if told:
+                    self._tell("the service answers again")
+                return result

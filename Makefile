@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo run test check lock clean
+.PHONY: demo run test strong-reads check lock clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,9 @@ run: $(VENV)/.installed        ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_
 
 test: $(VENV)/.installed       ## the whole test suite
 	$(BIN)/pytest -n auto
+
+strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server
+	STRONG_READ_TRIES=10000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k acknowledged_commit
 
 check: $(VENV)/.installed      ## what CI asks: style, types, layers, tests
 	$(BIN)/ruff check .

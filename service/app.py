@@ -15,6 +15,8 @@ from aiohttp import web
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1 import AsyncClient, Client
 
+from listeners.endpoints import EmulatorEndpoint, GoogleEndpoint
+from listeners.listen_stream import StreamListener
 from listeners.listener import Clock, Listener
 from listeners.on_snapshot import OnSnapshotListener
 from listeners.supervisor import Supervisor
@@ -119,12 +121,12 @@ class Service:
         if self.settings.metrics_port is None:
             routes += self._handlers.metrics_routes()
         keys = tuple(key.encode() for key in self.settings.api_keys)
-        app = web.Application()
+        frame = self._frame(AccessRules(keys, self.settings.cors_origins))
+        app = web.Application(middlewares=[frame.admission])
         app.add_routes(routes)
         app.on_startup.append(self._start)
         app.on_cleanup.append(self._stop)
-        access = AccessRules(keys, self.settings.cors_origins)
-        return ServiceRunner(app, self._frame(access), shutdown_timeout_s=self.settings.drain_s)
+        return ServiceRunner(app, frame, shutdown_timeout_s=self.settings.drain_s)
 
     def _frame(self, access: AccessRules) -> HttpFrame:
         show_details = self.settings.environment == "development"
@@ -171,13 +173,24 @@ def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> Listener:
         start_time_type=settings.start_time_type,
         size=settings.window_size,
     )
-    return OnSnapshotListener(
+    if settings.listener == "on_snapshot":
+        return OnSnapshotListener(
+            window,
+            SUMMARY_FIELDS,
+            lambda: Client(**_client_options(settings)),
+            metrics,
+            clock=clock,
+            heartbeats=not settings.firestore_emulator_host,
+        )
+    host = settings.firestore_emulator_host
+    return StreamListener(
         window,
-        SUMMARY_FIELDS,
-        lambda: Client(**_client_options(settings)),
-        metrics,
+        EmulatorEndpoint(host) if host else GoogleEndpoint(),
+        field_names=SUMMARY_FIELDS,
         clock=clock,
-        heartbeats=not settings.firestore_emulator_host,
+        observer=metrics,
+        rng=random.Random(),  # noqa: S311 - jitter
+        probe_interval_s=settings.probe_interval_s,
     )
 
 

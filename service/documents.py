@@ -37,6 +37,7 @@ SUMMARY_FIELDS = (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _INT64 = range(-(2**63), 2**63)
+_CANONICAL_LENGTH = len("2026-11-23T09:30:00Z")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-]\d\d:\d\d))?", re.ASCII)
 
 
@@ -128,9 +129,8 @@ def moment(microseconds_since_epoch: int) -> datetime:
 
 def render_time(value: datetime) -> str:
     """RFC 3339 in UTC with `Z`, fractional digits only where they are not zero."""
-    utc = value.astimezone(UTC)
-    text = f"{utc.year:04}-{utc.month:02}-{utc.day:02}T{utc.hour:02}:{utc.minute:02}:{utc.second:02}"
-    return f"{text}.{utc.microsecond:06}".rstrip("0") + "Z" if utc.microsecond else text + "Z"
+    text = value.astimezone(UTC).isoformat()[: -len("+00:00")]
+    return text.rstrip("0") + "Z" if value.microsecond else text + "Z"
 
 
 def read_time_text(value: object) -> str | None:
@@ -148,6 +148,10 @@ def read_time_text(value: object) -> str | None:
 
 
 def _time_of_text(text: str) -> str | None:
+    if len(text) == _CANONICAL_LENGTH and text[-1] == "Z":  # as most writers write it: checked without the pattern
+        moment = datetime.fromisoformat(text)
+        if moment.isoformat()[: -len("+00:00")] + "Z" == text:
+            return text
     match = _RFC3339.fullmatch(text)
     if match is None:
         return None

@@ -18,6 +18,7 @@ from typing import cast
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from service.access import OPEN_PATHS, PREFLIGHT_HEADERS, cors_headers, is_allowed
 from service.budget import BudgetExhausted
@@ -105,14 +106,6 @@ class HttpFrame:
             self._account(request, status, size, time.perf_counter() - started, request_id)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method == "OPTIONS" and self._access.origins and "Access-Control-Request-Method" in request.headers:
-            return web.Response(status=204, headers=PREFLIGHT_HEADERS)
-        if self._access.keys and request.path not in self._access.open_paths and not self._has_key(request):
-            return error_response(
-                401,
-                "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
         try:
             return await handler(request)
         except web.HTTPException as error:
@@ -134,6 +127,25 @@ class HttpFrame:
         except Exception as error:
             log.exception("unexpected error in %s", _route(request))
             return self._failure(request, error)
+
+    @property
+    def admission(self) -> Middleware:
+        """The application's middleware: who may ask. Inside the frame, so that refusals carry their route."""
+
+        @web.middleware
+        async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+            asks_for_permission = "Access-Control-Request-Method" in request.headers
+            if request.method == "OPTIONS" and self._access.origins and asks_for_permission:
+                return web.Response(status=204, headers=PREFLIGHT_HEADERS)
+            if self._access.keys and request.path not in self._access.open_paths and not self._has_key(request):
+                return error_response(
+                    401,
+                    "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+            return await handler(request)
+
+        return admit
 
     def _has_key(self, request: web.Request) -> bool:
         headers = request.headers

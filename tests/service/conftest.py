@@ -1,19 +1,36 @@
 """A Firestore server for the service's tests, a client that writes to it, and services that read it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from google.cloud.firestore_v1 import AsyncClient, AsyncCollectionReference
 
 from tests.emulator import Emulator
+from tests.firestore_servers import BackgroundFirestore
 from tests.service.running import COLLECTION, RunningService, firestore_client, running_service
 
 
-@pytest.fixture
-def firestore_host(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where the Firestore of this test listens; clients made in the test find it by themselves."""
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", emulator.host)
-    return emulator.host
+@pytest.fixture(scope="session")
+def local_firestore() -> Iterator[BackgroundFirestore]:
+    """The local Firestore, one for the session; tests that break it start their own."""
+    with BackgroundFirestore() as server:
+        yield server
+
+
+@pytest.fixture(params=["local", "emulator"])
+def firestore_host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the Firestore of this test listens, each of both servers in turn; clients find it by themselves."""
+    server: BackgroundFirestore | Emulator = request.getfixturevalue(
+        "local_firestore" if request.param == "local" else "emulator"
+    )
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
+    return server.host
+
+
+@pytest.fixture(params=["stream", "on_snapshot"])
+def listener_kind(request: pytest.FixtureRequest) -> str:
+    """Each of both listeners in turn."""
+    return str(request.param)
 
 
 @pytest.fixture
@@ -25,11 +42,13 @@ async def client(firestore_host: str, project: str) -> AsyncIterator[AsyncClient
 @pytest.fixture
 def collection(client: AsyncClient) -> AsyncCollectionReference:
     """The collection that the service reads."""
-    return client.collection(COLLECTION)  # type: ignore[no-any-return]
+    return client.collection(COLLECTION)
 
 
 @pytest.fixture
-async def running(firestore_host: str, project: str, client: AsyncClient) -> AsyncIterator[RunningService]:
+async def running(
+    firestore_host: str, project: str, client: AsyncClient, listener_kind: str
+) -> AsyncIterator[RunningService]:
     """A service with default settings, synced."""
-    async with running_service(firestore_host, project) as running:
+    async with running_service(firestore_host, project, listener=listener_kind) as running:
         yield await running.synced()

@@ -1,0 +1,73 @@
+"""A strong read never misses what was committed before it was asked for, and with `stream` costs no document read.
+
+STRONG_READ_TRIES makes the run as long as one likes; `make strong-reads` tries ten thousand on each server.
+
+Google's emulator, asked for probes while others commit, now and then mixes the bytes of two messages (a whole gRPC
+frame stands inside another). The stream is then replaced and a strong read meanwhile is a direct one: as true, not free.
+"""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+
+from google.cloud.firestore_v1 import AsyncClient, AsyncCollectionReference
+
+from tests.firestore_servers import BackgroundFirestore
+from tests.service.running import RunningService, running_service, version_of
+
+TRIES = int(os.environ.get("STRONG_READ_TRIES", "400"))
+WRITERS = 20
+NO_CACHE = {"Cache-Control": "no-cache"}
+T0 = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+
+
+async def test_a_strong_read_never_misses_an_acknowledged_commit(
+    firestore_host: str,
+    local_firestore: BackgroundFirestore,
+    project: str,
+    client: AsyncClient,
+    collection: AsyncCollectionReference,
+) -> None:
+    async with running_service(firestore_host, project, listener="stream") as running:
+        await running.synced()
+        shares = await asyncio.gather(*(_write_and_read(running, collection, writer) for writer in range(WRITERS)))
+        assert sum(shares) == TRIES // WRITERS * WRITERS
+        if firestore_host == local_firestore.host:
+            assert await running.metric("firestore_reads_total", source="get") == 0
+            assert await running.metric("lookups_total", source="hit") == sum(shares)
+        else:
+            assert await running.metric("lookups_total", source="hit") > sum(shares) / 2
+
+
+async def _write_and_read(running: RunningService, collection: AsyncCollectionReference, writer: int) -> int:
+    """Commit, then ask at once, while all the others do the same."""
+    process_id = f"import-{writer}"
+    for count in range(TRIES // WRITERS):
+        committed = {"status": "running", "start_time": T0, "products_processed": count}
+        version = version_of(await collection.document(process_id).set(committed))
+        reply = await running.get(f"/status/{process_id}", headers=NO_CACHE)
+        assert reply.headers["Age"] == "0"
+        assert reply.headers["ETag"] == f'"v{version}"', (writer, count)
+    return TRIES // WRITERS
+
+
+async def test_a_strong_list_holds_every_acknowledged_commit(
+    firestore_host: str, project: str, client: AsyncClient, collection: AsyncCollectionReference, listener_kind: str
+) -> None:
+    async with running_service(firestore_host, project, listener=listener_kind) as running:
+        await running.synced()
+        for count in range(1, 21):
+            await collection.document(f"import-{count}").set({"status": "running", "start_time": T0})
+            reply = await running.get("/status?limit=1000", headers=NO_CACHE)
+            assert reply.json()["count"] == count
+            assert reply.headers["Age"] == "0"
+            if listener_kind == "on_snapshot":
+                assert reply.headers["X-Cache"] == "MISS"
+
+
+async def test_max_age_is_kept_to(running: RunningService, collection: AsyncCollectionReference) -> None:
+    await running.holds("import-1", version_of(await collection.document("import-1").set({"start_time": T0})))
+    reply = await running.get("/status/import-1", headers={"Cache-Control": "max-age=3600"})
+    assert reply.headers["X-Cache"] == "HIT"
+    reply = await running.get("/status/import-1", headers={"Cache-Control": "max-age=0"})
+    assert reply.headers["Age"] == "0"

@@ -34,9 +34,9 @@ class ListenerFailure(Exception):
 
     `reason` is a short word from a bounded set, fit for a metric's label (a gRPC status code in lower case,
     `end_of_stream`, `filter_mismatch`, `idle`, `probe_unanswered`, `lifetime`, `reopened`, `protocol_error`,
-    `resync`, `callback_error`); the exception's text has the details for the log. `permanent` means that trying
-    again soon is useless without an operator. `prompt` means that this end was chosen (a stream's lifetime, a
-    resync asked for): run again at once, nothing is wrong.
+    `resync`, `overrun`, `callback_error`, `listener_error`); the exception's text has the details for the log.
+    `permanent` means that trying again soon is useless without an operator. `prompt` means that this end was
+    chosen (a stream's lifetime, a resync asked for): run again at once, nothing is wrong.
     """
 
     def __init__(self, reason: str, detail: str = "", *, permanent: bool = False, prompt: bool = False) -> None:

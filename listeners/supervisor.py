@@ -1,0 +1,215 @@
+"""Keeps one listener running, for as long as `run` does: backs off, starts it again, reports.
+
+The one writer of ListenerState: each transition is logged here with its reason and announced to the observer.
+A server never gives up: what needs an operator is reported with what to do, and tried again all the same.
+Says nothing about freshness: a listener may be live and its model's lease lapsed.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, Protocol
+
+from listeners.events import Event
+from listeners.listener import Apply, CannotConfirm, Clock, Listener, ListenerFailure, ListenerState
+
+_log = logging.getLogger(__name__)
+
+WHAT_TO_DO = {
+    "permission_denied": "grant this service's account the role roles/datastore.viewer on the project",
+    "unauthenticated": "check the credentials of this service's account",
+    "failed_precondition": "create the index that the detail links to, and check that the database is in Native mode",
+    "not_found": "check the project and the database's name: Firestore knows no such database",
+    "invalid_argument": "check the collection's name and the type of start_time: Firestore refuses the query",
+    "unimplemented": "check the address: what answers there does not speak Firestore's Listen",
+}
+
+BUGS = frozenset({"callback_error", "listener_error"})
+"""Failures of our own, after which nothing held is trusted, whatever had been applied before."""
+
+
+class SupervisorObserver(Protocol):
+    """Whoever wants to know how the listener fares. Called on the event loop, must not block."""
+
+    def state_changed(self, state: ListenerState, reason: str) -> None:
+        """The listener is now in `state`; `reason` is for people."""
+
+    def restarted(self, reason: str) -> None:
+        """A connection ended and is made again; `reason` is a ListenerFailure's, fit for a label."""
+
+
+class BackOff:
+    """How long to wait after the nth failure in a row: 0, then 1 s growing by half up to 60 s, all ± 50 %."""
+
+    FIRST_S = 1.0
+    FACTOR = 1.5
+    MAXIMUM_S = 60.0
+    JITTER = 0.5
+
+    def __init__(self, randomness: random.Random) -> None:
+        self._random = randomness
+        self._next_s = 0.0
+
+    def reset(self) -> None:
+        self._next_s = 0.0
+
+    def delay_s(self, failure: ListenerFailure) -> float:
+        """Count `failure`, and say how long to wait after it."""
+        if failure.permanent or failure.reason == "resource_exhausted":
+            self._next_s = self.MAXIMUM_S
+        delay_s = self._next_s * self._random.uniform(1 - self.JITTER, 1 + self.JITTER)
+        self._next_s = min(max(self.FIRST_S, self._next_s * self.FACTOR), self.MAXIMUM_S)
+        return delay_s
+
+
+class LogPace:
+    """When a reason that keeps coming is worth a line again: after 1 s, 2 s, 4 s … at most 10 minutes."""
+
+    FIRST_S = 1.0
+    MAXIMUM_S = 600.0
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: dict[str, tuple[float, float]] = {}
+
+    def is_due(self, reason: str) -> bool:
+        """True for the first of its kind, at growing intervals, and again for one not heard of for long."""
+        now = self._clock()
+        due_at, interval_s = self._due.get(reason, (now, 0.0))
+        if now < due_at:
+            return False
+        has_long_been_quiet = now - due_at > self.MAXIMUM_S
+        interval_s = self.FIRST_S if has_long_been_quiet or not interval_s else min(2 * interval_s, self.MAXIMUM_S)
+        self._due[reason] = (now + interval_s, interval_s)
+        return True
+
+
+class Supervisor:
+    """Runs `listener` and hands its events to `apply`.
+
+    `state` is what it is doing and `reason` what led there, for people: why it is not live, where it is not.
+    `last_failure` stays when it is live again ("" before the first); `restarts` counts connections made again.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        apply: Apply,
+        observer: SupervisorObserver,
+        *,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        randomness: random.Random | None = None,
+    ) -> None:
+        self._listener = listener
+        self._apply = apply
+        self._observer = observer
+        self._sleep = sleep
+        self._back_off = BackOff(randomness or random.Random())  # noqa: S311 - jitter, not a secret
+        self._log_pace = LogPace(clock)
+        self._is_quiet = False
+        self._shown_state = ListenerState.STOPPED
+        self._has_been_consistent = False
+        self.state = ListenerState.STOPPED
+        self.reason = "not started"
+        self.last_failure = ""
+        self.restarts = 0
+
+    def __repr__(self) -> str:
+        return f"<Supervisor {self.state} ({self.reason}), {self.restarts} restarts>"
+
+    async def run(self) -> NoReturn:
+        """Until cancelled."""
+        try:
+            self._enter(ListenerState.CONNECTING, "started")
+            while True:
+                failure = await self._one_connection()
+                await self._wait_after(failure)
+                self.restarts += 1
+                self._observer.restarted(failure.reason)
+                self._enter(ListenerState.CONNECTING, str(failure))
+        finally:
+            self._enter(ListenerState.STOPPED, "stopped")
+
+    async def confirm(self) -> float:
+        """See Listener.confirm; raises CannotConfirm unless live."""
+        if self.state is not ListenerState.LIVE:
+            raise CannotConfirm(f"the listener is {self.state}: {self.reason}")
+        return await self._listener.confirm()
+
+    def resync(self, reason: str) -> None:
+        """What the listener holds is in doubt: start from scratch."""
+        _log.warning("listener: resync asked for: %s", reason, extra=self._facts(resync_reason=reason))
+        self._listener.forget()
+
+    async def _one_connection(self) -> ListenerFailure:
+        self._has_been_consistent = False
+        failure = await self._failure_of_run()
+        if failure.reason in BUGS:
+            self._listener.forget()
+        return failure
+
+    async def _failure_of_run(self) -> ListenerFailure:
+        try:
+            await self._listener.run(self._applied, self._opened)
+        except ListenerFailure as failure:
+            return failure
+        except Exception as error:  # noqa: BLE001 - a bug of the listener's: reported, and a server never gives up
+            _log.exception("listener: failed in a way that it must not", extra=self._facts())
+            return ListenerFailure("listener_error", repr(error))
+        return ListenerFailure("listener_error", "the listener returned")
+
+    async def _applied(self, event: Event) -> None:
+        try:
+            await self._apply(event)
+        except Exception as error:
+            _log.exception("listener: an event could not be applied", extra=self._facts())
+            raise ListenerFailure("callback_error", repr(error)) from error
+        self._has_been_consistent = True
+        if self.state is not ListenerState.LIVE:
+            self._enter(ListenerState.LIVE, "synchronised")
+
+    def _opened(self) -> None:
+        self._enter(ListenerState.SYNCING, self.reason)
+
+    async def _wait_after(self, failure: ListenerFailure) -> None:
+        """Back off, unless the end was chosen. A run that ended in a bug of ours was no success."""
+        self.last_failure = str(failure)
+        succeeded = self._has_been_consistent and failure.reason not in BUGS
+        if succeeded:
+            self._back_off.reset()
+            if failure.prompt:
+                _log.info("listener: %s, connecting anew", failure, extra=self._facts(failure=failure.reason))
+                return
+        delay_s = self._back_off.delay_s(failure)
+        self._is_quiet = not self._log_pace.is_due(failure.reason)
+        self._enter(ListenerState.BACKING_OFF, str(failure), failure=failure, retry_in_s=round(delay_s, 3))
+        await self._sleep(delay_s)
+
+    def _enter(
+        self, state: ListenerState, reason: str, *, failure: ListenerFailure | None = None, **facts: float
+    ) -> None:
+        previous, self.state, self.reason = self.state, state, reason
+        extra = self._facts(previous_state=previous.value, **facts)
+        advice = ""
+        if failure is not None:
+            extra["failure"] = failure.reason
+            advice = f" - {WHAT_TO_DO[failure.reason]}" if failure.reason in WHAT_TO_DO else ""
+        level = self._level(failure)
+        _log.log(level, "listener: %s, was %s: %s%s", state, previous, reason, advice, extra=extra)
+        self._observer.state_changed(state, reason)
+
+    def _level(self, failure: ListenerFailure | None) -> int:
+        """Of the transition just made. A recovery is shown whenever the trouble was."""
+        recovered = self.state is ListenerState.LIVE and self._shown_state is not ListenerState.LIVE
+        stopped = self.state is ListenerState.STOPPED
+        if self._is_quiet and not recovered and not stopped:
+            return logging.DEBUG
+        self._shown_state = self.state
+        if failure is None:
+            return logging.INFO
+        return logging.ERROR if failure.permanent else logging.WARNING
+
+    def _facts(self, **facts: object) -> dict[str, object]:
+        return {"listener_state": self.state.value, "restarts": self.restarts, **facts}

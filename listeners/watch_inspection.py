@@ -1,0 +1,117 @@
+"""What a Watch tells, and what is seen in Firestore's responses before the library gets to see them.
+
+Runs in the library's threads; knows neither the library's Watch nor an event loop.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.firestore_v1.types import TargetChange
+
+from listeners.events import Document
+from listeners.listener import ListenerFailure, failure_of_status
+from listeners.window import ORDER_FIELD
+
+STATUS_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+SCALAR_KINDS = frozenset(
+    {
+        "null_value",
+        "boolean_value",
+        "integer_value",
+        "double_value",
+        "timestamp_value",
+        "string_value",
+        "bytes_value",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Firestore's first answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsRead:
+    """Firestore sent, and will bill, this many documents."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A consistent point; no changes: still what it was. `read_time` in microseconds since the epoch."""
+
+    upserts: Sequence[Document]
+    removed_ids: Sequence[str]
+    read_time: int
+
+
+Told = Opened | DocumentsRead | Point | ListenerFailure
+Tell = Callable[[Told], None]
+
+
+def failure_of_error(error: object) -> ListenerFailure:
+    """Why the library gave up, from what it gave as the reason; None and a spent iterator are a graceful end."""
+    if error is None or isinstance(error, StopIteration):
+        return ListenerFailure("end_of_stream")
+    if isinstance(error, GoogleAuthError):
+        return ListenerFailure("unauthenticated", str(error), permanent=not error.retryable)
+    if isinstance(error, exceptions.GoogleAPICallError) and error.grpc_status_code is not None:
+        code, detail = error.grpc_status_code, error.message or ""
+    elif isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+        code, detail = error.code(), error.details() or ""
+    else:
+        return ListenerFailure("protocol_error", repr(error))
+    return ListenerFailure("end_of_stream") if code is grpc.StatusCode.OK else failure_of_status(code, detail)
+
+
+class Inspector:
+    """Sees every response before the library does, and tells what the library would keep to itself."""
+
+    def __init__(self, tell: Tell, field_names: frozenset[str]) -> None:
+        self.tell = tell
+        self._kept_fields = field_names | {ORDER_FIELD}  # the library sorts by it
+        self._streams = 0
+        self._documents_read = 0
+
+    def suspicion(self, response: Any, documents_held: Callable[[], int]) -> ListenerFailure | None:
+        """What makes the watch unfit to go on, if anything. `response` is the bare protobuf message."""
+        match response.WhichOneof("response_type"):
+            case "document_change":
+                self._documents_read += 1
+                self._keep_scalars(response.document_change.document.fields)
+            case "target_change":
+                self.tell_documents_read()
+                return self._suspicion_of_target(response.target_change)
+            case "filter" if response.filter.count != (held := documents_held()):
+                return ListenerFailure("filter_mismatch", f"Firestore has {response.filter.count}, here are {held}")
+        return None
+
+    def tell_documents_read(self) -> None:
+        if self._documents_read:
+            self.tell(DocumentsRead(self._documents_read))
+            self._documents_read = 0
+
+    def _suspicion_of_target(self, change: Any) -> ListenerFailure | None:
+        if change.target_change_type == TargetChange.TargetChangeType.REMOVE:
+            code = STATUS_OF_NUMBER.get(change.cause.code or grpc.StatusCode.INTERNAL.value[0])
+            return failure_of_status(code or grpc.StatusCode.UNKNOWN, change.cause.message or "target removed")
+        if change.target_change_type == TargetChange.TargetChangeType.ADD:
+            self._streams += 1
+            if self._streams > 1:
+                return ListenerFailure("reopened", "the library reopened its stream by itself")
+        return None
+
+    def _keep_scalars(self, fields: Any) -> None:
+        """Leave the library nothing to decode that nobody asked for, or that it might fail on."""
+        for name in list(fields):
+            if name not in self._kept_fields:
+                del fields[name]
+            elif fields[name].WhichOneof("value_type") not in SCALAR_KINDS:
+                fields[name].Clear()
+                fields[name].map_value.SetInParent()

@@ -1,0 +1,53 @@
+"""Which ends of a connection are worth another try soon, and which need an operator."""
+
+import grpc
+import pytest
+
+from listeners.listener import ListenerFailure, failure_of_status
+
+# The transient ones are those that Firestore's own clients try again.
+PERMANENT_BY_CODE = {
+    grpc.StatusCode.CANCELLED: False,
+    grpc.StatusCode.UNKNOWN: False,
+    grpc.StatusCode.INVALID_ARGUMENT: True,
+    grpc.StatusCode.DEADLINE_EXCEEDED: False,
+    grpc.StatusCode.NOT_FOUND: True,
+    grpc.StatusCode.ALREADY_EXISTS: True,
+    grpc.StatusCode.PERMISSION_DENIED: True,
+    grpc.StatusCode.UNAUTHENTICATED: False,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: False,
+    grpc.StatusCode.FAILED_PRECONDITION: True,
+    grpc.StatusCode.ABORTED: False,
+    grpc.StatusCode.UNIMPLEMENTED: True,
+    grpc.StatusCode.OUT_OF_RANGE: True,
+    grpc.StatusCode.INTERNAL: False,
+    grpc.StatusCode.UNAVAILABLE: False,
+    grpc.StatusCode.DATA_LOSS: True,
+}
+
+
+@pytest.mark.parametrize(("code", "permanent"), PERMANENT_BY_CODE.items())
+def test_each_status_is_worth_another_try_or_needs_an_operator(code: grpc.StatusCode, permanent: bool) -> None:
+    failure = failure_of_status(code, "why")
+    assert (failure.reason, failure.permanent, failure.prompt) == (code.name.lower(), permanent, False)
+
+
+def test_every_status_but_ok_is_classified() -> None:
+    assert set(grpc.StatusCode) - set(PERMANENT_BY_CODE) == {grpc.StatusCode.OK}
+
+
+@pytest.mark.parametrize(
+    ("failure", "text"),
+    [
+        (ListenerFailure("idle"), "idle"),
+        (ListenerFailure("unavailable", "connection refused"), "unavailable: connection refused"),
+        (failure_of_status(grpc.StatusCode.NOT_FOUND, "no database"), "not_found: no database"),
+    ],
+)
+def test_a_failure_says_its_reason_and_its_detail(failure: ListenerFailure, text: str) -> None:
+    assert str(failure) == text
+
+
+def test_a_failure_is_ordinary_unless_it_says_otherwise() -> None:
+    failure = ListenerFailure("idle")
+    assert (failure.permanent, failure.prompt) == (False, False)

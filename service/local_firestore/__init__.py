@@ -1,0 +1,22 @@
+"""An in-memory Firestore that speaks the v1 gRPC protocol: for the demo, for tests, for benchmarks. Keeps nothing.
+
+Clients find it through FIRESTORE_EMULATOR_HOST. It is not made for production data, and asks nobody who they are.
+"""
+
+from service.local_firestore.database import CommitRecord, Database
+from service.local_firestore.errors import FirestoreError
+from service.local_firestore.fault import Fault
+from service.local_firestore.faults import Faults
+from service.local_firestore.server import LocalFirestore, serve
+from service.local_firestore.store import Store
+
+__all__ = [
+    "CommitRecord",
+    "Database",
+    "Fault",
+    "Faults",
+    "FirestoreError",
+    "LocalFirestore",
+    "Store",
+    "serve",
+]

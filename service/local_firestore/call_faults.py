@@ -1,0 +1,112 @@
+"""Faults of single calls: the next ones of one RPC fail, are late, or wait."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+
+import grpc
+
+from service.local_firestore.errors import FirestoreError
+from service.local_firestore.fault import Fault
+
+RPCS = frozenset(
+    {
+        "GetDocument",
+        "BatchGetDocuments",
+        "ListDocuments",
+        "ListCollectionIds",
+        "RunQuery",
+        "RunAggregationQuery",
+        "Commit",
+        "BatchWrite",
+        "CreateDocument",
+        "UpdateDocument",
+        "DeleteDocument",
+        "BeginTransaction",
+        "Rollback",
+        "Listen",
+    }
+)
+
+
+class CallFault(Fault):
+    """A fault of the next calls of one RPC; `act` delays, holds or fails one of them."""
+
+    def __init__(
+        self,
+        rpc: str,
+        name: str,
+        on_release: Callable[[Fault], None],
+        times: int | None,
+        act: Callable[["CallFault"], Awaitable[None]],
+    ) -> None:
+        super().__init__(name, on_release, times)
+        self.rpc = rpc
+        self._act = act
+        self._acting = 0
+
+    async def act(self) -> None:
+        """Strike one call; the last one to be done with it releases the fault that is spent."""
+        self.strike()
+        self._acting += 1
+        try:
+            await self._act(self)
+        finally:
+            self._acting -= 1
+            if self.is_spent and not self._acting:
+                self.release()
+
+
+class CallFaults:
+    """What every call passes first. `active` lists every fault in force, those of others included."""
+
+    def __init__(self, active: list[Fault]) -> None:
+        self._active = active
+        self._by_rpc: defaultdict[str, list[CallFault]] = defaultdict(list)
+
+    def fail_calls(
+        self, rpc: str, code: grpc.StatusCode, *, calls: int | None = 1, detail: str = "failed by a fault"
+    ) -> Fault:
+        """Answer the next calls of one RPC with a status, without doing what they ask; None: until released."""
+
+        async def fail(fault: CallFault) -> None:
+            raise FirestoreError(code, detail)
+
+        return self._on_calls(rpc, "fail_calls", calls, fail)
+
+    def delay_calls(self, rpc: str, delay_s: float, *, calls: int | None = 1) -> Fault:
+        """Start on the next calls of one RPC so much later, or once released."""
+
+        async def delay(fault: CallFault) -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay_s):
+                    await fault.released.wait()
+
+        return self._on_calls(rpc, "delay_calls", calls, delay)
+
+    def hold_calls(self, rpc: str, *, calls: int | None = None) -> Fault:
+        """Accept the next calls of one RPC and start on them when released; `hits` says how many wait."""
+
+        async def hold(fault: CallFault) -> None:
+            await fault.released.wait()
+
+        return self._on_calls(rpc, "hold_calls", calls, hold)
+
+    def _on_calls(self, rpc: str, name: str, calls: int | None, act: Callable[[CallFault], Awaitable[None]]) -> Fault:
+        if rpc not in RPCS:
+            raise ValueError(f"{rpc} is none of {', '.join(sorted(RPCS))}")
+
+        def release(released: Fault) -> None:
+            self._by_rpc[rpc].remove(fault)
+            self._active.remove(released)
+
+        fault = CallFault(rpc, name, release, calls, act)
+        self._by_rpc[rpc].append(fault)
+        self._active.append(fault)
+        return fault
+
+    async def gate(self, rpc: str) -> None:
+        """What every call passes first: raises or waits where a fault says so."""
+        for fault in [fault for fault in self._by_rpc.get(rpc, ()) if not fault.is_spent]:
+            await fault.act()

@@ -1,0 +1,224 @@
+"""The gRPC server: port, call handlers, start and stop. All state lives in the store, which survives a closed port."""
+
+import asyncio
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+
+from service.local_firestore import messages
+from service.local_firestore.database import Database
+from service.local_firestore.errors import FirestoreError
+from service.local_firestore.faults import Faults
+from service.local_firestore.listening import Listening
+from service.local_firestore.messages import Message
+from service.local_firestore.rpcs import Rpcs
+from service.local_firestore.store import Store
+
+_PREFIX = "/google.firestore.v1.Firestore/"
+
+_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+]
+
+
+class LocalFirestore:
+    """An in-memory Firestore on `host` ("127.0.0.1:port"). An async context manager, or `start` and `stop`.
+
+    `port` 0 is any free one. `heartbeat_s` is the longest silence of an idle Listen stream, `resume_window_s` how
+    long its resume tokens are good for, `read_retention_s` how far back a read time may lie; both are cut short
+    where more than `max_versions` superseded versions would have to be kept. `max_queued` messages may wait for
+    a slow Listen reader. `max_history` commits are remembered for `Database.history`.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        address: str = "127.0.0.1",
+        heartbeat_s: float = 30,
+        resume_window_s: float = 1800,
+        read_retention_s: float = 3600,
+        max_versions: int = 100_000,
+        max_queued: int = 100_000,
+        max_history: int = 0,
+    ) -> None:
+        self.store = Store(
+            read_retention_s=read_retention_s,
+            resume_window_s=resume_window_s,
+            max_versions=max_versions,
+            max_history=max_history,
+        )
+        self.listening = Listening(self.store, heartbeat_s=heartbeat_s, max_queued=max_queued)
+        self.faults = Faults(self.store, self.listening, self)
+        self.calls: Counter[str] = Counter()
+        """How often each call came in, refused ones included."""
+        self.documents_read: Counter[str] = Counter()
+        """How many responses each reading call sent, one for each document found or missing; Listen aside."""
+        self._rpcs = Rpcs(self.store)
+        self._address = address
+        self._port = port
+        self._server: grpc.aio.Server | None = None
+
+    @property
+    def host(self) -> str:
+        return f"{self._address}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    def database(self, project: str, database: str = "(default)") -> Database:
+        """The documents themselves, for seeding and looking without gRPC, on the server's event loop."""
+        return self.store.database(project, database)
+
+    async def start(self) -> Self:
+        """Raises OSError where the port can't be had."""
+        await self.open_port()
+        return self
+
+    async def stop(self) -> None:
+        """Release every fault, break every connection, close the port."""
+        self.faults.release_all()
+        await self.close_port()
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    async def open_port(self) -> None:
+        server = grpc.aio.server(options=_OPTIONS)
+        server.add_generic_rpc_handlers([_Handlers(self._handlers())])
+        try:
+            port = server.add_insecure_port(self.host)
+        except RuntimeError as failed:
+            await server.stop(None)
+            raise OSError(f"can't listen on {self.host}: {failed}") from failed
+        await server.start()
+        self._server, self._port = server, port
+
+    async def close_port(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop(None)
+
+    def _handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        rpcs = self._rpcs
+        unary = [
+            ("GetDocument", messages.GetDocumentRequest, rpcs.get_document),
+            ("ListDocuments", messages.ListDocumentsRequest, rpcs.list_documents),
+            ("ListCollectionIds", messages.ListCollectionIdsRequest, rpcs.list_collection_ids),
+            ("Commit", messages.CommitRequest, rpcs.commit),
+            ("BatchWrite", messages.BatchWriteRequest, rpcs.batch_write),
+            ("CreateDocument", messages.CreateDocumentRequest, rpcs.create_document),
+            ("UpdateDocument", messages.UpdateDocumentRequest, rpcs.update_document),
+            ("DeleteDocument", messages.DeleteDocumentRequest, rpcs.delete_document),
+            ("BeginTransaction", messages.BeginTransactionRequest, rpcs.begin_transaction),
+            ("Rollback", messages.RollbackRequest, rpcs.rollback),
+        ]
+        streaming = [
+            ("BatchGetDocuments", messages.BatchGetDocumentsRequest, rpcs.batch_get_documents),
+            ("RunQuery", messages.RunQueryRequest, rpcs.run_query),
+            ("RunAggregationQuery", messages.RunAggregationQueryRequest, rpcs.run_aggregation_query),
+        ]
+        handlers = {name: self._unary(name, request, call) for name, request, call in unary}
+        handlers |= {name: self._streaming(name, request, call) for name, request, call in streaming}
+        handlers["Listen"] = grpc.stream_stream_rpc_method_handler(
+            self._listen, request_deserializer=messages.ListenRequest.FromString
+        )
+        return handlers
+
+    def _unary(self, rpc: str, request_type: Any, call: Callable[[Message], Message]) -> grpc.RpcMethodHandler:
+        async def handle(request: Message, context: Any) -> bytes:
+            async with self._answering(rpc, context):
+                return bytes(call(request).SerializeToString())
+            raise AssertionError("abort raises")
+
+        return grpc.unary_unary_rpc_method_handler(handle, request_deserializer=request_type.FromString)
+
+    def _streaming(
+        self, rpc: str, request_type: Any, call: Callable[[Message], Iterator[Message]]
+    ) -> grpc.RpcMethodHandler:
+        async def handle(request: Message, context: Any) -> None:
+            async with self._answering(rpc, context):
+                responses = list(call(request))  # all of it before the first await, so of one moment
+                self.documents_read[rpc] += len(responses)
+                for response in responses:
+                    await context.write(response.SerializeToString())
+
+        return grpc.unary_stream_rpc_method_handler(handle, request_deserializer=request_type.FromString)
+
+    @contextlib.asynccontextmanager
+    async def _answering(self, rpc: str, context: Any) -> AsyncIterator[None]:
+        """Count the call, let the faults have it first, and answer a FirestoreError as its status."""
+        self.calls[rpc] += 1
+        try:
+            await self.faults.gate(rpc)
+            yield
+        except FirestoreError as refused:
+            await context.abort(refused.code, refused.message)
+
+    async def _listen(self, requests: AsyncIterator[Message], context: Any) -> None:
+        async with self._answering("Listen", context):
+            write: Callable[[bytes], Awaitable[None]] = context.write
+            end = await self.listening.serve(requests, write)
+            if end.code is not grpc.StatusCode.OK:
+                raise FirestoreError(end.code, end.detail)
+
+
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
+    """Finds the handler of a call; a call there is none for is answered with its name."""
+
+    def __init__(self, handlers: dict[str, grpc.RpcMethodHandler]) -> None:
+        self._handlers = handlers
+
+    def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler:
+        method: str = handler_call_details.method
+        handler = self._handlers.get(method.removeprefix(_PREFIX))
+        return handler if handler is not None else _unimplemented(method)
+
+
+def _unimplemented(method: str) -> grpc.RpcMethodHandler:
+    async def refuse(requests: Any, context: Any) -> None:
+        await context.abort(
+            grpc.StatusCode.UNIMPLEMENTED, f"the local Firestore does not support {method.rpartition('/')[2]}"
+        )
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _print_at_once(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()  # whoever started this process reads the addresses from a pipe
+
+
+async def serve(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    control_port: int | None = None,
+    *,
+    heartbeat_s: float = 30,
+    resume_window_s: float = 1800,
+    announce: Callable[[str], None] = _print_at_once,
+) -> None:
+    """Run a server until cancelled, with its control port if one is named (0: any). Announces both addresses."""
+    from service.local_firestore.control import ControlPort
+
+    server = LocalFirestore(port, address=host, heartbeat_s=heartbeat_s, resume_window_s=resume_window_s)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(server)
+        announce(f"export FIRESTORE_EMULATOR_HOST={server.host}")
+        if control_port is not None:
+            control = await stack.enter_async_context(ControlPort(server, control_port))
+            announce(f"export LOCAL_FIRESTORE_CONTROL={control.url}")
+        await asyncio.Event().wait()

@@ -1,0 +1,27 @@
+"""Resume tokens: the consistent point a stream had reached, readable only to the store that issued it."""
+
+import os
+
+_LENGTH = 24
+
+
+class Tokens:
+    """Issues tokens and reads them back; an expired, foreign or malformed one says nothing."""
+
+    def __init__(self) -> None:
+        # Another run of the server has other documents, so it must not understand this one's tokens.
+        self._instance = os.urandom(16)
+        self._expired_until_us = 0
+
+    def issue(self, time_us: int) -> bytes:
+        return self._instance + time_us.to_bytes(8, "big")
+
+    def time_of(self, token: bytes) -> int | None:
+        if len(token) != _LENGTH or token[:16] != self._instance:
+            return None
+        time_us = int.from_bytes(token[16:], "big")
+        return None if time_us <= self._expired_until_us else time_us
+
+    def expire(self, until_us: int) -> None:
+        """Forget every token issued up to then."""
+        self._expired_until_us = until_us

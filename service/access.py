@@ -3,8 +3,8 @@
 import hmac
 from collections.abc import Sequence
 
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz"})
-"""Answered without a key: what load balancers and probes ask, none of which tells of any process."""
+OPEN_PATHS = frozenset({"/", "/healthz"})
+"""Answered without a key: that the service is there and alive, nothing else."""
 
 
 def is_allowed(keys: Sequence[bytes], authorization: str, x_api_key: str) -> bool:

@@ -120,7 +120,7 @@ class Answers:
                 if stale is None:
                     raise
                 return stale
-            if not self._reads.superseded(process_id, read):
+            if read is not None:
                 return _answer(Source.MISS, 0, read)
         raise Unreachable("the listener overtook every direct read")
 
@@ -181,21 +181,20 @@ class Answers:
         """The last known state, where it is not too old for anybody: the model's or the cache's, whichever is newer."""
         limit_s = self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)
         read = self._reads.remembered(process_id, include_products=include_products, max_age_s=limit_s)
-        cached = None if read is None or read.summary is None else self._unless_older(Source.STALE, read, known_version)
         held, age_s = self._model.get(process_id), self._model.age_s
-        if include_products or held is None or age_s is None or age_s > limit_s or held.version < known_version:
-            return cached
-        if cached is not None and cached.version > held.version:
-            return cached
-        return replace(self._hit(held), source=Source.STALE)
+        is_usable = held is not None and age_s is not None and age_s <= limit_s and not include_products
+        if held is not None and is_usable and (read is None or read.read_time <= self._model.read_time):
+            return replace(self._hit(held), source=Source.STALE) if held.version >= known_version else None
+        return None if read is None else self._unless_older(Source.STALE, read, known_version)
 
     def _stale_list(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
         limit_s = self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)
-        age_s = self._model.age_s
-        held = self._model.rows(one_more) if age_s is not None and age_s <= limit_s else None
-        if held is not None:
-            return _page(Source.STALE, self._model_age_s(), held, one_more.limit - 1)
         read = self._reads.remembered_list(one_more, max_age_s=limit_s)
+        age_s = self._model.age_s
+        if age_s is not None and age_s <= limit_s and (read is None or age_s <= self._clock() - read.as_of):
+            held = self._model.rows(one_more)
+            if held is not None:
+                return _page(Source.STALE, self._model_age_s(), held, one_more.limit - 1)
         if read is None:
             return None
         return _page(Source.STALE, self._rounded_age_s(read.as_of), read.summaries, one_more.limit - 1)

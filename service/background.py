@@ -14,6 +14,7 @@ class BackgroundTasks:
     def __init__(self, on_early_end: Callable[[], None]) -> None:
         self._on_early_end = on_early_end
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
 
     def start(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
         """Begin one; its end, unless by `stop`, calls `on_early_end`."""
@@ -23,12 +24,16 @@ class BackgroundTasks:
 
     async def stop(self) -> None:
         """Cancel all and wait until they have ended."""
+        self._is_stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
+        """A cancellation that `stop` did not ask for, from a call that was cancelled within, is an early end too."""
+        error = None if task.cancelled() else task.exception()
+        if self._is_stopping and error is None:
             return
-        log.critical("background task %s ended, which it never should", task.get_name(), exc_info=task.exception())
-        self._on_early_end()
+        log.critical("background task %s ended, which it never should", task.get_name(), exc_info=error)
+        if not self._is_stopping:
+            self._on_early_end()

@@ -70,13 +70,15 @@ class Read:
     """The state of one process that Firestore gave: None where there is no such document.
 
     `read_time` is Firestore's, in microseconds; `as_of` the local instant, on the injected clock, at or after which
-    it was the state. `body` is the 200 answer, with products where they were asked for.
+    it was the state. `body` is the 200 answer, with products where they were asked for; `billed` how many documents
+    were read for it.
     """
 
     summary: ProcessSummary | None
     body: bytes
     read_time: int
     as_of: float
+    billed: int = 1
 
 
 class FirestoreReader:
@@ -113,19 +115,23 @@ class FirestoreReader:
             summary = self._summarize(process_id, microseconds(snapshot.update_time), values)
             if not include_products:
                 return Read(summary, summary.body, read_time, as_of)
-            products = await self._products(call, document, values, summary)
-        return Read(summary, with_products(summary, products), read_time, as_of)
+            products, billed = await self._products(call, document, values, summary)
+        return Read(summary, with_products(summary, products), read_time, as_of, 1 + billed)
 
-    async def _products(self, call: Any, document: Any, values: dict[str, Any], summary: ProcessSummary) -> Any:
+    async def _products(
+        self, call: Any, document: Any, values: dict[str, Any], summary: ProcessSummary
+    ) -> tuple[Any, int]:
+        """The products, and how many documents were read for them."""
         if "products" in values:
             products, malformed = read_products(values["products"])
             if malformed:
                 self._observer.malformed(summary.process_id, summary.version, ("products",))
-            return products
+            return products, 0
         query = document.collection("products").order_by("__name__").limit(PRODUCTS_LIMIT)
         found = await call(query.get)
-        self._observer.documents_billed("get", max(1, len(found)))
-        return [product.to_dict() for product in found]
+        billed = max(1, len(found))
+        self._observer.documents_billed("get", billed)
+        return [product.to_dict() for product in found], billed
 
     async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
         """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""
@@ -153,11 +159,16 @@ class FirestoreReader:
         return found
 
     async def start_time_found(self) -> object | None:
-        """The `start_time` of any one document of the collection; None where there is none, or it has none."""
+        """The `start_time` of some document, of the type that lists do not hold where there is one; else None."""
+        other: StartTimeType = "string" if self._start_time_type == "timestamp" else "timestamp"
+        of_other_type = self._collection.where(filter=FieldFilter(ORDER_FIELD, ">=", SMALLEST[other]))
         async with self._bounded() as call:
-            found = await call(self._collection.select([ORDER_FIELD]).limit(1).get)
-        self._observer.documents_billed("audit", 1)
-        return next((snapshot.get(ORDER_FIELD) for snapshot in found if snapshot.to_dict()), None)
+            for query in (of_other_type, self._collection):
+                found = await call(query.select([ORDER_FIELD]).limit(1).get)
+                self._observer.documents_billed("audit", 1)
+                if found and found[0].to_dict():
+                    return found[0].get(ORDER_FIELD)  # type: ignore[no-any-return]
+        return None
 
     def _summarize(self, process_id: str, version: int, values: dict[str, Any]) -> ProcessSummary:
         summary, malformed = summarize(process_id, version, values, self._start_time_type)

@@ -14,7 +14,7 @@ from service.documents import Position, StartKey, microseconds, moment, render_t
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,6})\d*)?(Z|z|[+-]\d\d:?\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d{1,6})\d*)?)?(Z|z|[+-]\d\d(?::?[0-5]\d)?)?", re.ASCII
 )
 
 
@@ -60,7 +60,7 @@ def read_end_date(text: str, start_time_type: StartTimeType) -> tuple[StartKey, 
         return (microseconds(parsed), True) if start_time_type == "timestamp" else (render_time(parsed), True)
     if parsed == date.max:
         last = datetime.combine(parsed, time.max, UTC)
-        return (microseconds(last), True) if start_time_type == "timestamp" else ("9999-12-31U", False)
+        return (microseconds(last), True) if start_time_type == "timestamp" else ("9999-12-32", False)
     following = parsed + timedelta(days=1)
     return (microseconds(_midnight(following)) if start_time_type == "timestamp" else following.isoformat()), False
 
@@ -75,10 +75,10 @@ def _read_date_or_date_time(name: str, text: str) -> date:
             return date.fromisoformat(text)
         match = _DATE_TIME.fullmatch(text)
         if match:
-            day, clock, fraction, offset = match.groups()
+            day, clock, seconds, fraction, offset = match.groups()
             offset = "+00:00" if offset in (None, "Z", "z") else offset
-            clock = clock if len(clock) > 5 else f"{clock}:00"
-            return datetime.fromisoformat(f"{day}T{clock}.{fraction or '0':0<6}{offset}").astimezone(UTC)
+            text = f"{day}T{clock}:{seconds or '00'}.{fraction or '0':0<6}{offset}"
+            return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         pass  # a day or an hour that does not exist: the same answer as for text of another form
     raise BadParameter(
@@ -104,6 +104,8 @@ def read_page_token(token: str, start_time_type: StartTimeType) -> Position:
                 raise ValueError
             moment(start)
         elif not isinstance(start, str):
+            raise ValueError
+        if write_page_token((start, process_id)) != token:
             raise ValueError
     except (ValueError, TypeError, OverflowError, binascii.Error):
         raise BadParameter("page_token is not one that this service gave out; start again without it") from None

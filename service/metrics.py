@@ -106,6 +106,9 @@ class Metrics:
         """`source` is `hit`, `miss`, `cached`, `stale` or `negative`."""
         self._lookups[source].inc(count)
 
+    def watching(self, count: int) -> None:
+        self._watchers.set(count)
+
     # -- direct reads
 
     def documents_billed(self, kind: str, count: int) -> None:
@@ -152,9 +155,11 @@ class Metrics:
         self._changes["modified"].inc(len(applied.upserts) - applied.added)
         self._changes["removed"].inc(len(applied.removed))
         self._documents.set(documents)
+        if not applied.is_first_load:
+            self._observe_lag(applied)
 
-    def changes_seen(self, applied: Applied) -> None:
-        """How late each change became visible, against the wall clock; not for a first load, which is old by nature."""
+    def _observe_lag(self, applied: Applied) -> None:
+        """How late each change became visible, against the wall clock."""
         now = time.time()
         for summary in applied.upserts:
             self._lag.observe(max(0.0, now - summary.version / 1_000_000))
@@ -169,7 +174,10 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type: Prometheus text, or OpenMetrics where `accept` asks for it."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # it trips over versions that are no numbers
+            encode, content_type = choose_encoder("")
         if not self._multiprocess:
             return encode(self.registry), content_type
         registry = CollectorRegistry()

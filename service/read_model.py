@@ -29,12 +29,16 @@ LARGE_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one event changed. `removed` tells of each ID whether it is known to be deleted (None: unknown)."""
+    """What one event changed. `removed` tells of each ID whether it is known to be deleted (None: unknown).
+
+    `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
+    """
 
     upserts: Sequence[ProcessSummary]
     removed: Mapping[str, bool | None]
     added: int
     read_time: int
+    is_first_load: bool = False
 
 
 class ModelObserver(Protocol):
@@ -164,6 +168,10 @@ class ReadModel:
         """The held version of one process."""
         return self._index.by_id.get(process_id)
 
+    def held(self) -> list[ProcessSummary]:
+        """Every process held, in no order."""
+        return list(self._index.by_id.values())
+
     def rows(self, query: ListQuery) -> list[ProcessSummary] | None:
         """The rows that Firestore's query would return; None where the window can't prove it (invariant 2)."""
         positions = self._index.by_position
@@ -226,7 +234,7 @@ class ReadModel:
         changed = [summary for summary in summaries if not self._holds(summary)]
         added = sum(summary.process_id not in self._index.by_id for summary in changed)
         self._index = built
-        self._announce(Applied(changed, vanished, added, event.read_time))
+        self._announce(Applied(changed, vanished, added, event.read_time, is_first_load=not self.has_synced))
 
     async def _change(self, event: Changed) -> None:
         upserts = await self._summarize(event.upserts)

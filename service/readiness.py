@@ -1,5 +1,6 @@
 """Whether this replica can answer: from the model, or by direct reads that are proven to work."""
 
+import logging
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,8 +10,13 @@ from service.firestore_reader import ReadRefused, Unreachable
 from service.read_model import ReadModel
 from service.read_through import ReadThrough
 
+log = logging.getLogger(__name__)
+
 PROOF_ID = "process-status-service-readiness"
 """The document that direct reads are proven with: that it does not exist is as good an answer as any."""
+
+PROVEN_FOR_S = 10.0
+"""How long a direct read's success counts as a proof where the budget allows no other: longer than one may hang."""
 
 
 class SupervisedListener(Protocol):
@@ -22,7 +28,7 @@ class SupervisedListener(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why."""
+        """Why: a short word, then what only the log may show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class ReadinessCheck:
             reason=reason,
             listener_kind=self._listener_kind,
             listener_state=self._listener.state.value,
-            listener_reason=self._listener.reason,
+            listener_reason=self._listener.reason.partition(":")[0],
             documents=len(self._model),
             confirmed_s_ago=None if age_s is None else round(age_s, 3),
             model_trusted=self._model.is_trusted(),
@@ -72,9 +78,13 @@ class ReadinessCheck:
         try:
             await self._reads.get(PROOF_ID, include_products=False)
         except BudgetExhausted:
-            return True, f"{why}; direct reads are at the limit of their budget"
+            since_s = self._reads.since_success_s
+            proven = since_s is not None and since_s <= PROVEN_FOR_S
+            return proven, f"{why}; direct reads are at the limit of their budget"
         except Unreachable as error:
-            return False, f"{why}, and Firestore can't be reached: {error}"
-        except ReadRefused:
+            log.warning("not ready: %s, and Firestore can't be reached: %s", why, error)
+            return False, f"{why}, and Firestore can't be reached"
+        except ReadRefused as error:
+            log.error("not ready: %s, and Firestore refuses direct reads: %s", why, error)
             return False, f"{why}, and Firestore refuses direct reads; the log has its reason"
         return True, f"{why}; direct reads work"

@@ -3,7 +3,8 @@
 STRONG_READ_TRIES makes the run as long as one likes; `make strong-reads` tries ten thousand on each server.
 
 Google's emulator, asked for probes while others commit, now and then mixes the bytes of two messages (a whole gRPC
-frame stands inside another). The stream is then replaced and a strong read meanwhile is a direct one: as true, not free.
+frame stands inside another). The stream is then replaced, and a strong read meanwhile is a direct one: as true, not
+as cheap.
 """
 
 import asyncio
@@ -28,15 +29,13 @@ async def test_a_strong_read_never_misses_an_acknowledged_commit(
     client: AsyncClient,
     collection: AsyncCollectionReference,
 ) -> None:
-    async with running_service(firestore_host, project, listener="stream") as running:
+    async with running_service(firestore_host, project, listener="stream", fallback_rate=1e6) as running:
         await running.synced()
         shares = await asyncio.gather(*(_write_and_read(running, collection, writer) for writer in range(WRITERS)))
         assert sum(shares) == TRIES // WRITERS * WRITERS
         if firestore_host == local_firestore.host:
             assert await running.metric("firestore_reads_total", source="get") == 0
             assert await running.metric("lookups_total", source="hit") == sum(shares)
-        else:
-            assert await running.metric("lookups_total", source="hit") > sum(shares) / 2
 
 
 async def _write_and_read(running: RunningService, collection: AsyncCollectionReference, writer: int) -> int:

@@ -29,6 +29,11 @@ BUGS = frozenset({"callback_error", "listener_error"})
 """Failures of our own, after which nothing held is trusted, whatever had been applied before."""
 
 
+LEAST_SUCCESS_S = 1.0
+"""A run shorter than this is no success, whatever it applied: a server that ends every stream right after its
+snapshot would otherwise be asked for the whole of it, and paid for it, without a pause."""
+
+
 class SupervisorObserver(Protocol):
     """Whoever wants to know how the listener fares. Called on the event loop, must not block."""
 
@@ -103,6 +108,8 @@ class Supervisor:
         randomness: random.Random | None = None,
     ) -> None:
         self._listener = listener
+        self._clock = clock
+        self._connecting_since = clock()
         self._apply = apply
         self._observer = observer
         self._sleep = sleep
@@ -145,6 +152,7 @@ class Supervisor:
 
     async def _one_connection(self) -> ListenerFailure:
         self._has_been_consistent = False
+        self._connecting_since = self._clock()
         failure = await self._failure_of_run()
         if failure.reason in BUGS:
             self._listener.forget()
@@ -176,7 +184,8 @@ class Supervisor:
     async def _wait_after(self, failure: ListenerFailure) -> None:
         """Back off, unless the end was chosen. A run that ended in a bug of ours was no success."""
         self.last_failure = str(failure)
-        succeeded = self._has_been_consistent and failure.reason not in BUGS
+        lasted_s = self._clock() - self._connecting_since
+        succeeded = self._has_been_consistent and lasted_s >= LEAST_SUCCESS_S and failure.reason not in BUGS
         if succeeded:
             self._back_off.reset()
             if failure.prompt:

@@ -44,12 +44,12 @@ def _cost_of_a_change(firestore: Child, service: Child, kind: str, documents: in
     changes = CHANGES[kind]
     numbers = [number * 7919 % documents for number in range(changes)]
     before, _ = service.ask("usage")
-    for number in numbers[:] if kind == "on_snapshot" else []:
+    for number in numbers if kind == "on_snapshot" else []:
         service.ask("reached", firestore.ask("touch", [number]))  # one at a time: it would merge what piles up
     if kind == "stream":
         service.ask("reached", firestore.ask("touch", numbers))
     after, _ = service.ask("usage")
-    cost_ms = (after - before) * 1000 / changes
+    cost_ms: float = (after - before) * 1000 / changes
     say(f"  {kind:<12} {documents:>7} documents: {cost_ms:.3f} ms of CPU per change")
     return cost_ms
 
@@ -60,10 +60,10 @@ def cost_by_size(sizes: list[int], slow_limit: int, repeats: int) -> dict[str, A
     for documents in sizes:
         runs: dict[str, list[dict[str, float]]] = {"stream": [], "on_snapshot": []}
         for _ in range(repeats):
-            for kind in runs:
+            for kind, of_kind in runs.items():
                 if kind == "on_snapshot" and documents > 50_000:
                     continue  # its load grows with the square of the documents: this would take most of an hour
-                runs[kind].append(one_run(kind, documents, with_changes=kind == "stream" or documents <= slow_limit))
+                of_kind.append(one_run(kind, documents, with_changes=kind == "stream" or documents <= slow_limit))
         table[str(documents)] = {
             kind: {name: spread([run[name] for run in of_kind]) for name in of_kind[0]}
             for kind, of_kind in runs.items()

@@ -11,12 +11,17 @@ import resource
 import time
 import traceback
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
 PROJECT = "demo-benchmark"
 COLLECTION = "webServiceLogs"
+FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 STATUSES = ("running", "completed", "failed", "cancelled")
+
+
+Handler = Callable[..., Coroutine[Any, Any, Any]]
 
 
 class Child:
@@ -49,21 +54,17 @@ class Child:
         return value
 
 
-def answer_requests(pipe: Connection, handlers: dict[str, Callable[..., Coroutine[Any, Any, Any]]]) -> Any:
-    """A coroutine that answers each request by its handler, until told to stop."""
-
-    async def loop() -> None:
-        running = asyncio.get_running_loop()
-        while True:
-            request, *arguments = await running.run_in_executor(None, pipe.recv)
-            if request == "stop":
-                return
-            try:
-                pipe.send(("done", await handlers[request](*arguments)))
-            except Exception:  # noqa: BLE001 - it is raised again where it was asked for
-                pipe.send(("failed", traceback.format_exc()))
-
-    return loop()
+async def answer_requests(pipe: Connection, handlers: dict[str, Handler]) -> None:
+    """Answer each request by its handler, until told to stop."""
+    running = asyncio.get_running_loop()
+    while True:
+        request, *arguments = await running.run_in_executor(None, pipe.recv)
+        if request == "stop":
+            return
+        try:
+            pipe.send(("done", await handlers[request](*arguments)))
+        except Exception:  # noqa: BLE001 - it is raised again where it was asked for
+            pipe.send(("failed", traceback.format_exc()))
 
 
 def cpu_s() -> float:
@@ -81,11 +82,10 @@ def resident_bytes() -> int:
 def process_fields(number: int, processed: int) -> dict[str, object]:
     """A realistic process: about 280 bytes of JSON."""
     day, second = divmod(number, 86_400)
-    start = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(1_767_225_600 + day * 86_400 + second))
     return {
         "status": STATUSES[number % len(STATUSES)],
-        "start_time": start + "Z",
-        "last_updated": time.time(),
+        "start_time": FIRST_DAY + timedelta(days=day, seconds=second),
+        "last_updated": datetime.now(UTC),
         "csv_url": f"https://storage.example.com/imports/2026/{number:08}.csv",
         "products_processed": processed,
         "products_failed": 0,
@@ -147,7 +147,7 @@ async def _firestore(pipe: Connection) -> None:
 
 
 def service_process(host: str, **settings: Any) -> Child:
-    """Answers `start` (→ CPU seconds and time until synced), `reached(read_time)`, `usage`, `lags`, `url`, `confirm`."""
+    """Answers `start` (CPU seconds and time until all is held), `reached(read_time)`, `usage`, `lags`, `url`, `confirm`."""
     return Child(_service_main, host, settings, name=f"service ({settings.get('listener')})")
 
 
@@ -159,74 +159,76 @@ def _service_main(pipe: Connection, host: str, settings: dict[str, Any]) -> None
 
 
 async def _service(pipe: Connection, host: str, settings: dict[str, Any]) -> None:
-    from service.app import Service
-    from service.life_cycle import listen
-    from service.settings import Settings
+    measured = _MeasuredService(host, settings)
+    handlers: dict[str, Handler] = {
+        "start": measured.start,
+        "reached": measured.reached,
+        "usage": measured.usage,
+        "lags": measured.lags,
+        "url": measured.url,
+        "confirm": measured.confirm,
+    }
+    await answer_requests(pipe, handlers)
+    await measured.service.runner.cleanup()
 
-    chosen = Settings(
-        project_id=PROJECT,
-        firestore_emulator_host=host,
-        host="127.0.0.1",
-        port=0,
-        start_time_type="string",
-        audit_interval_s=3600,
-        **settings,
-    )
-    service = Service(chosen)
-    model = service.model
-    applied = asyncio.Event()
-    lags: list[float] = []
 
-    def on_applied(change: Any) -> None:
+class _MeasuredService:
+    def __init__(self, host: str, settings: dict[str, Any]) -> None:
+        from service.app import Service
+        from service.settings import Settings
+
+        self.service = Service(
+            Settings(
+                project_id=PROJECT,
+                firestore_emulator_host=host,
+                host="127.0.0.1",
+                port=0,
+                audit_interval_s=3600,
+                **settings,
+            )
+        )
+        self._model = self.service.model
+        self._model.subscribe(self._on_applied)
+        self._applied = asyncio.Event()
+        self._lags: list[float] = []
+        self._url = ""
+
+    def _on_applied(self, change: Any) -> None:
         now = time.time()
-        lags.extend(now - summary.version / 1e6 for summary in change.upserts)
-        applied.set()
+        self._lags.extend(now - summary.version / 1e6 for summary in change.upserts)
+        self._applied.set()
 
-    model.subscribe(on_applied)
-    where = ""
+    async def _until(self, claim: Callable[[], bool]) -> None:
+        while not claim():
+            self._applied.clear()
+            await self._applied.wait()
 
-    async def start(documents: int) -> tuple[float, float]:
-        nonlocal where
+    async def start(self, documents: int) -> tuple[float, float]:
+        from service.life_cycle import listen
+
         cpu_before, started = cpu_s(), time.perf_counter()
-        await service.runner.setup()
-        where = await listen(service.runner, chosen)
-        while not (model.is_trusted() and len(model) == documents):
-            applied.clear()
-            await applied.wait()
+        await self.service.runner.setup()
+        self._url = await listen(self.service.runner, self.service.settings)
+        await self._until(lambda: len(self._model) == documents)
         return cpu_s() - cpu_before, time.perf_counter() - started
 
-    async def reached(read_time: int) -> float:
-        while model.read_time < read_time:
-            applied.clear()
-            await applied.wait()
-        return time.time()
+    async def reached(self, read_time: int) -> None:
+        await self._until(lambda: self._model.read_time >= read_time)
 
-    async def usage() -> tuple[float, int]:
+    async def usage(self) -> tuple[float, int]:
         return cpu_s(), resident_bytes()
 
-    async def taken_lags() -> list[float]:
-        taken = list(lags)
-        lags.clear()
+    async def lags(self) -> list[float]:
+        taken, self._lags = self._lags, []
         return taken
 
-    async def url() -> str:
-        return where
+    async def url(self) -> str:
+        return self._url
 
-    async def confirm(concurrent: int, times: int) -> list[float]:
+    async def confirm(self, concurrent: int, times: int) -> list[float]:
         taken = []
         for _ in range(times):
             started = time.perf_counter()
-            await asyncio.gather(*(service.supervisor.confirm() for _ in range(concurrent)))
+            await asyncio.gather(*(self.service.supervisor.confirm() for _ in range(concurrent)))
             taken.append(time.perf_counter() - started)
         return taken
-
-    handlers = {
-        "start": start,
-        "reached": reached,
-        "usage": usage,
-        "lags": taken_lags,
-        "url": url,
-        "confirm": confirm,
-    }
-    await answer_requests(pipe, handlers)
-    await service.runner.cleanup()

@@ -184,13 +184,12 @@ class Supervisor:
     async def _wait_after(self, failure: ListenerFailure) -> None:
         """Back off, unless the end was chosen. A run that ended in a bug of ours was no success."""
         self.last_failure = str(failure)
-        lasted_s = self._clock() - self._connecting_since
-        succeeded = self._has_been_consistent and lasted_s >= LEAST_SUCCESS_S and failure.reason not in BUGS
-        if succeeded:
+        succeeded = self._has_been_consistent and failure.reason not in BUGS
+        if succeeded and self._clock() - self._connecting_since >= LEAST_SUCCESS_S:
             self._back_off.reset()
-            if failure.prompt:
-                _log.info("listener: %s, connecting anew", failure, extra=self._facts(failure=failure.reason))
-                return
+        if succeeded and failure.prompt:
+            _log.info("listener: %s, connecting anew", failure, extra=self._facts(failure=failure.reason))
+            return
         delay_s = self._back_off.delay_s(failure)
         self._is_quiet = not self._log_pace.is_due(failure.reason)
         self._enter(ListenerState.BACKING_OFF, str(failure), failure=failure, retry_in_s=round(delay_s, 3))

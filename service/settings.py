@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     environment: Literal["production", "development"] = "production"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    listener: Literal["on_snapshot", "stream"] = "on_snapshot"
+    listener: Literal["on_snapshot", "stream"] = "stream"
     start_time_type: StartTimeType = "timestamp"
     window_size: int = Field(10_000, ge=0)
     listener_lease_s: Seconds = Field(default_factory=_lease_of_listener, gt=0)

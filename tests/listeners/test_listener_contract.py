@@ -1,6 +1,8 @@
 """What every listener guarantees, on every server."""
 
 import asyncio
+import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +12,9 @@ from typing import Any
 import pytest
 from google.cloud import firestore
 
+from listeners.endpoints import EmulatorEndpoint
 from listeners.events import Changed, Event, Replaced
+from listeners.listen_stream import StreamListener
 from listeners.listener import Listener, ListenerFailure
 from listeners.on_snapshot import OnSnapshotListener
 from listeners.window import StartTimeType, Window
@@ -40,7 +44,18 @@ def on_snapshot(window: Window) -> Listener:
     )
 
 
-LISTENERS: dict[str, MakeListener] = {"on_snapshot": on_snapshot}
+def stream(window: Window) -> Listener:
+    return StreamListener(
+        window,
+        EmulatorEndpoint(os.environ["FIRESTORE_EMULATOR_HOST"]),
+        field_names=FIELDS,
+        clock=time.monotonic,
+        observer=CountingObserver(),
+        rng=random.Random(),
+    )
+
+
+LISTENERS: dict[str, MakeListener] = {"on_snapshot": on_snapshot, "stream": stream}
 
 
 @pytest.fixture(params=LISTENERS)

@@ -1,0 +1,83 @@
+"""Where Firestore is, and how to get a grpc.aio channel to it.
+
+A channel is made in the running event loop, so always after any fork, which gRPC does not survive. Each belongs to
+whoever opened it, who closes it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import google.auth
+import grpc
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
+
+from listeners.listener import ListenerFailure
+
+Metadata = tuple[tuple[str, str], ...]
+
+CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # When to try again is the supervisor's decision: a new channel must not inherit an old one's back-off.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class Endpoint(Protocol):
+    """One Firestore."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """What every call must carry besides the routing headers."""
+
+    async def open_channel(self) -> grpc.aio.Channel:
+        """A new channel. Raises: ListenerFailure."""
+
+
+class EmulatorEndpoint:
+    """An emulator at "host:port", Google's or any other: no encryption, and the owner's rights."""
+
+    metadata: Metadata = (("authorization", "Bearer owner"),)
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    def __repr__(self) -> str:
+        return f"<EmulatorEndpoint {self._host}>"
+
+    async def open_channel(self) -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel(self._host, options=CHANNEL_OPTIONS)
+
+
+class GoogleEndpoint:
+    """Firestore itself, with the application's default credentials."""
+
+    metadata: Metadata = ()
+
+    def __init__(self, host: str = FirestoreGrpcAsyncIOTransport.DEFAULT_HOST) -> None:
+        self._host = host
+        self._credentials: Any = None
+
+    def __repr__(self) -> str:
+        return f"<GoogleEndpoint {self._host}>"
+
+    async def open_channel(self) -> grpc.aio.Channel:
+        if self._credentials is None:
+            self._credentials = await _default_credentials()
+        return FirestoreGrpcAsyncIOTransport.create_channel(
+            self._host, credentials=self._credentials, options=CHANNEL_OPTIONS
+        )
+
+
+async def _default_credentials() -> Any:
+    """Found in a thread of its own for as long as that takes: files and a metadata server are asked."""
+    try:
+        credentials, _ = await asyncio.to_thread(google.auth.default, scopes=FirestoreGrpcAsyncIOTransport.AUTH_SCOPES)
+    except GoogleAuthError as failed:
+        raise ListenerFailure("unauthenticated", str(failed), permanent=True) from failed
+    return credentials

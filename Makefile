@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo run test strong-reads check lock clean
+.PHONY: demo run test test-deploy strong-reads check lock clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -17,8 +17,11 @@ demo: $(VENV)/.installed       ## a local Firestore, live data and the service, 
 run: $(VENV)/.installed        ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_ID points at
 	$(BIN)/process-status serve
 
-test: $(VENV)/.installed       ## the whole test suite
-	$(BIN)/pytest -n auto
+test: $(VENV)/.installed       ## the test suite
+	$(BIN)/pytest -n auto --ignore=tests/deploy
+
+test-deploy: $(VENV)/.installed  ## deploy/: rules, alerts and dashboard on a real Prometheus, manifests, the image's steps
+	$(BIN)/pytest -n auto tests/deploy
 
 strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server
 	STRONG_READ_TRIES=10000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k acknowledged_commit
@@ -29,6 +32,7 @@ check: $(VENV)/.installed      ## what CI asks: style, types, layers, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+	$(MAKE) test-deploy
 
 lock:                          ## renew the locked versions
 	$(PYTHON) -m venv $(VENV)-lock

@@ -24,7 +24,7 @@ async def serve(settings: Settings, *, on_listening: Callable[[str], None] = lam
     """Serve until SIGTERM or SIGINT. Returns the exit code: 0, or 1 where a part failed or the port is taken."""
     writer, request_log = start_logs(settings)
     try:
-        service = Service(settings, request_log=request_log)
+        service = Service(settings, request_log=request_log, owns_process=True)
         stop = _stop_on_signals()
         service.on_failure(stop.set)
         await service.runner.setup()

@@ -1,0 +1,107 @@
+"""Debian's Prometheus, scraping one target many times a second, with the rules of deploy/prometheus in fast motion."""
+
+import json
+import os
+import re
+import shutil
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.programs import DEPLOY, eventually, fetch, http_status, running
+
+HOW_TO_GET_IT = "prometheus and promtool are not installed: apt-get install prometheus"
+RULES = DEPLOY / "prometheus" / "rules.yml"
+
+_CONFIGURATION = """
+global: {{ scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms }}
+rule_files: [{rules}]
+scrape_configs:
+  - job_name: process-status
+    static_configs: [{{ targets: ["{target}"] }}]
+"""
+
+
+def required_program(name: str) -> str:
+    """Where it is installed. Skips the test elsewhere, or fails it where REQUIRE_PROMETHEUS=1."""
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("REQUIRE_PROMETHEUS") == "1":
+            pytest.fail(HOW_TO_GET_IT)
+        pytest.skip(HOW_TO_GET_IT)
+    return found
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One series' value."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running one, asked through its HTTP API."""
+
+    url: str
+
+    def query(self, expression: str) -> list[Sample]:
+        """An instant query. Raises: AssertionError with Prometheus's words where it does not parse."""
+        results = self._ask("query", query=expression)["result"]
+        return [Sample(result["metric"], float(result["value"][1])) for result in results]
+
+    def targets(self) -> list[Any]:
+        targets: list[Any] = self._ask("targets")["activeTargets"]
+        return targets
+
+    def metadata(self) -> dict[str, str]:
+        """The type of each metric family, as Prometheus understood it."""
+        return {name: told[0]["type"] for name, told in self._ask("metadata").items()}
+
+    def firing(self) -> set[str]:
+        """The names of the alerts that fire."""
+        return {alert["labels"]["alertname"] for alert in self._ask("alerts")["alerts"] if alert["state"] == "firing"}
+
+    def _ask(self, what: str, **parameters: str) -> Any:
+        status, body = fetch(f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}")
+        answer = json.loads(body)
+        assert status == 200, f"{parameters}: {answer}"
+        return answer["data"]
+
+
+def in_fast_motion(rules: str) -> str:
+    """The same rules, with seconds for minutes: nothing is waited for, windows are a few scrapes long.
+
+    Windows that are compared with one another become equal. The thresholds in seconds shrink with them.
+    """
+    rules = re.sub(r"\bfor: \d+[mh]", "for: 0s", rules)
+    rules = re.sub(r"\[\d+[mh]\]", "[5s]", rules)
+    rules = rules.replace("model_age:seconds > 45", "model_age:seconds > 2")
+    return rules.replace("lag:p99_5m > 5", "lag:p99_5m > 0.5")
+
+
+@contextmanager
+def scraping(service_url: str, directory: Path) -> Iterator[Prometheus]:
+    """A Prometheus on a free port that scrapes the service; its data is kept in `directory`."""
+    program = required_program("prometheus")
+    directory.mkdir(exist_ok=True)
+    rules = directory / "rules.yml"
+    rules.write_text(in_fast_motion(RULES.read_text()))
+    configuration = directory / "prometheus.yml"
+    configuration.write_text(_CONFIGURATION.format(rules=rules, target=service_url.removeprefix("http://")))
+    command = [
+        program,
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        "--web.listen-address=127.0.0.1:0",
+    ]
+    with running(command, r'msg="?Listening on"? address=127\.0\.0\.1:\d+') as prometheus:
+        url = f"http://{prometheus.found.rpartition('=')[2]}"
+        eventually(lambda: http_status(f"{url}/-/ready") == 200, "Prometheus is ready")
+        yield Prometheus(url)

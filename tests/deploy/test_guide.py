@@ -1,0 +1,89 @@
+"""deploy/README.md: what can run offline is run, and what can't agrees with the files it speaks of."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.programs import DEPLOY, REPOSITORY
+
+GUIDE = (DEPLOY / "README.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+ENVIRONMENT = {
+    "PROJECT_ID": "acme-imports",
+    "REGION": "us-east1",
+    "IMAGE": "us-east1-docker.pkg.dev/acme-imports/process-status/process-status-service:abc1234",
+}
+OFFLINE = re.compile(r"^(?:sed|kubectl kustomize|\{ printf)(?:.|\n(?=  ))*", re.MULTILINE)
+
+
+def shell(script: str) -> None:
+    """Run it from the root of the clone, as the guide says."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=REPOSITORY,
+        env={**ENVIRONMENT, "PATH": "/usr/local/bin:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("block", range(len(BLOCKS)))
+def test_every_block_is_shell(block: int) -> None:
+    subprocess.run(["bash", "-n"], input=BLOCKS[block], text=True, check=True)
+
+
+@pytest.mark.parametrize("name", ["service", "service-with-metrics"])
+def test_the_cloud_run_manifests_take_the_readers_names(name: str, tmp_path: Path) -> None:
+    (line,) = [line for block in BLOCKS for line in OFFLINE.findall(block) if f"{name}.yaml >" in line]
+    shell(line.replace("/tmp/", f"{tmp_path}/"))  # noqa: S108 - the guide's own
+    written = (tmp_path / "service.yaml").read_text()
+    assert "my-project" not in written
+    assert f"image: {ENVIRONMENT['IMAGE']}" in written
+    assert "serviceAccountName: process-status@acme-imports.iam.gserviceaccount.com" in written
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which has kustomize, is not installed")
+def test_the_kubernetes_manifests_take_the_readers_names(tmp_path: Path) -> None:
+    (line,) = [line for block in BLOCKS for line in OFFLINE.findall(block) if "kubectl kustomize" in line]
+    shell(line.replace("/tmp/", f"{tmp_path}/"))  # noqa: S108 - the guide's own
+    written = (tmp_path / "process-status.yaml").read_text()
+    assert "my-project" not in written
+    assert f"image: {ENVIRONMENT['IMAGE']}" in written
+    assert "PROJECT_ID: acme-imports" in written
+
+
+def test_the_rules_can_be_wrapped_for_the_prometheus_operator(tmp_path: Path) -> None:
+    (script,) = [script for block in BLOCKS for script in OFFLINE.findall(block) if "PrometheusRule" in script]
+    shell(script.replace("/tmp/", f"{tmp_path}/"))  # noqa: S108 - the guide's own
+    wrapped = (tmp_path / "process-status-rules.yaml").read_text()
+    head, _, rules = wrapped.partition("spec:\n")
+    assert "kind: PrometheusRule" in head
+    assert re.sub("^  ", "", rules, flags=re.MULTILINE) == (DEPLOY / "prometheus" / "rules.yml").read_text()
+
+
+def test_the_index_that_gcloud_creates_is_the_one_of_the_file() -> None:
+    (command,) = re.findall(r"gcloud firestore indexes composite create (.*?\n.*?)\n", GUIDE)
+    fields = re.findall(r"field-path=(\w+),order=(\w+)", command)
+    (index,) = json.loads((REPOSITORY / "firestore.indexes.json").read_text())["indexes"]
+    assert [(field["fieldPath"], field["order"].lower()) for field in index["fields"]] == fields
+    assert f"--collection-group={index['collectionGroup']} " in command
+
+
+@pytest.mark.parametrize("page", ["deploy/README.md", "deploy/RUNBOOK.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_and_files_named_are_there(page: str) -> None:
+    text = (REPOSITORY / page).read_text()
+    directory = (REPOSITORY / page).parent
+    links = [link for link in re.findall(r"\]\(([^)#]+?)(?:#\w+)?\)", text) if not link.startswith("http")]
+    assert [link for link in links if not (directory / link).exists()] == []
+    named = re.findall(r"\b((?:deploy|tests|listeners|service)/[\w./-]+\.(?:py|ya?ml|json))", text)
+    assert [path for path in named if not (REPOSITORY / path).exists()] == []
+    anchors = {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)
+    }
+    assert [anchor for anchor in re.findall(r"\]\(#([\w-]+)\)", text) if anchor not in anchors] == []

@@ -4,6 +4,8 @@ A HIT comes from the model while its lease holds, a MISS from a read made for th
 remembered for a few seconds, STALE from the last known state while Firestore can't be reached. `known_version` is the
 version the client saw last: nothing older is ever answered (monotonic reads). `max_age_s` is what the client asked
 for: 0 is Firestore's state at or after the request's arrival.
+
+An age is tested and claimed by one reading of the clock: a process may be frozen between any two.
 """
 
 import math
@@ -18,6 +20,9 @@ from service.firestore_reader import Read, Unreachable
 from service.list_query import ListQuery
 from service.read_model import ReadModel
 from service.read_through import ReadThrough
+
+SHARED_S = 1.0
+"""How long before a request a read may have begun to be that request's too: less than an Age can tell."""
 
 
 class Source(StrEnum):
@@ -84,13 +89,14 @@ class Answers:
 
     def status_from_model(self, process_id: str, known_version: int = 0) -> Answer | None:
         """The answer that costs nothing: the held version, under the lease, not older than the one known."""
-        if not self._model.is_trusted():
+        age_s = self._model.trusted_age_s
+        if age_s is None:
             return None
         held = self._model.get(process_id)
         if held is not None:
-            return self._hit(held) if held.version >= known_version else None
+            return _held(Source.HIT, age_s, held) if held.version >= known_version else None
         if self._model.holds_everything and not known_version:
-            return Answer(Source.HIT, self._model_age_s(), None, b"")
+            return Answer(Source.HIT, _rounded(age_s), None, b"")
         return None
 
     async def status(
@@ -120,7 +126,7 @@ class Answers:
                 if stale is None:
                     raise
                 return stale
-            if read is not None:
+            if read is not None and read.as_of >= arrived - SHARED_S:
                 return _answer(Source.MISS, 0, read)
         raise Unreachable("the listener overtook every direct read")
 
@@ -128,22 +134,38 @@ class Answers:
         """One page of processes. Raises: Unreachable, ReadRefused, BudgetExhausted."""
         arrived = self._clock()
         one_more = replace(query, limit=query.limit + 1)
-        if await self._is_confirmed(arrived, max_age_s) and self._model.is_trusted():
-            held = self._model.rows(one_more)
-            if held is not None:
-                age_s = self._model_age_s() if max_age_s is None else min(self._model_age_s(), int(max_age_s))
-                return _page(Source.HIT, age_s, held, query.limit)
-        cached = self._reads.remembered_list(one_more)
-        if cached is not None and (max_age_s is None or self._clock() - cached.as_of <= max_age_s):
-            return _page(Source.CACHED, self._rounded_age_s(cached.as_of), cached.summaries, query.limit)
+        if await self._is_confirmed(arrived, max_age_s):
+            hit = self._page_from_model(one_more, max_age_s)
+            if hit is not None:
+                return hit
+        cached = self._remembered_page(one_more, max_age_s)
+        if cached is not None:
+            return cached
         try:
             rows = await self._reads.rows(one_more, fresh=max_age_s is not None)
+            if rows.as_of < arrived - SHARED_S:
+                rows = await self._reads.rows(one_more, fresh=True)
         except Unreachable:
             stale = self._stale_list(one_more, max_age_s)
             if stale is None:
                 raise
             return stale
         return _page(Source.MISS, 0, rows.summaries, query.limit)
+
+    def _page_from_model(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
+        age_s = self._model.trusted_age_s
+        held = None if age_s is None else self._model.rows(one_more)
+        if age_s is None or held is None:
+            return None
+        claimed_s = _rounded(age_s) if max_age_s is None else min(_rounded(age_s), int(max_age_s))
+        return _page(Source.HIT, claimed_s, held, one_more.limit - 1)
+
+    def _remembered_page(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
+        now = self._clock()
+        cached = self._reads.remembered_list(one_more, now=now)
+        if cached is None or (max_age_s is not None and now - cached.as_of > max_age_s):
+            return None
+        return _page(Source.CACHED, _rounded(now - cached.as_of), cached.summaries, one_more.limit - 1)
 
     async def _is_confirmed(self, arrived: float, max_age_s: float | None) -> bool:
         """Whether the model is, or by asking Firestore has been made, as young as the client wants it."""
@@ -157,51 +179,54 @@ class Answers:
         except CannotConfirm:
             return False
 
-    def _hit(self, held: ProcessSummary) -> Answer:
-        return Answer(Source.HIT, self._model_age_s(), held, held.body)
-
-    def _model_age_s(self) -> int:
-        age_s = self._model.age_s
-        return 0 if age_s is None else max(0, math.ceil(age_s))
-
-    def _rounded_age_s(self, as_of: float) -> int:
-        return max(0, math.ceil(self._clock() - as_of))
-
     def _remembered(
         self, process_id: str, include_products: bool, known_version: int, max_age_s: float | None
     ) -> Answer | None:
-        read = self._reads.remembered(process_id, include_products=include_products)
-        if read is None or (max_age_s is not None and self._clock() - read.as_of > max_age_s):
+        now = self._clock()
+        read = self._reads.remembered(process_id, include_products=include_products, now=now)
+        if read is None or (max_age_s is not None and now - read.as_of > max_age_s):
             return None
-        return self._unless_older(Source.CACHED, read, known_version)
+        return _unless_older(Source.CACHED, now - read.as_of, read, known_version)
 
     def _stale(
         self, process_id: str, include_products: bool, known_version: int, max_age_s: float | None
     ) -> Answer | None:
         """The last known state, where it is not too old for anybody: the model's or the cache's, whichever is newer."""
         limit_s = self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)
-        read = self._reads.remembered(process_id, include_products=include_products, max_age_s=limit_s)
-        held, age_s = self._model.get(process_id), self._model.age_s
-        is_usable = held is not None and age_s is not None and age_s <= limit_s and not include_products
-        if held is not None and is_usable and (read is None or read.read_time <= self._model.read_time):
-            return replace(self._hit(held), source=Source.STALE) if held.version >= known_version else None
-        return None if read is None else self._unless_older(Source.STALE, read, known_version)
+        held, age_s, now = self._model.get(process_id), self._model.age_s, self._clock()
+        read = self._reads.remembered(process_id, include_products=include_products, max_age_s=limit_s, now=now)
+        is_newest = (
+            held is not None and not include_products and (read is None or read.read_time <= self._model.read_time)
+        )
+        if held is not None and is_newest and age_s is not None and age_s <= limit_s:
+            return _held(Source.STALE, age_s, held) if held.version >= known_version else None
+        return None if read is None else _unless_older(Source.STALE, now - read.as_of, read, known_version)
 
     def _stale_list(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
         limit_s = self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)
-        read = self._reads.remembered_list(one_more, max_age_s=limit_s)
-        age_s = self._model.age_s
-        if age_s is not None and age_s <= limit_s and (read is None or age_s <= self._clock() - read.as_of):
+        age_s, now = self._model.age_s, self._clock()
+        read = self._reads.remembered_list(one_more, max_age_s=limit_s, now=now)
+        if age_s is not None and age_s <= limit_s and (read is None or age_s <= now - read.as_of):
             held = self._model.rows(one_more)
             if held is not None:
-                return _page(Source.STALE, self._model_age_s(), held, one_more.limit - 1)
+                return _page(Source.STALE, _rounded(age_s), held, one_more.limit - 1)
         if read is None:
             return None
-        return _page(Source.STALE, self._rounded_age_s(read.as_of), read.summaries, one_more.limit - 1)
+        return _page(Source.STALE, _rounded(now - read.as_of), read.summaries, one_more.limit - 1)
 
-    def _unless_older(self, source: Source, read: Read, known_version: int) -> Answer | None:
-        answer = _answer(source, self._rounded_age_s(read.as_of), read)
-        return answer if answer.version >= known_version else None
+
+def _rounded(age_s: float) -> int:
+    """Up: what is claimed is a bound."""
+    return max(0, math.ceil(age_s))
+
+
+def _held(source: Source, age_s: float, held: ProcessSummary) -> Answer:
+    return Answer(source, _rounded(age_s), held, held.body)
+
+
+def _unless_older(source: Source, age_s: float, read: Read, known_version: int) -> Answer | None:
+    answer = _answer(source, _rounded(age_s), read)
+    return answer if answer.version >= known_version else None
 
 
 def _answer(source: Source, age_s: int, read: Read) -> Answer:

@@ -15,6 +15,7 @@ from aiohttp import web
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1 import AsyncClient, Client
 
+from listeners.document_watch import DocumentWatches
 from listeners.endpoints import EmulatorEndpoint, GoogleEndpoint
 from listeners.listen_stream import StreamListener
 from listeners.listener import Clock, Listener
@@ -28,6 +29,7 @@ from service.budget import Budget
 from service.clock import boottime
 from service.documents import SUMMARY_FIELDS
 from service.firestore_reader import FirestoreReader
+from service.garbage import CollectorPolicy
 from service.handlers import Handlers
 from service.http_frame import AccessRules, HttpFrame
 from service.http_server import ServiceRunner
@@ -37,12 +39,24 @@ from service.read_model import ReadModel
 from service.read_through import ReadThrough
 from service.readiness import ReadinessCheck
 from service.settings import Settings, WrongSettings, read_settings
+from service.watching.event_streams import EventStreams
+from service.watching.long_polls import LongPolls
+from service.watching.slices import Slices
+from service.watching.watchers import Watchers
 
 
 class Service:
     """All parts of one process, joined. `runner` serves them; its set-up starts them, its clean-up stops them."""
 
-    def __init__(self, settings: Settings, *, request_log: RequestLog | None = None, clock: Clock = boottime) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        request_log: RequestLog | None = None,
+        clock: Clock = boottime,
+        owns_process: bool = False,
+    ) -> None:
+        """`owns_process`: nothing else runs in this process, so its garbage collector may be set for the service."""
         self.settings = settings
         self.failed = False
         self._failure_callback: Callable[[], None] = lambda: None
@@ -58,7 +72,7 @@ class Service:
         self.supervisor = Supervisor(
             self.listener,
             self.model.apply,
-            self.metrics,
+            CollectorPolicy(self.metrics) if owns_process else self.metrics,
             clock=clock,
         )
         self._firestore = AsyncClient(**_client_options(settings))
@@ -102,9 +116,38 @@ class Service:
         self._answers = Answers(
             self.model, self.reads, self.supervisor, clock=clock, stale_if_error_s=settings.stale_if_error_s
         )
+        self.documents = DocumentWatches(
+            _window(settings),
+            lambda document: _on_snapshot(settings, document, clock, self.metrics),
+            randomness=random.Random(),  # noqa: S311 - jitter
+        )
+        loop = asyncio.get_running_loop()
+        self.watchers = Watchers(
+            self.model,
+            self.documents,
+            Slices(loop.call_soon),
+            max_watchers=settings.max_watchers,
+            terminal_statuses=settings.terminal_statuses,
+            start_time_type=settings.start_time_type,
+            call_later=loop.call_later,
+            observer=self.metrics,
+            rng=random.Random(),  # noqa: S311 - jitter
+        )
+        self._long_polls = LongPolls(
+            self._answers, self.watchers, self.model, clock=clock, lease_s=settings.listener_lease_s
+        )
         readiness = ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads)
-        self._handlers = Handlers(self._answers, readiness, self.metrics, start_time_type=settings.start_time_type)
         self._request_log = request_log
+        keys = tuple(key.encode() for key in settings.api_keys)
+        self._api_frame = self._frame(AccessRules(keys, settings.cors_origins))
+        self._handlers = Handlers(
+            self._answers,
+            self._long_polls,
+            readiness,
+            self.metrics,
+            self._api_frame,
+            start_time_type=settings.start_time_type,
+        )
         self.runner = self._api()
         self._metrics_runner: ServiceRunner | None = None
 
@@ -120,11 +163,12 @@ class Service:
         routes = self._handlers.routes()
         if self.settings.metrics_port is None:
             routes += self._handlers.metrics_routes()
-        keys = tuple(key.encode() for key in self.settings.api_keys)
-        frame = self._frame(AccessRules(keys, self.settings.cors_origins))
+        frame = self._api_frame
+        routes += EventStreams(self.watchers, self._long_polls, self.model, frame).routes()
         app = web.Application(middlewares=[frame.admission])
         app.add_routes(routes)
         app.on_startup.append(self._start)
+        app.on_shutdown.append(self._end_waits)
         app.on_cleanup.append(self._stop)
         return ServiceRunner(app, frame, shutdown_timeout_s=self.settings.drain_s)
 
@@ -144,8 +188,13 @@ class Service:
             site = web.TCPSite(self._metrics_runner, self.settings.host, self.settings.metrics_port, reuse_port=True)
             await site.start()
 
+    async def _end_waits(self, _: web.Application) -> None:
+        """Before requests under way are waited for: whoever waits for a change would use up their time."""
+        self.watchers.stop()
+
     async def _stop(self, _: web.Application) -> None:
         await self._background.stop()
+        await self.documents.close()
         if self._metrics_runner is not None:
             await self._metrics_runner.cleanup()
         await _close(self._firestore)
@@ -165,23 +214,31 @@ async def _close(client: AsyncClient) -> None:
         await api.transport.close()
 
 
-def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> Listener:
-    window = Window(
+def _window(settings: Settings) -> Window:
+    return Window(
         project=settings.project_id,
         database=settings.firestore_database,
         collection=settings.firestore_collection,
         start_time_type=settings.start_time_type,
         size=settings.window_size,
     )
+
+
+def _on_snapshot(settings: Settings, window: Window, clock: Clock, metrics: Metrics) -> Listener:
+    return OnSnapshotListener(
+        window,
+        SUMMARY_FIELDS,
+        lambda: Client(**_client_options(settings)),
+        metrics,
+        clock=clock,
+        heartbeats=not settings.firestore_emulator_host,
+    )
+
+
+def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> Listener:
+    window = _window(settings)
     if settings.listener == "on_snapshot":
-        return OnSnapshotListener(
-            window,
-            SUMMARY_FIELDS,
-            lambda: Client(**_client_options(settings)),
-            metrics,
-            clock=clock,
-            heartbeats=not settings.firestore_emulator_host,
-        )
+        return _on_snapshot(settings, window, clock, metrics)
     host = settings.firestore_emulator_host
     return StreamListener(
         window,
@@ -211,6 +268,6 @@ async def create_app() -> ServiceRunner:
     except WrongSettings as wrong:
         raise SystemExit(wrong.report()) from None
     _, request_log = start_logs(settings)
-    service = Service(settings, request_log=request_log)
+    service = Service(settings, request_log=request_log, owns_process=True)
     service.on_failure(lambda: os.kill(os.getpid(), signal.SIGTERM))
     return service.runner

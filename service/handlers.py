@@ -4,20 +4,22 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from listeners.window import StartTimeType
 from service.answers import Answer, Answers, ListAnswer, Source
 from service.documents import render_time
 from service.etags import content_etag, version_etag
-from service.http_frame import error_response, json_response
+from service.http_frame import ROUTE_LABEL, HttpFrame, SharedAnswer, error_response, json_response
 from service.list_query import write_page_token
 from service.metrics import Metrics
 from service.parameters import (
     BatchQuery,
+    WaitQuery,
     etag_matches,
     known_version,
     read_boolean,
@@ -25,10 +27,13 @@ from service.parameters import (
     read_max_age,
     read_process_id,
     read_query,
+    read_wait,
 )
 from service.readiness import ReadinessCheck
+from service.watching.long_polls import Awaited, LongPolls, Send
 
 SERVICE = "process-status-service"
+STATUS_PARAMETERS = ("include_products", "wait", "until")
 LIST_PARAMETERS = ("limit", "status", "start_date", "end_date", "page_token", "process_id")
 
 
@@ -36,9 +41,19 @@ class Handlers:
     """The routes of the API."""
 
     def __init__(
-        self, answers: Answers, readiness: ReadinessCheck, metrics: Metrics, *, start_time_type: StartTimeType
+        self,
+        answers: Answers,
+        long_polls: LongPolls,
+        readiness: ReadinessCheck,
+        metrics: Metrics,
+        frame: HttpFrame,
+        *,
+        start_time_type: StartTimeType,
     ) -> None:
         self._answers = answers
+        self._long_polls = long_polls
+        self._frame = frame
+        self._shared: tuple[object, SharedAnswer] | None = None
         self._readiness = readiness
         self._metrics = metrics
         self._start_time_type = start_time_type
@@ -81,10 +96,16 @@ class Handlers:
         body, content_type = self._metrics.render(request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
-    async def status(self, request: web.Request) -> web.Response:
+    async def status(self, request: web.Request) -> web.StreamResponse:
         """One process."""
         process_id = read_process_id(request.rel_url.raw_path.rpartition("/")[2])
-        parameters = read_query(request.rel_url.raw_query_string, ("include_products",))
+        parameters = read_query(request.rel_url.raw_query_string, STATUS_PARAMETERS)
+        if parameters or "Prefer" in request.headers:
+            wait = read_wait(parameters, request.headers.getall("Prefer", ()))
+            if wait is not None:
+                with_products = read_boolean(parameters, "include_products")
+                del parameters  # who waits keeps what the frames hold
+                return await self._waited_status(request, process_id, wait, with_products)
         with_products = read_boolean(parameters, "include_products")
         seen = request.headers.get(hdrs.IF_NONE_MATCH, "")
         max_age_s = read_max_age(request.headers.getall(hdrs.CACHE_CONTROL, ()))
@@ -102,6 +123,42 @@ class Handlers:
             )
         self._metrics.looked_up(_lookup(answer))
         return _render(process_id, answer, seen, with_products=with_products)
+
+    async def _waited_status(
+        self, request: web.Request, process_id: str, wait: WaitQuery, with_products: bool
+    ) -> web.StreamResponse:
+        """One process, once it has changed. Counted as a route of its own: its duration is the client's wish."""
+        request[ROUTE_LABEL] = "/status/{process_id}?wait"
+        seen = request.headers.get(hdrs.IF_NONE_MATCH, "")
+        max_age_s = read_max_age(request.headers.getall(hdrs.CACHE_CONTROL, ()))
+        awaited = Awaited(wait.seconds, wait.until_terminal, seen, with_products)
+        answer = await self._long_polls.status(
+            process_id, awaited, max_age_s=max_age_s, send=self._direct_way(request, wait, with_products)
+        )
+        if answer is None:
+            self._metrics.looked_up("hit")
+            return self._frame.sent(request)
+        if with_products and not _is_seen(answer, seen, with_products=True):
+            answer = await self._answers.status(process_id, known_version=answer.version, include_products=True)
+        self._metrics.looked_up(_lookup(answer))
+        response = _render(process_id, answer, seen, with_products=with_products)
+        if wait.preferred:
+            response.headers["Preference-Applied"] = f"wait={wait.seconds}"
+        return response
+
+    def _direct_way(self, request: web.Request, wait: WaitQuery, with_products: bool) -> Send | None:
+        """How to answer many who wait for the same with the same bytes; None where this client's would differ."""
+        is_common = request.method == hdrs.METH_GET and request.version == HttpVersion11 and request.keep_alive
+        if with_products or wait.preferred or not is_common or not self._frame.can_share_heads:
+            return None
+        return partial(self._send_shared, request)
+
+    def _send_shared(self, request: web.Request, answer: Answer) -> bool:
+        key = (answer.summary, answer.age_s, answer.source)
+        if self._shared is None or self._shared[0] != key:
+            headers = _freshness(answer.source, answer.age_s, version_etag(answer.version))
+            self._shared = key, SharedAnswer(answer.body, headers)
+        return self._frame.write_shared(request, self._shared[1])
 
     async def listing(self, request: web.Request) -> web.Response:
         """A page of processes, or processes by ID."""

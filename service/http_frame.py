@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import cast
 
@@ -26,6 +27,7 @@ from service.firestore_reader import ReadRefused, Unreachable
 from service.list_query import BadParameter
 from service.logs import RequestLog, current_trace
 from service.metrics import Metrics
+from service.watching.watchers import WatchRefused
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,10 @@ SERVER = "process-status-service"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+ROUTE_LABEL = web.RequestKey("ROUTE_LABEL", str)
+"""Set by a handler whose requests are to be counted and timed apart from others of the same route."""
+
+_BEGUN = web.RequestKey("_BEGUN", web.StreamResponse)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}", re.ASCII)
 _CLIENT_CLOSED_REQUEST = 499
 _FAILURES = {"/status/{process_id}": "Error retrieving process status", "/status": "Error listing processes"}
@@ -73,6 +79,29 @@ def retry_after(least_s: float) -> dict[str, str]:
     return {"Retry-After": str(max(1, round(least_s * random.uniform(1, 3) + random.uniform(0, 2))))}  # noqa: S311
 
 
+class SharedAnswer:
+    """A 200 answer as bytes: its head, but for the last line and the request's ID, and its body."""
+
+    __slots__ = ("body", "head")
+
+    def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
+        lines = {"Content-Type": JSON_TYPE, **_BASE_HEADERS, **headers, "Content-Length": str(len(body))}
+        lines["Date"] = formatdate(usegmt=True)
+        text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self.head = f"HTTP/1.1 200 OK\r\n{text}".encode()
+        self.body = body
+
+
+class SentResponse(web.StreamResponse):
+    """An answer that has been written already: aiohttp has only to go on with the connection."""
+
+    def __init__(self, answer: SharedAnswer, request_id: str, request: web.Request) -> None:
+        super().__init__(headers={"X-Request-Id": request_id})
+        self.sent_bytes = len(answer.body)
+        self._keep_alive = request.keep_alive
+        self._eof_sent = True
+
+
 class HttpFrame:
     """Goes around an application's handler."""
 
@@ -92,6 +121,40 @@ class HttpFrame:
 
         return framed
 
+    async def begin(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Send the head of a response that is written bit by bit, with what every response carries.
+
+        However the client ends it, the request is logged and counted with this response's status.
+        """
+        request_id = _request_id(request)
+        self._decorate(request, response, request_id)
+        await response.prepare(request)
+        response.headers.clear()  # they have been sent, and a stream lives long: a kilobyte for each client
+        response.headers["X-Request-Id"] = request_id
+        request[_BEGUN] = response
+
+    @property
+    def can_share_heads(self) -> bool:
+        """Whether the heads of two answers differ in nothing but their X-Request-Id, whoever asked."""
+        return not self._access.origins
+
+    def write_shared(self, request: web.Request, answer: "SharedAnswer") -> bool:
+        """Write an answer whose bytes are shared by many requests, now. The handler then returns `SentResponse`.
+
+        False where the connection can't take it at once.
+        """
+        transport = request.transport
+        if transport is None or transport.is_closing() or request.protocol.writing_paused:
+            return False
+        request_id = _request_id(request)
+        transport.write(b"%bX-Request-Id: %b\r\n\r\n%b" % (answer.head, request_id.encode(), answer.body))
+        request[_BEGUN] = SentResponse(answer, request_id, request)
+        return True
+
+    def sent(self, request: web.Request) -> web.StreamResponse:
+        """What `write_shared` has written, for the handler to return."""
+        return request[_BEGUN]
+
     async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = _request_id(request)
@@ -103,6 +166,9 @@ class HttpFrame:
             status, size = response.status, _body_bytes(response)
             return response
         finally:
+            begun = request.get(_BEGUN) if len(request) else None
+            if begun is not None:
+                status, size, request_id = begun.status, _body_bytes(begun), begun.headers["X-Request-Id"]
             self._account(request, status, size, time.perf_counter() - started, request_id)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -118,6 +184,8 @@ class HttpFrame:
                 "Too many direct reads at the moment; try again later",
                 headers=retry_after(error.retry_after_s),
             )
+        except WatchRefused as error:
+            return error_response(503, str(error), headers=retry_after(error.retry_after_s))
         except Unreachable as error:
             log.warning("Firestore could not be reached for %s: %s", _route(request), error)
             return error_response(503, "Firestore can't be reached; try again later", headers=retry_after(1))
@@ -167,7 +235,8 @@ class HttpFrame:
             headers.update(cors_headers(self._access.origins, request.headers.get("Origin")))
 
     def _account(self, request: web.Request, status: int, size: int, seconds: float, request_id: str) -> None:
-        self._metrics.request_answered(_route(request), request.method, status, seconds)
+        route = (request.get(ROUTE_LABEL) if len(request) else None) or _route(request)
+        self._metrics.request_answered(route, request.method, status, seconds)
         if self._request_log is None:
             return
         headers = request.headers
@@ -203,7 +272,7 @@ def _route(request: web.Request) -> str:
 
 def _body_bytes(response: web.StreamResponse) -> int:
     body = getattr(response, "body", None)
-    return len(body) if isinstance(body, bytes) else 0
+    return len(body) if isinstance(body, bytes) else getattr(response, "sent_bytes", 0)
 
 
 def _of_http_exception(request: web.Request, error: web.HTTPException) -> web.Response:

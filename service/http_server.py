@@ -1,19 +1,103 @@
-"""aiohttp's server, with one difference: what its parser refuses is answered as JSON too."""
+"""aiohttp's server, with two differences: what its parser refuses is answered as JSON too, and nobody is waited for
+without end, neither a client that writes its request byte by byte nor one that does not read its answer.
 
+An idle connection may stay: it holds a few kilobytes.
+"""
+
+import asyncio
 import logging
+import secrets
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service.http_frame import SERVER, HttpFrame, error_response
+from service.http_frame import JSON_TYPE, SERVER, HttpFrame, error_response
 
 log = logging.getLogger(__name__)
+
+HEAD_TIMEOUT_S = 10.0
+"""How long the head of a request may take from its first byte to its last."""
+
+READER_TIMEOUT_S = 30.0
+"""How long answers may wait in a connection's buffer for their reader to make room."""
+
+TOO_SLOW = b'{"status":"error","message":"The request took too long to arrive"}'
+
+
+def _headers() -> dict[str, str]:
+    """What every response carries, of those that no frame goes around."""
+    return {
+        "Server": SERVER,
+        "Cache-Control": "no-cache",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-Id": secrets.token_hex(16),
+        "Connection": "close",
+    }
+
+
+def _too_slow() -> bytes:
+    """The whole response: no request has come of it that one could be made for."""
+    headers = {"Content-Type": JSON_TYPE, "Content-Length": str(len(TOO_SLOW)), **_headers()}
+    lines = ["HTTP/1.1 408 Request Timeout", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + TOO_SLOW
 
 
 class JsonErrorHandler(RequestHandler):
     """One connection."""
+
+    __slots__ = ("_head_timer", "_reader_timer")
+
+    head_timeout_s = HEAD_TIMEOUT_S
+    reader_timeout_s = READER_TIMEOUT_S
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes that leave the connection waiting for a request are the beginning of one: from now on time counts."""
+        super().data_received(data)
+        if self._waiter is not None and not self._waiter.done():
+            if self._head_timer is None and data.strip(b"\r\n"):  # empty lines may stand between requests
+                self._head_timer = self._loop.call_later(self.head_timeout_s, self._head_is_late)
+        elif self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        if self.transport is not None:
+            self.transport.write(_too_slow())
+            self.force_close()
+
+    def pause_writing(self) -> None:
+        """The reader is behind: see how long it takes."""
+        super().pause_writing()
+        self._reader_timer = self._loop.call_later(self.reader_timeout_s, self._reader_is_late)
+
+    def resume_writing(self) -> None:
+        """The reader has made room."""
+        super().resume_writing()
+        self._stop_timing_the_reader()
+
+    def _reader_is_late(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _stop_timing_the_reader(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """No timer outlives its connection."""
+        super().connection_lost(exc)
+        self._stop_timing_the_reader()
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def handle_error(
         self,
@@ -31,7 +115,7 @@ class JsonErrorHandler(RequestHandler):
         else:
             log.info("refused a malformed request: %s", type(exc).__name__)
             response = error_response(status, "Malformed HTTP request")
-        response.headers["Server"] = SERVER
+        response.headers.update(_headers())
         response.force_close()
         return response
 

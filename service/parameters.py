@@ -18,10 +18,12 @@ from service.list_query import (
 MAX_IDS = 100
 DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
 MAX_STATUS_CHARACTERS = 64
+MAX_WAIT_S = 60
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ETAG_VERSION = re.compile(r'"v(\d{1,19})(-p)?"')
 _MAX_AGE = re.compile(r"max-age=\"?(\d{1,9})\"?$", re.IGNORECASE)
+_PREFER_WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?\s*(;.*)?", re.IGNORECASE | re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 PROCESS_ID_RULES = (
@@ -34,6 +36,15 @@ class BatchQuery:
     """Several processes by ID, in the order asked."""
 
     process_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitQuery:
+    """How long a client would wait, in whole seconds, and for what; `preferred`: said so by `Prefer: wait`."""
+
+    seconds: int
+    until_terminal: bool
+    preferred: bool
 
 
 def read_query(raw_query: str, allowed: Collection[str]) -> dict[str, list[str]]:
@@ -79,6 +90,32 @@ def read_boolean(parameters: dict[str, list[str]], name: str) -> bool:
     if flag is None:
         raise BadParameter(f"{name} must be true, false, 1 or 0")
     return flag
+
+
+def read_wait(parameters: dict[str, list[str]], prefer: Iterable[str]) -> WaitQuery | None:
+    """The wait asked for by `wait` and `until`, or by a Prefer header; None where there is none.
+
+    A wait that is only preferred is shortened to what is possible, and one that can't be read is ignored (RFC 7240).
+    """
+    text, until = _single(parameters, "wait"), _single(parameters, "until")
+    if until not in (None, "terminal"):
+        raise BadParameter("until must be terminal")
+    if text is not None:
+        if not re.fullmatch(r"\d{1,2}", text, re.ASCII) or not 1 <= int(text) <= MAX_WAIT_S:
+            raise BadParameter(f"wait must be a whole number of seconds from 1 to {MAX_WAIT_S}")
+        return WaitQuery(int(text), until is not None, preferred=False)
+    for preference in ",".join(prefer).split(","):
+        match = _PREFER_WAIT.fullmatch(preference.strip())
+        if match and int(match[1]):
+            return WaitQuery(min(int(match[1]), MAX_WAIT_S), until is not None, preferred=True)
+    if until is not None:
+        raise BadParameter("until needs wait: the seconds to wait at most")
+    return None
+
+
+def read_status_filter(parameters: dict[str, list[str]]) -> str | None:
+    """The exact status that is asked for; None where every one is."""
+    return _status(_single(parameters, "status"))
 
 
 def read_list_query(parameters: dict[str, list[str]], start_time_type: StartTimeType) -> ListQuery | BatchQuery:

@@ -6,11 +6,11 @@ Whether the model may be believed is a question of its lease, not of any connect
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sortedcontainers import SortedList
 
@@ -19,6 +19,8 @@ from listeners.listener import Clock
 from listeners.window import StartTimeType
 from service.documents import Position, ProcessSummary, StartKey, summarize
 from service.list_query import ListQuery
+
+Item = TypeVar("Item")
 
 SLICE = 100
 """Documents decoded and indexed before the event loop gets its turn: about a millisecond's work."""
@@ -145,7 +147,13 @@ class ReadModel:
 
     def is_trusted(self) -> bool:
         """Whether the lease holds: the only thing that lets an answer be given from here."""
-        return self._confirmed_at is not None and self._clock() - self._confirmed_at <= self._lease_s
+        return self.trusted_age_s is not None
+
+    @property
+    def trusted_age_s(self) -> float | None:
+        """`age_s` while the lease holds, else None: tested and told by one reading of the clock."""
+        age_s = self.age_s
+        return age_s if age_s is not None and age_s <= self._lease_s else None
 
     @property
     def holds_everything(self) -> bool:
@@ -205,7 +213,8 @@ class ReadModel:
     def sample(self, count: int, rng: Random) -> list[ProcessSummary]:
         """Up to `count` of the listed processes, the newest always among them, the others by chance."""
         held = self._index.by_position
-        places = {len(held) - 1, *(rng.randrange(len(held)) for _ in range(count - 1))} if held else set()
+        others = range(len(held) - 1)
+        places = [len(held) - 1, *rng.sample(others, min(count - 1, len(others)))] if held else []
         return [self._index.by_id[held[place][1]] for place in sorted(places, reverse=True)]
 
     # -- writing
@@ -230,9 +239,13 @@ class ReadModel:
     async def _replace(self, event: Replaced) -> None:
         summaries = await self._summarize(event.documents)
         built = await _build(summaries)
-        vanished: dict[str, bool | None] = {id_: None for id_ in self._index.by_id if id_ not in built.by_id}
-        changed = [summary for summary in summaries if not self._holds(summary)]
-        added = sum(summary.process_id not in self._index.by_id for summary in changed)
+        held = self._index.by_id
+        changed: Sequence[ProcessSummary] = summaries
+        vanished: dict[str, bool | None] = {}
+        if held:
+            changed = [summary async for summary in _in_slices(summaries) if not self._holds(summary)]
+            vanished = {id_: None async for id_ in _in_slices(list(held)) if id_ not in built.by_id}
+        added = len(built.by_id) + len(vanished) - len(held)
         self._index = built
         self._announce(Applied(changed, vanished, added, event.read_time, is_first_load=not self.has_synced))
 
@@ -262,23 +275,27 @@ class ReadModel:
 
     async def _summarize(self, documents: Sequence[Document]) -> list[ProcessSummary]:
         summaries = []
-        for number, document in enumerate(documents, 1):
+        async for document in _in_slices(documents):
             summary, malformed = summarize(document.id, document.update_time, document.fields, self._start_time_type)
             summaries.append(summary)
             if malformed:
                 self._observer.malformed(document.id, document.update_time, malformed)
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
         return summaries
 
 
 async def _build(summaries: Sequence[ProcessSummary]) -> _Index:
     built = _Index()
-    for number, summary in enumerate(summaries, 1):
+    async for summary in _in_slices(summaries):
         built.put(summary)
+    return built
+
+
+async def _in_slices(items: Sequence[Item]) -> AsyncIterator[Item]:
+    """All of them, with a turn for everything else on the event loop after each slice."""
+    for number, item in enumerate(items, 1):
+        yield item
         if number % SLICE == 0:
             await asyncio.sleep(0)
-    return built
 
 
 def _below(query: ListQuery) -> tuple[StartKey, str] | tuple[StartKey] | None:

@@ -71,22 +71,29 @@ class ReadThrough:
         """Seconds since Firestore last answered a direct read; None before it has."""
         return None if self._succeeded_at is None else self._clock() - self._succeeded_at
 
-    def remembered(self, process_id: str, *, include_products: bool, max_age_s: float | None = None) -> Read | None:
-        """What the last direct read said, where that was within its time to live (or `max_age_s`, for stale ones)."""
+    def remembered(
+        self, process_id: str, *, include_products: bool, max_age_s: float | None = None, now: float | None = None
+    ) -> Read | None:
+        """What the last direct read said, where that was within its time to live (or `max_age_s`, for stale ones).
+
+        `now`: the clock as the caller has read it, where an age is claimed by that reading too.
+        """
         read = self._cache.get((process_id, include_products))
         if not isinstance(read, Read):
             return None
         if max_age_s is None:
             max_age_s = self._cache_ttl_s if read.summary is not None else self._negative_ttl_s
-        return read if self._clock() - read.as_of <= max_age_s else None
+        return read if (self._clock() if now is None else now) - read.as_of <= max_age_s else None
 
-    def remembered_list(self, query: ListQuery, *, max_age_s: float | None = None) -> Rows | None:
+    def remembered_list(
+        self, query: ListQuery, *, max_age_s: float | None = None, now: float | None = None
+    ) -> Rows | None:
         """The rows of the same query, where they were read within the time to live (or `max_age_s`)."""
         rows = self._cache.get(query)
         if not isinstance(rows, Rows):
             return None
         age_limit_s = self._cache_ttl_s if max_age_s is None else max_age_s
-        return rows if self._clock() - rows.as_of <= age_limit_s else None
+        return rows if (self._clock() if now is None else now) - rows.as_of <= age_limit_s else None
 
     async def get(self, process_id: str, *, include_products: bool, fresh: bool = False) -> Read | None:
         """Read one process; where `fresh`, by a read that began after this call.

@@ -17,7 +17,7 @@ from service.app import Service
 from service.clock import boottime
 from service.life_cycle import listen
 from service.settings import Settings
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 COLLECTION = "webServiceLogs"
 
@@ -57,14 +57,14 @@ class RunningService:
         await until(self.service.model.is_trusted, "the model has synced")
         return self
 
-    async def holds(self, process_id: str, version: int) -> None:
+    async def holds(self, process_id: str, version: int, *, patience_s: float = PATIENCE_S) -> None:
         """Wait until the model holds this version, or a newer one."""
 
         def held() -> bool:
             summary = self.service.model.get(process_id)
             return summary is not None and summary.version >= version
 
-        await until(held, f"the model holds {process_id} at {version}")
+        await until(held, f"the model holds {process_id} at {version}", patience_s=patience_s)
 
     async def metric(self, name: str, **labels: str) -> float:
         """The value of one sample of /metrics; 0 where it is absent."""

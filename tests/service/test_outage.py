@@ -25,6 +25,7 @@ def own_emulator(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyP
     own.stop()
 
 
+@pytest.mark.timeout(180)  # Java starts twice, and the listener's back-off has grown meanwhile
 async def test_an_outage_gives_no_500_and_the_model_is_trusted_again_after_it(
     own_emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -63,7 +64,7 @@ async def test_an_outage_gives_no_500_and_the_model_is_trusted_again_after_it(
 
         own_emulator.start()
         version = version_of(await document.set({"status": "completed", "start_time": T0}))
-        await running.holds("import-1", version)
+        await running.holds("import-1", version, patience_s=120)
         await until(running.service.model.is_trusted, "the model is trusted again")
         after = await running.get("/status/import-1")
         assert (after.headers["X-Cache"], after.json()["status"]) == ("HIT", "completed")

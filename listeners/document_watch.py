@@ -1,0 +1,139 @@
+"""Follows single documents outside of the window, each with a listener of its own, and keeps it running.
+
+Everything here runs on the event loop. A document is a window of one: a query by its name, so that all the care taken
+with `on_snapshot` holds for it too. Its end, whatever the cause, is followed by another start, after a back-off.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from google.cloud.firestore_v1.base_query import BaseQuery, FieldFilter
+
+from listeners.events import Changed, Confirmed, Document, Event, Replaced
+from listeners.listener import Listener, ListenerFailure
+from listeners.supervisor import BackOff
+from listeners.window import Window
+
+_log = logging.getLogger(__name__)
+
+MAX_FOLLOWED = 100
+"""Each costs a stream and, with `on_snapshot`, the library's threads."""
+
+OnDocument = Callable[[Document | None, int, float], None]
+"""A document (None: there is none), the read time (µs), and the local instant at or after which it was so."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneDocument(Window):
+    """One document of a window's collection, of whatever type its fields are."""
+
+    document_id: str
+
+    def query(self, client: Any) -> BaseQuery:
+        """See Window."""
+        collection = client.collection(self.collection)
+        named = collection.document(self.document_id)
+        return collection.where(filter=FieldFilter("__name__", "==", named))  # type: ignore[no-any-return]
+
+
+class DocumentWatch:
+    """One document being followed."""
+
+    def __init__(self, listener: Listener, on_document: OnDocument) -> None:
+        self._listener = listener
+        self._on_document = on_document
+        self._document: Document | None = None
+        self._has_synced = False
+        self._is_released = False
+        self.task: asyncio.Task[None] | None = None
+
+    def release(self) -> None:
+        """Follow it no longer; nothing is said from now on."""
+        self._is_released = True
+        if self.task is not None:
+            self.task.cancel()
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]], back_off: BackOff) -> None:
+        """Until released."""
+        while True:
+            self._has_synced = False
+            failure = await self._one_connection()
+            if self._has_synced:
+                back_off.reset()
+            delay_s = back_off.delay_s(failure)
+            level = logging.WARNING if failure.permanent else logging.INFO
+            _log.log(level, "a followed document's listener ended (%s), again in %.1f s", failure, delay_s)
+            await sleep(delay_s)
+
+    async def _one_connection(self) -> ListenerFailure:
+        try:
+            await self._listener.run(self._apply, lambda: None)
+        except ListenerFailure as failure:
+            return failure
+        return ListenerFailure("listener_error", "the listener returned")
+
+    async def _apply(self, event: Event) -> None:
+        match event:
+            case Replaced(documents=documents):
+                self._document = next(iter(documents), None)
+            case Changed(upserts=upserts, removals=removals):
+                if removals:
+                    self._document = None
+                self._document = next(iter(upserts), self._document)
+            case Confirmed():
+                pass
+        self._has_synced = True
+        if not self._is_released:
+            self._on_document(self._document, event.read_time, event.as_of)
+
+
+class DocumentWatches:
+    """Follows up to `limit` documents at a time. `listener_of` makes the listener of one."""
+
+    def __init__(
+        self,
+        window: Window,
+        listener_of: Callable[[OneDocument], Listener],
+        *,
+        randomness: Random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        limit: int = MAX_FOLLOWED,
+    ) -> None:
+        self._window = window
+        self._listener_of = listener_of
+        self._randomness = randomness
+        self._sleep = sleep
+        self._limit = limit
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<DocumentWatches {len(self._tasks)} of {self._limit}>"
+
+    def follow(self, document_id: str, on_document: OnDocument) -> DocumentWatch | None:
+        """Call `on_document` at every consistent point of the document. None where the limit is reached."""
+        if len(self._tasks) >= self._limit:
+            return None
+        window = self._window
+        alone = OneDocument(window.project, window.database, window.collection, window.start_time_type, 1, document_id)
+        watch = DocumentWatch(self._listener_of(alone), on_document)
+        running = watch.run(self._sleep, BackOff(self._randomness))
+        watch.task = asyncio.create_task(running, name="follow a document")
+        self._tasks.add(watch.task)
+        watch.task.add_done_callback(self._ended)
+        return watch
+
+    async def close(self) -> None:
+        """Let all go, and wait until they have ended."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a followed document is followed no longer", exc_info=error)

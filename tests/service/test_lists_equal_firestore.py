@@ -113,7 +113,7 @@ async def test_every_filter_combination_equals_firestores_answer(
     for filters in filter_combinations():
         found = await straight_query(collection, kind, filters).get()
         expected.append((filters, [document.id for document in found]))
-    for window in (0, 50, 10_000) if firestore_host == local_firestore.host else (50,):
+    for window in (0, 50, 10_000) if firestore_host == local_firestore.host else (50, 10_000):
         async with running_service(
             firestore_host, project, start_time_type=kind, window_size=window, fallback_rate=1e6
         ) as running:

@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from rich.console import Console
 
-from service.terminal.commands import ListOptions, Pace, WatchOptions, list_processes, watch
 from service.terminal.client import retry_after
+from service.terminal.commands import ListOptions, Pace, WatchOptions, list_processes, watch
 from service.terminal.view import elapsed
 
 NOW = datetime(2026, 11, 23, 20, 1, 5, tzinfo=UTC)

@@ -1,0 +1,218 @@
+"""Compares each answer with the history: was it true, as fresh as it claims, and never older than what was known? Pure.
+
+A `HIT`, `CACHED` or `STALE` must have been Firestore's state at an instant no earlier than its `Age` before the
+question, a `MISS` at one between question and answer (a read shared with those who asked within the second before is
+theirs too), the answer to a strong read at or after the question. What Firestore itself kept from its listener may be
+believed until the audit must have noticed; such answers are counted apart.
+"""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+import orjson
+
+from benchmarks.chaos.clients import Answered, Batch
+from benchmarks.chaos.history import History, Query, Version, rendered_page
+
+SHARED_READ_US = 1_000_000
+CLOCKS_US = 1_000
+"""What two readings of one clock through different time scales may differ by."""
+
+EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The settings of the service that bound an answer's age, in seconds."""
+
+    lease_s: float
+    cache_ttl_s: float
+    stale_if_error_s: float
+
+    def of(self, source: str) -> float:
+        """The greatest Age that may be claimed; -1 for what is no source."""
+        limits = {
+            "HIT": math.ceil(self.lease_s),
+            "MISS": 0,
+            "CACHED": math.ceil(self.cache_ttl_s),
+            "STALE": math.ceil(self.stale_if_error_s),
+        }
+        return limits.get(source, -1)
+
+
+@dataclass
+class Verdicts:
+    """What came of the checks. Everything but `checked`, `refused`, `by_source` and `believed_a_lie` is forbidden."""
+
+    checked: int = 0
+    wrong: int = 0
+    bound_broken: int = 0
+    backwards: int = 0
+    server_errors: int = 0
+    unanswered: int = 0
+    refused: int = 0
+    believed_a_lie: int = 0
+    by_source: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def forbidden(self) -> int:
+        return self.wrong + self.bound_broken + self.backwards + self.server_errors + self.unanswered
+
+
+class Checker:
+    """Judges answers; the history must reach to the time at which the last of them was received."""
+
+    def __init__(self, history: History, bounds: Bounds) -> None:
+        self._history = history
+        self._bounds = bounds
+        self.verdicts = Verdicts()
+
+    def check(self, answer: Answered) -> None:
+        """Judge one answer."""
+        verdicts = self.verdicts
+        verdicts.checked += 1
+        if answer.status == 0:
+            return self._blame("unanswered", answer, answer.body.decode())
+        if answer.status >= 500:
+            return self._check_refusal(answer)
+        kind = f"304 {answer.source}" if answer.status == 304 else f"{answer.status} {answer.source}"
+        verdicts.by_source[kind] += 1
+        if answer.status not in (200, 304, 404):
+            return self._blame("wrong", answer, "no such status is expected")
+        if not self._claim_is_possible(answer):
+            return self._blame("bound_broken", answer, "more than may be claimed")
+        self._judge(answer)
+        return None
+
+    def _check_refusal(self, answer: Answered) -> None:
+        if answer.status == 503 and answer.may_retry:
+            self.verdicts.refused += 1
+        else:
+            self._blame("server_errors", answer, "not a 503 with Retry-After")
+
+    def _claim_is_possible(self, answer: Answered) -> bool:
+        question = answer.question
+        if answer.age_s < 0 or self._bounds.of(answer.source) < 0:
+            return False
+        if question.max_age_s is not None and (answer.age_s > question.max_age_s):
+            return False
+        if question.max_age_s == 0 and answer.source in ("STALE", "CACHED"):
+            return False
+        sources = ("HIT", "MISS", "CACHED", "STALE") if question.kind == "batch" else (answer.source,)
+        return answer.age_s <= max(self._bounds.of(source) for source in sources)
+
+    def _from_us(self, answer: Answered) -> int:
+        """The earliest instant whose state may be answered."""
+        age_s, question = answer.age_s, answer.question
+        if question.max_age_s is not None:
+            return answer.sent_us - min(age_s, question.max_age_s) * 1_000_000 - CLOCKS_US
+        is_shared = not question.known and (answer.source == "MISS" or question.kind == "batch")
+        return answer.sent_us - max(age_s * 1_000_000, SHARED_READ_US if is_shared else 0) - CLOCKS_US
+
+    def _judge(self, answer: Answered) -> None:
+        fault = self._fault(answer, believing_lies=False)
+        if fault is None:
+            return
+        is_from_model = answer.source == "HIT" or answer.question.kind == "batch"  # whose source is its least fresh
+        if is_from_model and self._fault(answer, believing_lies=True) is None:
+            self.verdicts.believed_a_lie += 1
+        else:
+            self._blame(fault.column, answer, fault.why)
+
+    def _fault(self, answer: Answered, *, believing_lies: bool) -> "Fault | None":
+        target = answer.question.target
+        if isinstance(target, Query):
+            return self._fault_of_page(answer, target, believing_lies)
+        if isinstance(target, Batch):
+            return self._fault_of_batch(answer, target.process_ids, believing_lies)
+        return self._fault_of_status(answer, target, believing_lies)
+
+    def _fault_of_status(self, answer: Answered, process_id: str, believing_lies: bool) -> "Fault | None":
+        question = answer.question
+        if answer.status == 404:
+            if answer.body != b'{"status":"error","message":"Process with ID %b not found"}' % process_id.encode():
+                return Fault("wrong", "another message")
+            return self._fault_of_absence(answer, process_id, believing_lies)
+        version = self._history.by_version.get((process_id, _version_of(answer.etag)))
+        if version is None:
+            return Fault("wrong", "there never was such a version")
+        if answer.status == 304:
+            if answer.etag != question.etag:
+                return Fault("wrong", "304 for another ETag")
+        elif answer.body != version.body(with_products=question.kind == "products"):
+            return Fault("wrong", "another body than that version's")
+        if version.from_us < question.known:
+            return Fault("backwards", f"{question.known - version.from_us} us older than the ETag sent")
+        return self._fault_of_version(answer, version, believing_lies)
+
+    def _fault_of_version(self, answer: Answered, version: Version, believing_lies: bool) -> "Fault | None":
+        from_us = self._from_us(answer)
+        if version.was_state(from_us, answer.received_us, believing_lies=believing_lies):
+            return None
+        return Fault("bound_broken", f"superseded {from_us - version.until_us} us before what may be answered")
+
+    def _fault_of_absence(self, answer: Answered, process_id: str, believing_lies: bool) -> "Fault | None":
+        from_us, until_us = self._from_us(answer), answer.received_us
+        if self._history.was_absent(process_id, from_us, until_us, believing_lies=believing_lies):
+            return None
+        return Fault("bound_broken", f"{process_id} existed all that time")
+
+    def _fault_of_batch(self, answer: Answered, process_ids: tuple[str, ...], believing_lies: bool) -> "Fault | None":
+        """Each for itself: they are several answers in one."""
+        body = orjson.loads(answer.body)
+        found = {row["process_id"]: row for row in body["processes"]}
+        present = [process_id for process_id in process_ids if process_id not in body["missing"]]
+        if list(found) != present or body["count"] != len(present):
+            return Fault("wrong", "not those that were asked for")
+        for process_id in process_ids:
+            if process_id in found:
+                version = self._history.by_sequence.get(found[process_id]["products_processed"])
+                if version is None or orjson.loads(version.row()) != found[process_id]:
+                    return Fault("wrong", f"there never was such a version of {process_id}")
+                fault = self._fault_of_version(answer, version, believing_lies)
+            else:
+                fault = self._fault_of_absence(answer, process_id, believing_lies)
+            if fault is not None:
+                return fault
+        return None
+
+    def _fault_of_page(self, answer: Answered, query: Query, believing_lies: bool) -> "Fault | None":
+        """The rows narrow the time down to when all of them held; at one of its instants the whole page must hold."""
+        body = orjson.loads(answer.body)
+        from_us, until_us = self._from_us(answer), answer.received_us
+        for row in body["processes"]:
+            version = self._history.by_sequence.get(row["products_processed"])
+            if version is None:
+                return Fault("wrong", f"there never was such a version of {row['process_id']}")
+            from_us = max(from_us, version.from_us)
+            end_us = max(version.until_us, version.lied_until_us) if believing_lies else version.until_us
+            until_us = min(until_us, end_us - 1)
+        if from_us > until_us:
+            return Fault("bound_broken", f"its rows never held together then, by {from_us - until_us} us")
+        has_more = body["next_page_token"] is not None
+        for instant_us in self._history.instants(from_us, until_us):
+            rows, more = self._history.page(query, instant_us, believing_lies=believing_lies)
+            if more == has_more and answer.body.startswith(rendered_page(rows)):
+                return None
+        return Fault("bound_broken", "never the query's answer then")
+
+    def _blame(self, column: str, answer: Answered, why: str) -> None:
+        setattr(self.verdicts, column, getattr(self.verdicts, column) + 1)
+        if len(self.verdicts.examples) < EXAMPLES:
+            self.verdicts.examples.append(f"{column}: {why}: {answer}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why an answer is not allowed, and the column it counts in."""
+
+    column: str
+    why: str
+
+
+def _version_of(etag: str) -> int:
+    """-1 for what is no version's ETag."""
+    digits = etag.removeprefix('"v').removesuffix('"').removesuffix("-p")
+    return int(digits) if digits.isdecimal() else -1

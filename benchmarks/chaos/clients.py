@@ -1,0 +1,260 @@
+"""Clients that poll the service over HTTP, in a process of their own, and note every question with its answer.
+
+Raw sockets, kept alive, several requests pipelined: a client must cost less than what it asks. A question's time is
+taken before its bytes leave, an answer's when its last bytes have come.
+"""
+
+import asyncio
+import calendar
+import random
+import time
+from collections.abc import Callable, Coroutine
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+
+from benchmarks.chaos.firestore import MARKER, process_ids
+from benchmarks.chaos.history import STATUSES, Query, rendered_time
+from benchmarks.chaos.replies import Reply, ReplyReader
+from benchmarks.processes import Child, answer_requests
+
+PAUSE_S = 0.02
+"""After a batch that was refused: a client that respects nobody's Retry-After, but doesn't spin."""
+
+
+POLLS = 24
+"""Requests that a busy client pipelines."""
+
+
+class Batch(NamedTuple):
+    """Several processes by their IDs."""
+
+    process_ids: tuple[str, ...]
+
+
+class Question(NamedTuple):
+    """One request. `target`: a process ID, several of them, or a list's query. `known` is the version in its ETag."""
+
+    kind: str  # status, products, list or batch
+    target: str | Batch | Query
+    known: int = 0
+    max_age_s: int | None = None
+    etag: str = ""
+    token: str = ""
+
+
+class Answered(NamedTuple):
+    """A question and its answer; status 0 where there was none: `body` then says why. `age_s` -1: none was given."""
+
+    question: Question
+    sent_us: int
+    received_us: int
+    status: int
+    source: str = ""
+    age_s: int = -1
+    etag: str = ""
+    may_retry: bool = False
+    body: bytes = b""
+
+
+class Chooser:
+    """What one client asks next, and what it has seen so far."""
+
+    def __init__(self, ids: list[str], held: int, chance: random.Random) -> None:
+        self._ids = [*ids, MARKER]
+        self._rows = held
+        self._chance = chance
+        self._seen: dict[tuple[str, bool], int] = {}
+        self._held: list[str] = []  # what was a HIT when it was asked for last
+        self._bodies: dict[Query, tuple[str, bytes]] = {}
+        self._next_pages: list[tuple[Query, str]] = []
+
+    def question(self) -> Question:
+        """At random, all that there is."""
+        dice = self._chance.random()
+        if dice < 0.86:
+            return self._status("status", max_age_s=None)
+        if dice < 0.89:
+            return self._status("status", max_age_s=self._chance.choice((0, 0, 1, 2)))
+        if dice < 0.91:
+            return self._status("products", max_age_s=self._chance.choice((None, None, 0)))
+        if dice < 0.92:
+            return Question("status", f"unknown-{self._chance.randrange(40)}")
+        if dice < 0.93:
+            return Question("batch", Batch(tuple(self._chance.sample(self._ids, 5))))
+        return self._list(0 if dice > 0.993 else None)
+
+    def poll(self) -> Question:
+        """At random, what thousands ask all the time: processes that are in the model, and now and then a list."""
+        dice = self._chance.random()
+        if dice < 0.03:
+            return self._list(None)
+        return self._status("status", max_age_s=None, of=self._held if dice < 0.99 and self._held else None)
+
+    def _status(self, kind: str, max_age_s: int | None, of: list[str] | None = None) -> Question:
+        process_id = self._chance.choice(of or self._ids)
+        known = self._seen.get((process_id, kind == "products"), 0) if self._chance.random() < 0.6 else 0
+        suffix = "-p" if kind == "products" else ""
+        return Question(kind, process_id, known, max_age_s, f'"v{known}{suffix}"' if known else "")
+
+    def _list(self, max_age_s: int | None) -> Question:
+        if self._next_pages and self._chance.random() < 0.3:
+            following, token = self._next_pages.pop()
+            return Question("list", following, max_age_s=max_age_s, token=token)
+        status = self._chance.choice((None, None, *STATUSES))
+        limit = self._chance.choice((3, 10, 10, self._rows // 2))
+        lower_us = upper_us = None
+        if self._chance.random() < 0.3:
+            lower_us = time.time_ns() // 1000 - self._chance.randrange(60) * 1_000_000
+        if self._chance.random() < 0.2:
+            upper_us = time.time_ns() // 1000 - self._chance.randrange(20) * 1_000_000
+        query = Query(limit, status, lower_us, upper_us)
+        etag, _ = self._bodies.get(query, ("", b""))
+        return Question("list", query, max_age_s=max_age_s, etag=etag)
+
+    def request(self, question: Question) -> bytes:
+        """Its bytes."""
+        lines = [f"GET {self._path(question)} HTTP/1.1\r\nHost: chaos"]
+        if question.etag:
+            lines.append(f"If-None-Match: {question.etag}")
+        if question.max_age_s is not None:
+            wish = f"max-age={question.max_age_s}" if question.max_age_s else "no-cache"
+            lines.append(f"Cache-Control: {wish}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+    def _path(self, question: Question) -> str:
+        target = question.target
+        if isinstance(target, Query):
+            parameters: dict[str, object] = {"limit": target.limit}
+            if target.status is not None:
+                parameters["status"] = target.status
+            if target.lower_us is not None:
+                parameters["start_date"] = rendered_time(target.lower_us)
+            if target.upper_us is not None:
+                parameters["end_date"] = rendered_time(target.upper_us)
+            if question.token:
+                parameters["page_token"] = question.token
+            return f"/status?{urlencode(parameters)}"
+        if isinstance(target, Batch):
+            return "/status?" + "&".join(f"process_id={each}" for each in target.process_ids)
+        return f"/status/{target}?include_products=1" if question.kind == "products" else f"/status/{target}"
+
+    def answered(self, question: Question, sent_us: int, reply: Reply) -> Answered:
+        """Note what was seen."""
+        headers, body = reply.headers, reply.body
+        etag = headers.get(b"Etag", b"").decode()
+        target = question.target
+        if isinstance(target, Query):
+            if reply.status == 304 and etag == question.etag:
+                body = self._bodies[target][1]
+            elif reply.status == 200:
+                self._note_page(target, etag, body)
+        elif isinstance(target, str):
+            if etag.startswith('"v'):
+                self._seen[target, question.kind == "products"] = int(etag[2:-1].removesuffix("-p"))
+            self._note_source(target, headers.get(b"X-Cache", b""))
+        return Answered(
+            question,
+            sent_us,
+            reply.received_us,
+            reply.status,
+            headers.get(b"X-Cache", b"").decode(),
+            int(headers.get(b"Age", b"-1")),
+            etag,
+            b"Retry-After" in headers,
+            body,
+        )
+
+    def _note_source(self, process_id: str, source: bytes) -> None:
+        if source == b"HIT" and process_id not in self._held:
+            self._held.append(process_id)
+        elif source in (b"MISS", b"CACHED") and process_id in self._held and len(self._held) > 10:
+            self._held.remove(process_id)
+
+    def _note_page(self, query: Query, etag: str, body: bytes) -> None:
+        if query.lower_us is None and query.upper_us is None and query.after is None:
+            self._bodies[query] = etag, body
+        page = orjson.loads(body)
+        token = page["next_page_token"]
+        if token is not None and len(self._next_pages) < 10:
+            last = page["processes"][-1]
+            following = query._replace(after=(_us(last["start_time"]), last["process_id"]))
+            self._next_pages.append((following, token))
+
+
+def _us(text: str) -> int:
+    seconds, _, fraction = text.removesuffix("Z").partition(".")
+    whole = calendar.timegm(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S"))
+    return whole * 1_000_000 + int(f"{fraction or '0':0<6}")
+
+
+def clients_process(url: str, ids: int, held: int, connections: int, patience_s: float, seed: int) -> Child:
+    """Answers `start` and `taken`; `stop` ends the polling and its connections."""
+    return Child(_main, url, ids, held, connections, patience_s, seed, name=f"chaos clients {seed}")
+
+
+def _main(pipe: Connection, url: str, ids: int, held: int, connections: int, patience_s: float, seed: int) -> None:
+    import uvloop
+
+    uvloop.run(_serve(pipe, url, process_ids(ids), held, connections, patience_s, seed))
+
+
+async def _serve(
+    pipe: Connection, url: str, ids: list[str], held: int, connections: int, patience_s: float, seed: int
+) -> None:
+    answers: list[Answered] = []
+    polling: list[asyncio.Task[None]] = []
+
+    async def start() -> None:
+        for number in range(connections):
+            chance = random.Random(seed * 1000 + number)
+            depth = POLLS if number % 3 == 0 else 1
+            polling.append(asyncio.create_task(_poll(url, Chooser(ids, held, chance), depth, patience_s, answers)))
+
+    async def taken() -> list[Answered]:
+        nonlocal answers
+        for task in polling:
+            if task.done():
+                task.result()
+        chunk = answers[:]
+        answers.clear()
+        return chunk
+
+    async def pause() -> None:
+        for task in polling:
+            task.cancel()
+        await asyncio.gather(*polling, return_exceptions=True)
+        polling.clear()
+
+    handlers: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {"start": start, "taken": taken, "pause": pause}
+    await answer_requests(pipe, handlers)
+    await pause()
+
+
+async def _poll(url: str, chooser: Chooser, depth: int, patience_s: float, answers: list[Answered]) -> None:
+    """One client: a batch of questions, then the next."""
+    loop = asyncio.get_running_loop()
+    where = urlsplit(url)
+    reader = ReplyReader()
+    while True:
+        if not reader.is_open:
+            _, reader = await loop.create_connection(ReplyReader, where.hostname or "", where.port or 80)
+        questions = [chooser.question()] if depth == 1 else [chooser.poll() for _ in range(depth)]
+        requests = b"".join([chooser.request(question) for question in questions])
+        sent_us = time.time_ns() // 1000
+        why = b"the connection broke"
+        try:
+            replies = await reader.ask(requests, depth, patience_s)
+        except TimeoutError:
+            replies, why = [], b"no answer in time"
+        for question, reply in zip(questions, replies, strict=False):
+            answers.append(chooser.answered(question, sent_us, reply))
+        now_us = time.time_ns() // 1000
+        answers.extend(Answered(each, sent_us, now_us, 0, body=why) for each in questions[len(replies) :])
+        if len(replies) < depth and reader.transport is not None:
+            reader.transport.abort()
+            reader.is_open = False
+        if any(reply.status == 503 for reply in replies) or not replies:
+            await asyncio.sleep(PAUSE_S)

@@ -1,0 +1,82 @@
+"""What a chaos run is made of, and the settings it gives the service: all of them short, none of them special."""
+
+from dataclasses import dataclass
+
+from benchmarks.chaos.checker import Bounds
+from benchmarks.chaos.injector import Times
+from benchmarks.processes import PROJECT
+from service.audit import SETTLE_S
+
+FIRESTORE_TIMEOUT_S = 2.0
+"""An audit that gets no answer within it notices nothing: on a machine with no CPU left, lies outlast their bound."""
+
+CACHE_TTL_S = 1.0
+STALE_IF_ERROR_S = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run. `answers` 0: as many as come in `seconds`; else on until so many, at most three times as long.
+
+    `audit_sample` 0: the whole window, so that an audit is a proof, and no lie outlasts its bound.
+    `kinds`: only these faults; `rounds`: so many times all of them, and then the end.
+    """
+
+    listener: str
+    seconds: float
+    answers: int = 0
+    seed: int = 1
+    ids: int = 100
+    window: int = 60
+    lease_s: float = 3.0
+    audit_s: float = 2.0
+    audit_sample: int = 0
+    shortest_s: float = 0.5
+    longest_s: float = 7.0
+    recovered_s: float = 20.0
+    commits_per_second: float = 40.0
+    client_processes: int = 2
+    connections: int = 12
+    kinds: tuple[str, ...] = ()
+    rounds: int = 0
+
+    @property
+    def held(self) -> int:
+        """How many processes the model may hold."""
+        return self.window or self.ids
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The service's environment: everything short, nothing special."""
+        return {
+            "LISTENER": self.listener,
+            "WINDOW_SIZE": str(self.window),
+            "LISTENER_LEASE_S": str(self.lease_s),
+            "PROBE_INTERVAL_S": str(self.lease_s / 5),
+            "CACHE_TTL_S": str(CACHE_TTL_S),
+            "NEGATIVE_TTL_S": "0.5",
+            "STALE_IF_ERROR_S": str(STALE_IF_ERROR_S),
+            "FIRESTORE_TIMEOUT_S": str(FIRESTORE_TIMEOUT_S),
+            "FALLBACK_CONCURRENCY": "64",
+            "FALLBACK_RATE": "150",
+            "AUDIT_INTERVAL_S": str(self.audit_s),
+            "AUDIT_SAMPLE": str(self.audit_sample or min(100, self.held + 1)),
+            "LOG_LEVEL": "WARNING",
+            "HOST": "127.0.0.1",
+            "PROJECT_ID": PROJECT,
+        }
+
+    @property
+    def lie_noticed_s(self) -> float:
+        """A lie comes just after an audit's reads, that audit waits for others to settle, the next one finds it.
+
+        Each has two reads before it waits and one after; the first of the first one came before the lie."""
+        return 1.1 * self.audit_s + 2 * SETTLE_S + 5 * FIRESTORE_TIMEOUT_S
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.lease_s, CACHE_TTL_S, STALE_IF_ERROR_S)
+
+    @property
+    def times(self) -> Times:
+        return Times(self.lease_s, self.shortest_s, self.longest_s, self.lie_noticed_s, self.recovered_s, self.held)

@@ -1,0 +1,39 @@
+"""The chaos run in its short form: each of these faults once, every answer checked. The long one: benchmarks/chaos."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from benchmarks.chaos.options import Options
+from benchmarks.chaos.run import Result, run
+
+KINDS = ("frozen", "outage", "RESET", "failing reads")
+LISTENERS = ("stream", "on_snapshot")
+
+
+def _run(listener: str) -> tuple[Result, list[str]]:
+    told: list[str] = []
+    options = Options(
+        listener,
+        seconds=30,
+        seed=6,
+        ids=40,
+        window=25,
+        lease_s=0.8,
+        shortest_s=0.1,
+        longest_s=0.4,
+        recovered_s=30,
+        client_processes=1,
+        connections=6,
+        commits_per_second=15,
+        kinds=KINDS,
+        rounds=1,
+    )
+    return run(options, told.append), told
+
+
+def test_no_fault_makes_an_answer_wrong() -> None:
+    with ThreadPoolExecutor() as both_at_once:
+        results = list(both_at_once.map(_run, LISTENERS))
+    for result, told in results:
+        assert result.forbidden == 0, (result, told)
+        assert set(result.recoveries.seconds) == set(KINDS)
+        assert {"200 HIT", "304 HIT", "200 MISS"} <= set(result.verdicts.by_source), (result, told)

@@ -5,6 +5,7 @@ Each command imports what it needs by itself: `--version` and `list` must not wa
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; usage errors and wrong settings are 2."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC writes its notes to stderr, past every log setting
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))

@@ -279,7 +279,7 @@ def _of_http_exception(request: web.Request, error: web.HTTPException) -> web.Re
     """aiohttp's own errors in our shape, with the headers that belong to them (Allow, Location)."""
     headers = {name: value for name, value in error.headers.items() if name.lower() in ("allow", "location")}
     if error.status == HTTPStatus.NOT_FOUND:
-        return error_response(404, f"There is nothing at {request.path[:200]}; GET /openapi.json lists what there is")
+        return error_response(404, f"There is nothing at {request.path[:200]}")
     if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
         message = f"{request.method[:20]} is not allowed here; allowed: {headers.get('Allow', '')}"
         return error_response(405, message, headers=headers)

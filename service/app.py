@@ -61,21 +61,37 @@ class Service:
         self.failed = False
         self._failure_callback: Callable[[], None] = lambda: None
         self.metrics = Metrics(clock, multiprocess=bool(settings.prometheus_multiproc_dir))
+        self._clock = clock
+        self._request_log = request_log
+        self._firestore = AsyncClient(**_client_options(settings))
+        self._background = BackgroundTasks(self._fail)
+        self._metrics_runner: ServiceRunner | None = None
+        self._join_model(owns_process=owns_process)
+        self._join_reads()
+        self._join_watching()
+        self._join_http()
+
+    def _join_model(self, *, owns_process: bool) -> None:
+        """The read model, and the supervised listener that keeps it current."""
+        settings = self.settings
         self.model = ReadModel(
             window_size=settings.window_size,
             start_time_type=settings.start_time_type,
             lease_s=settings.listener_lease_s,
-            clock=clock,
+            clock=self._clock,
             observer=self.metrics,
         )
-        self.listener = _listener(settings, clock, self.metrics)
+        self.listener = _listener(settings, self._clock, self.metrics)
         self.supervisor = Supervisor(
             self.listener,
             self.model.apply,
             CollectorPolicy(self.metrics) if owns_process else self.metrics,
-            clock=clock,
+            clock=self._clock,
         )
-        self._firestore = AsyncClient(**_client_options(settings))
+
+    def _join_reads(self) -> None:
+        """Direct reads: what the model can't answer, and the audit of what it holds."""
+        settings, clock = self.settings, self._clock
         self.reader = FirestoreReader(
             self._firestore,
             settings.firestore_collection,
@@ -112,10 +128,13 @@ class Service:
             rng=random.Random(),  # noqa: S311 - a sample
             on_mismatch=self.metrics.audit_mismatched,
         )
-        self._background = BackgroundTasks(self._fail)
         self._answers = Answers(
             self.model, self.reads, self.supervisor, clock=clock, stale_if_error_s=settings.stale_if_error_s
         )
+
+    def _join_watching(self) -> None:
+        """Waits and event streams."""
+        settings, clock = self.settings, self._clock
         self.documents = DocumentWatches(
             _window(settings),
             lambda document: _on_snapshot(settings, document, clock, self.metrics),
@@ -136,20 +155,21 @@ class Service:
         self._long_polls = LongPolls(
             self._answers, self.watchers, self.model, clock=clock, lease_s=settings.listener_lease_s
         )
-        readiness = ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads)
-        self._request_log = request_log
+
+    def _join_http(self) -> None:
+        """The routes, and the frame around them."""
+        settings = self.settings
         keys = tuple(key.encode() for key in settings.api_keys)
-        self._api_frame = self._frame(AccessRules(keys, settings.cors_origins))
+        frame = self._frame(AccessRules(keys, settings.cors_origins))
         self._handlers = Handlers(
             self._answers,
             self._long_polls,
-            readiness,
+            ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads),
             self.metrics,
-            self._api_frame,
+            frame,
             start_time_type=settings.start_time_type,
         )
-        self.runner = self._api()
-        self._metrics_runner: ServiceRunner | None = None
+        self.runner = self._api(frame)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call this when a part has ended that never should: the process can only be replaced."""
@@ -159,11 +179,10 @@ class Service:
         self.failed = True
         self._failure_callback()
 
-    def _api(self) -> ServiceRunner:
+    def _api(self, frame: HttpFrame) -> ServiceRunner:
         routes = self._handlers.routes()
         if self.settings.metrics_port is None:
             routes += self._handlers.metrics_routes()
-        frame = self._api_frame
         routes += EventStreams(self.watchers, self._long_polls, self.model, frame).routes()
         app = web.Application(middlewares=[frame.admission])
         app.add_routes(routes)

@@ -7,6 +7,7 @@ ReadRefused where it answered that it will not (permissions, a missing index): t
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from google.api_core import exceptions
@@ -108,7 +109,9 @@ class FirestoreReader:
         async with self._bounded() as call:
             snapshot = await call(document.get, field_paths=fields)
             self._observer.documents_billed("get", 1)
-            read_time = _protobuf_microseconds(snapshot.read_time)
+            if not isinstance(snapshot.read_time, datetime):
+                raise Unreachable("an empty answer")  # the library makes a missing document of it, by its own clock
+            read_time = microseconds(snapshot.read_time)
             if not snapshot.exists:
                 return Read(None, b"", read_time, as_of)
             values = snapshot.to_dict() or {}
@@ -229,10 +232,3 @@ class _BoundedCalls:
             raise Unreachable(str(error)) from error
         if isinstance(error, exceptions.GoogleAPICallError):
             raise ReadRefused(str(error)) from error
-
-
-def _protobuf_microseconds(read_time: Any) -> int:
-    """A snapshot's read time: a datetime, or the protobuf message it came in."""
-    if hasattr(read_time, "seconds") and hasattr(read_time, "nanos"):
-        return int(read_time.seconds) * 1_000_000 + int(read_time.nanos) // 1000
-    return microseconds(read_time)

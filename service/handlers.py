@@ -100,24 +100,24 @@ class Handlers:
         """One process."""
         process_id = read_process_id(request.rel_url.raw_path.rpartition("/")[2])
         parameters = read_query(request.rel_url.raw_query_string, STATUS_PARAMETERS)
+        with_products = read_boolean(parameters, "include_products")
         if parameters or "Prefer" in request.headers:
             wait = read_wait(parameters, request.headers.getall("Prefer", ()))
             if wait is not None:
-                with_products = read_boolean(parameters, "include_products")
                 del parameters  # who waits keeps what the frames hold
                 return await self._waited_status(request, process_id, wait, with_products)
-        with_products = read_boolean(parameters, "include_products")
         seen = request.headers.get(hdrs.IF_NONE_MATCH, "")
+        version_seen = known_version(seen) if seen else 0
         max_age_s = read_max_age(request.headers.getall(hdrs.CACHE_CONTROL, ()))
         answer = None
         if max_age_s is None:
-            answer = self._answers.status_from_model(process_id, known_version(seen))
+            answer = self._answers.status_from_model(process_id, version_seen)
         if with_products and answer is not None and not _is_seen(answer, seen, with_products=True):
             answer = None  # the model holds no products; it only knows that nothing has changed
         if answer is None:
             answer = await self._answers.status(
                 process_id,
-                known_version=known_version(seen),
+                known_version=version_seen,
                 max_age_s=max_age_s,
                 include_products=with_products,
             )

@@ -17,7 +17,7 @@ from service.documents import ProcessSummary
 from service.read_model import Applied, ReadModel
 from service.watching.event_frames import Frame, frame, removed_block, reset_block, status_block
 from service.watching.event_stream import Client, EventStream, StreamState
-from service.watching.slices import Slices
+from service.watching.slices import InOrder, Slices
 
 LOG_LENGTH = 10_000
 """Removals remembered for those who come back."""
@@ -171,11 +171,9 @@ class ModelStreams:
 
     def __init__(self, model: ReadModel, slices: Slices, *, log_length: int = LOG_LENGTH) -> None:
         self._model = model
-        self._slices = slices
         self._log = RemovalLog(log_length)
         self._filters: dict[str | None, _Filter] = {}
-        self._untold: deque[Applied] = deque()
-        self._is_telling = False
+        self._untold = InOrder(slices, self._tell)
         self._present: dict[str | None, Sequence[ProcessSummary]] = {}
 
     def open(self, status: str | None, since: int | None) -> ModelStream:
@@ -208,23 +206,14 @@ class ModelStreams:
         self._log.add(applied)
         self._present.clear()
         if self._filters:
-            self._untold.append(applied)
-            if not self._is_telling:
-                self._is_telling = True
-                self._slices.add(self._tell())
+            self._untold.add(applied)
 
-    def _tell(self) -> Iterator[None]:
-        """One batch after the other, so that every stream gets them in order."""
-        try:
-            while self._untold:
-                applied = self._untold.popleft()
-                for group in tuple(self._filters.values()):
-                    batch = yield from _render(group, applied)
-                    for stream in tuple(group.streams) if batch else ():
-                        stream.take(batch, applied.read_time)
-                        yield
-        finally:
-            self._is_telling = False
+    def _tell(self, applied: Applied) -> Iterator[None]:
+        for group in tuple(self._filters.values()):
+            batch = yield from _render(group, applied)
+            for stream in tuple(group.streams) if batch else ():
+                stream.take(batch, applied.read_time)
+                yield
 
     def _can_resume(self, since: int) -> bool:
         reaches = self._log.reaches_back_to

@@ -5,7 +5,9 @@ A job is an iterator: each step of it is a few microseconds' work. Jobs take tur
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
+
+Item = TypeVar("Item")
 
 SLICE = 64
 """Steps before the loop gets its turn. A step that wakes a waiting request costs the loop some 50 µs right after."""
@@ -56,3 +58,27 @@ class Slices:
             self._jobs.append(job)
         finally:
             self._schedule()  # a job that fails is reported by the loop, and is the only one to end
+
+
+class InOrder(Generic[Item]):
+    """Works off items one after the other: the next is begun when `work` has ended with the one before."""
+
+    def __init__(self, slices: Slices, work: Callable[[Item], Iterator[None]]) -> None:
+        self._slices = slices
+        self._work = work
+        self._waiting: deque[Item] = deque()
+        self._is_working = False
+
+    def add(self, item: Item) -> None:
+        """Its turn comes after all that were added before."""
+        self._waiting.append(item)
+        if not self._is_working:
+            self._is_working = True
+            self._slices.add(self._work_off())
+
+    def _work_off(self) -> Iterator[None]:
+        try:
+            while self._waiting:
+                yield from self._work(self._waiting.popleft())
+        finally:
+            self._is_working = False

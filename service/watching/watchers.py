@@ -9,7 +9,6 @@ after the last of them has left.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from random import Random
@@ -21,7 +20,7 @@ from service.documents import ProcessSummary, summarize
 from service.read_model import Applied, ReadModel
 from service.watching.comments import Comments
 from service.watching.model_streams import ModelStream, ModelStreams
-from service.watching.slices import CallLater, Handle, Slices
+from service.watching.slices import CallLater, Handle, InOrder, Slices
 from service.watching.watched_process import Changes, ProcessStream, Wait, WatchedProcess
 
 log = logging.getLogger(__name__)
@@ -118,8 +117,7 @@ class Watchers:
         self.is_stopping = False
         self._topics: dict[str, _Topic] = {}
         self._model_streams = ModelStreams(model, slices)
-        self._untold: deque[Applied] = deque()
-        self._is_telling = False
+        self._untold = InOrder(slices, self._tell)
         self._comments = Comments(call_later, slices)
         model.subscribe(self._on_applied)
 
@@ -207,20 +205,12 @@ class Watchers:
         """In the step in which the batch becomes visible: note it, tell it later."""
         self._model_streams.applied(applied)
         if self._topics:
-            self._untold.append(applied)
-            if not self._is_telling:
-                self._is_telling = True
-                self._slices.add(self._tell())
+            self._untold.add(applied)
 
-    def _tell(self) -> Iterator[None]:
-        try:
-            while self._untold:
-                applied = self._untold.popleft()
-                yield from self._tell_watched(applied)
-                if applied.is_first_load:
-                    yield from self._follow_those_outside()
-        finally:
-            self._is_telling = False
+    def _tell(self, applied: Applied) -> Iterator[None]:
+        yield from self._tell_watched(applied)
+        if applied.is_first_load:
+            yield from self._follow_those_outside()
 
     def _tell_watched(self, applied: Applied) -> Iterator[None]:
         topics = self._topics

@@ -25,20 +25,25 @@ def commit(firestore: BackgroundFirestore, project: str, status: str) -> int:
     return firestore.commit(project, {f"{COLLECTION}/{process_id}": fields for process_id in IDS})
 
 
+def environment(host: str, project: str, listener_kind: str) -> dict[str, str]:
+    """A short lease, kept up by frequent evidence; no direct read is remembered."""
+    return {
+        "FIRESTORE_EMULATOR_HOST": host,
+        "PROJECT_ID": project,
+        "LISTENER": listener_kind,
+        "LISTENER_LEASE_S": str(LEASE_S),
+        "PROBE_INTERVAL_S": "0.1",
+        "CACHE_TTL_S": "0",
+        "AUDIT_INTERVAL_S": "0.2",
+    }
+
+
 @pytest.fixture
 async def thawing(local_firestore: BackgroundFirestore, project: str, listener_kind: str) -> AsyncIterator[Program]:
     """A service that answers all of them from its model, with the version `running`."""
     version = commit(local_firestore, project, "running")
     async with program(
-        *SERVE,
-        FIRESTORE_EMULATOR_HOST=local_firestore.host,
-        PROJECT_ID=project,
-        LISTENER=listener_kind,
-        LISTENER_LEASE_S=str(LEASE_S),
-        PROBE_INTERVAL_S="0.1",
-        CACHE_TTL_S="0",
-        AUDIT_INTERVAL_S="0.2",
-        AUDIT_SAMPLE="20",
+        *SERVE, **environment(local_firestore.host, project, listener_kind), AUDIT_SAMPLE="20"
     ) as started:
 
         async def all_are_hits() -> bool:
@@ -93,15 +98,7 @@ async def test_a_process_thawed_without_firestore_says_how_old_its_answers_are(
     with BackgroundFirestore() as firestore:
         version = commit(firestore, project, "running")
         async with program(
-            *SERVE,
-            FIRESTORE_EMULATOR_HOST=firestore.host,
-            PROJECT_ID=project,
-            LISTENER=listener_kind,
-            LISTENER_LEASE_S=str(LEASE_S),
-            PROBE_INTERVAL_S="0.1",
-            CACHE_TTL_S="0",
-            AUDIT_INTERVAL_S="0.2",
-            FIRESTORE_TIMEOUT_S="0.2",
+            *SERVE, **environment(firestore.host, project, listener_kind), FIRESTORE_TIMEOUT_S="0.2"
         ) as started:
 
             async def is_a_hit() -> bool:

@@ -190,7 +190,7 @@ async def test_a_wait_that_can_not_be_is_400_and_says_why(running: RunningServic
 
 
 async def test_a_process_outside_the_window_is_kept_current_and_costs_no_read_a_second(
-    firestore_host: str, project: str, client: AsyncClient, listener_kind: str
+    firestore_host: str, local_firestore: BackgroundFirestore, project: str, client: AsyncClient, listener_kind: str
 ) -> None:
     collection = client.collection(COLLECTION)
     old = version_of(await collection.document("old").set({"status": "running", "start_time": T0.replace(year=2020)}))
@@ -206,6 +206,8 @@ async def test_a_process_outside_the_window_is_kept_current_and_costs_no_read_a_
             newer = version_of(await collection.document("old").set(change))
             replies = [await first, await second]
         assert [(reply.status, reply.headers["ETag"]) for reply in replies] == [(200, f'"v{newer}"')] * 2
+        if firestore_host == local_firestore.host:
+            assert replies[0].headers["X-Cache"] == "HIT"
         async with waiting(running, "/status/old?wait=60", **seen(newer)) as third:
             await collection.document("old").delete()
             assert (await third).status == 404

@@ -13,7 +13,7 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import grpc
@@ -26,13 +26,11 @@ from google.cloud.firestore_v1.types import ListenResponse
 from google.cloud.firestore_v1.watch import ChangeType, Watch
 
 from listeners.events import Document
+from listeners.times import microseconds
 from listeners.watch_inspection import Inspector, Opened, Point, Tell, failure_of_error
 from listeners.window import Window
 
 _log = logging.getLogger(__name__)
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 class _OneCall:
@@ -84,7 +82,7 @@ class _Snapshot(DocumentSnapshot):  # type: ignore[type-arg]
     ) -> None:
         super().__init__(reference=reference, data=data, update_time=update_time, **rest)
         fields = {name: _plain(value) for name, value in data.items() if name in field_names}
-        self.document = Document(reference.id, _microseconds(update_time), fields)
+        self.document = Document(reference.id, microseconds(update_time), fields)
 
 
 class _Watch(Watch):
@@ -134,7 +132,7 @@ class _Watch(Watch):
                 removed_ids.append(change.document.id)
             else:
                 upserts.append(change.document.document)
-        self.inspector.tell(Point(upserts, removed_ids, _microseconds(read_time)))
+        self.inspector.tell(Point(upserts, removed_ids, microseconds(read_time)))
 
     def keep_changes(self, _documents: Any, changes: list[Any], _read_time: Any) -> None:
         """The library's callback, called out of `push`."""
@@ -193,10 +191,6 @@ class Connection:
             api = getattr(self._client, "_firestore_api", None)  # the client has no close; else it ends as garbage
             if api is not None:
                 api.transport.close()
-
-
-def _microseconds(time: datetime) -> int:
-    return (time - EPOCH) // MICROSECOND
 
 
 def _plain(value: object) -> object:

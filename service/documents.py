@@ -10,13 +10,15 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
 from google.cloud.firestore_v1 import GeoPoint
 from google.cloud.firestore_v1.base_document import BaseDocumentReference
 from google.cloud.firestore_v1.vector import Vector
+
+from listeners.times import microseconds, moment
 
 StartKey = int | str
 """A `start_time` as it is ordered: microseconds since the epoch for timestamps, the text itself for strings."""
@@ -34,8 +36,6 @@ SUMMARY_FIELDS = (
     "products_failed",
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _INT64 = range(-(2**63), 2**63)
 _CANONICAL_LENGTH = len("2026-11-23T09:30:00Z")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-]\d\d:\d\d))?", re.ASCII)
@@ -117,16 +117,6 @@ def _position(process_id: str, start_time: object, start_time_type: str) -> Posi
     return (start_time, process_id) if isinstance(start_time, str) else None
 
 
-def microseconds(moment: datetime) -> int:
-    """An aware datetime as whole microseconds since the epoch, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment(microseconds_since_epoch: int) -> datetime:
-    """The inverse of `microseconds`. Raises OverflowError outside the years 1 to 9999."""
-    return _EPOCH + timedelta(microseconds=microseconds_since_epoch)
-
-
 def render_time(value: datetime) -> str:
     """RFC 3339 in UTC with `Z`, fractional digits only where they are not zero."""
     text = value.astimezone(UTC).isoformat()[: -len("+00:00")]
@@ -141,7 +131,7 @@ def read_time_text(value: object) -> str | None:
         if isinstance(value, str):
             return _time_of_text(value)
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return render_time(_EPOCH + timedelta(microseconds=round(value * 1_000_000)))
+            return render_time(moment(round(value * 1_000_000)))
     except (ValueError, OverflowError):
         pass  # a date that does not exist, or one outside the years that can be written
     return None
@@ -149,15 +139,15 @@ def read_time_text(value: object) -> str | None:
 
 def _time_of_text(text: str) -> str | None:
     if len(text) == _CANONICAL_LENGTH and text[-1] == "Z":  # as most writers write it: checked without the pattern
-        moment = datetime.fromisoformat(text)
-        if moment.isoformat()[: -len("+00:00")] + "Z" == text:
+        parsed = datetime.fromisoformat(text)
+        if parsed.isoformat()[: -len("+00:00")] + "Z" == text:
             return text
     match = _RFC3339.fullmatch(text)
     if match is None:
         return None
     date, time, fraction, _, offset = match.groups()
-    moment = datetime.fromisoformat(f"{date}T{time}.{(fraction or '0')[:6]:0<6}{offset or '+00:00'}")
-    return render_time(moment)
+    parsed = datetime.fromisoformat(f"{date}T{time}.{(fraction or '0')[:6]:0<6}{offset or '+00:00'}")
+    return render_time(parsed)
 
 
 def _text(value: object) -> str | None:

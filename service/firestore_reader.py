@@ -17,13 +17,12 @@ from google.cloud.firestore_v1 import AsyncClient
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from listeners.listener import Clock
+from listeners.times import microseconds, moment
 from listeners.window import ORDER_FIELD, SMALLEST, StartTimeType
 from service.documents import (
     SUMMARY_FIELDS,
     ProcessSummary,
     StartKey,
-    microseconds,
-    moment,
     read_products,
     summarize,
     with_products,

@@ -9,8 +9,9 @@ from typing import Any
 
 import orjson
 
+from listeners.times import microseconds, moment
 from listeners.window import StartTimeType
-from service.documents import Position, StartKey, microseconds, moment, render_time
+from service.documents import Position, StartKey, render_time
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_TIME = re.compile(

@@ -7,9 +7,10 @@ from typing import Any
 
 from listeners.events import Changed, Document, Removal, Replaced
 from listeners.listener import CannotConfirm, ListenerState
+from listeners.times import moment
 from service.answers import Answer, Answers
 from service.budget import Budget
-from service.documents import ProcessSummary, StartKey, moment, summarize
+from service.documents import ProcessSummary, StartKey, summarize
 from service.firestore_reader import FirestoreReader, Read
 from service.list_query import ListQuery
 from service.read_model import Applied, ReadModel

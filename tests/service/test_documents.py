@@ -10,10 +10,9 @@ from google.cloud.firestore_v1.vector import Vector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from listeners.times import microseconds, moment
 from service.documents import (
     SUMMARY_FIELDS,
-    microseconds,
-    moment,
     read_products,
     read_time_text,
     summarize,

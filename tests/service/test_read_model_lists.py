@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from listeners.events import Changed, Document, Removal, Replaced
+from listeners.times import moment
 from service import read_model as module
 from service.documents import moment
 from service.list_query import ListQuery

@@ -31,6 +31,8 @@ CLOSING_S = 0.25
 class StreamListener:
     """See `Listener`. Times are in seconds; `lifetime_s` is the range of a stream's random age."""
 
+    hears_heartbeats = True  # its probes are answered
+
     def __init__(
         self,
         window: Window,

@@ -61,7 +61,13 @@ class ListenerObserver(Protocol):
 
 
 class Listener(Protocol):
-    """One source of events about one window of one collection."""
+    """One source of events about one window of one collection.
+
+    `hears_heartbeats` says that this listener hears of an idle result too, so that its silence means that it may be
+    stalled: nothing else is then to vouch for its freshness.
+    """
+
+    hears_heartbeats: bool
 
     async def run(self, apply: Apply, on_open: Callable[[], None]) -> None:
         """Connect, listen, and hand every consistent point to `apply`, in order, until the connection ends.

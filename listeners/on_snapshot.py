@@ -30,9 +30,9 @@ class OnSnapshotListener:
 
     `client_factory` makes the run's own client, in a thread; it is closed at the run's end. `clock` is the port's
     (events' `as_of`); `wall_clock` is seconds since the epoch, to compare with Firestore's read times. Every
-    `check_interval_s` the watch is looked at; silent for `idle_timeout_s`, it counts as stalled. `heartbeats`
-    False says that this server sends nothing on an idle target (Google's emulator): silence is then suspicious
-    only before the first consistent point.
+    `check_interval_s` the watch is looked at; silent for `idle_timeout_s`, it counts as stalled. `hears_heartbeats`
+    False says that this server is not known to speak of an idle target (Google's emulator does not): until it has
+    sent a delta, silence is then suspicious only before the first consistent point.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class OnSnapshotListener:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         check_interval_s: float = 1.0,
         idle_timeout_s: float = 120.0,
-        heartbeats: bool = True,
+        hears_heartbeats: bool = True,
     ) -> None:
         self._window = window
         self._field_names = frozenset(field_names)
@@ -58,7 +58,7 @@ class OnSnapshotListener:
         self._sleep = sleep
         self._check_interval_s = check_interval_s
         self._idle_timeout_s = idle_timeout_s
-        self._heartbeats = heartbeats
+        self.hears_heartbeats = hears_heartbeats
         self._inbox: _Inbox | None = None
 
     async def run(self, apply: Apply, on_open: Callable[[], None]) -> None:
@@ -98,6 +98,7 @@ class OnSnapshotListener:
                 case Opened():
                     on_open()
                 case Point() as point:
+                    self.hears_heartbeats = self.hears_heartbeats or point.is_delta
                     await apply(self._event(point, first=not has_synced))
                     has_synced = True
                 case ListenerFailure() as failure:
@@ -130,7 +131,7 @@ class OnSnapshotListener:
                 continue
             if not watch.is_active:
                 return inbox.put(ListenerFailure("end_of_stream", "the watch's thread has ended"))
-            if watch.working or watch.heard != heard or (inbox.has_synced and not self._heartbeats):
+            if watch.working or watch.heard != heard or (inbox.has_synced and not self.hears_heartbeats):
                 heard, heard_at = watch.heard, self._clock()
             elif self._clock() - heard_at > self._idle_timeout_s:
                 return inbox.put(ListenerFailure("idle", f"not a word for {self._idle_timeout_s:g} s"))

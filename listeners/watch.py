@@ -124,6 +124,7 @@ class _Watch(Watch):
     def push(self, read_time: datetime, next_resume_token: bytes) -> None:
         """Every consistent point; the library calls back only at those where something changed."""
         self.changes_at_point = []
+        is_delta = self.inspector.point_is_delta()
         super().push(read_time, next_resume_token)
         upserts: list[Document] = []
         removed_ids: list[str] = []
@@ -132,7 +133,7 @@ class _Watch(Watch):
                 removed_ids.append(change.document.id)
             else:
                 upserts.append(change.document.document)
-        self.inspector.tell(Point(upserts, removed_ids, microseconds(read_time)))
+        self.inspector.tell(Point(upserts, removed_ids, microseconds(read_time), is_delta))
 
     def keep_changes(self, _documents: Any, changes: list[Any], _read_time: Any) -> None:
         """The library's callback, called out of `push`."""

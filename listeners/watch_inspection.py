@@ -44,11 +44,16 @@ class DocumentsRead:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A consistent point; no changes: still what it was. `read_time` in microseconds since the epoch."""
+    """A consistent point; no changes: still what it was. `read_time` in microseconds since the epoch.
+
+    `is_delta`: it came without the whole result. Servers that can do so, production among them, also speak of a
+    result that is idle; Google's emulator does neither.
+    """
 
     upserts: Sequence[Document]
     removed_ids: Sequence[str]
     read_time: int
+    is_delta: bool
 
 
 Told = Opened | DocumentsRead | Point | ListenerFailure
@@ -78,6 +83,12 @@ class Inspector:
         self._kept_fields = field_names | {ORDER_FIELD}  # the library sorts by it
         self._streams = 0
         self._documents_read = 0
+        self._is_whole_result = True
+
+    def point_is_delta(self) -> bool:
+        """Whether the consistent point reached now came without the whole result. Asked once at each."""
+        was_whole, self._is_whole_result = self._is_whole_result, False
+        return not was_whole
 
     def suspicion(self, response: Any, documents_held: Callable[[], int]) -> ListenerFailure | None:
         """What makes the watch unfit to go on, if anything. `response` is the bare protobuf message."""
@@ -101,6 +112,8 @@ class Inspector:
         if change.target_change_type == TargetChange.TargetChangeType.REMOVE:
             code = STATUS_OF_NUMBER.get(change.cause.code or grpc.StatusCode.INTERNAL.value[0])
             return failure_of_status(code or grpc.StatusCode.UNKNOWN, change.cause.message or "target removed")
+        if change.target_change_type == TargetChange.TargetChangeType.RESET:
+            self._is_whole_result = True
         if change.target_change_type == TargetChange.TargetChangeType.ADD:
             self._streams += 1
             if self._streams > 1:

@@ -121,7 +121,6 @@ class Service:
             self.supervisor,
             interval_s=settings.audit_interval_s,
             sample=settings.audit_sample,
-            renews_lease=settings.listener == "on_snapshot",
             start_time_type=settings.start_time_type,
             clock=clock,
             sleep=asyncio.sleep,
@@ -250,7 +249,7 @@ def _on_snapshot(settings: Settings, window: Window, clock: Clock, metrics: Metr
         lambda: Client(**_client_options(settings)),
         metrics,
         clock=clock,
-        heartbeats=not settings.firestore_emulator_host,
+        hears_heartbeats=not settings.firestore_emulator_host,
     )
 
 

@@ -1,8 +1,9 @@
 """A sampled comparison of the model with Firestore: finds what no event told of.
 
 A difference counts only where it outlasts the listener's normal lag; then the model answers nothing more until the
-listener has fetched a whole result. For a listener that can't be probed an agreeing audit is evidence of freshness
-and renews the model's lease. Also says, once, why a model is empty while its collection is not.
+listener has fetched a whole result. Where a listener hears nothing of an idle result, neither probes answered nor
+heartbeats, an agreeing audit is all the evidence of freshness there is and renews the model's lease; nowhere else,
+since a sample can't prove that the rest is as young. Also says, once, why a model is empty while its collection is not.
 """
 
 import asyncio
@@ -35,6 +36,10 @@ class AuditedListener(Protocol):
     def resync(self, reason: str) -> None:
         """Fetch a whole result again."""
 
+    @property
+    def hears_heartbeats(self) -> bool:
+        """Whether its silence alone tells that the model may be behind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -56,7 +61,6 @@ class Audit:
         *,
         interval_s: float,
         sample: int,
-        renews_lease: bool,
         start_time_type: str,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
@@ -68,7 +72,6 @@ class Audit:
         self._listener = listener
         self._interval_s = interval_s
         self._sample = sample
-        self._renews_lease = renews_lease
         self._start_time_type = start_time_type
         self._clock = clock
         self._sleep = sleep
@@ -105,7 +108,7 @@ class Audit:
         if differences:
             self._report(differences)
             return False
-        if self._renews_lease and self._listener.state is ListenerState.LIVE:
+        if self._listener.state is ListenerState.LIVE and not self._listener.hears_heartbeats:
             self._model.confirm(as_of)  # a sample is no evidence for a listener that is known to be down
         await self._explain_emptiness()
         return True

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.chaos.injector import KINDS
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.run import Result, run
 
@@ -71,7 +72,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--window", type=int, default=60, help="WINDOW_SIZE of the service; 0 is everything")
     parser.add_argument("--audit-sample", type=int, default=0, help="AUDIT_SAMPLE (default: the whole window)")
-    parser.add_argument("--fault", action="append", default=[], help="only this kind of fault; may be given again")
+    parser.add_argument(
+        "--fault", action="append", default=[], choices=KINDS, help="only this kind of fault; may be given again"
+    )
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
     results = []

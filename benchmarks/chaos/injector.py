@@ -81,27 +81,7 @@ class Injector:
         self.recoveries = Recoveries()
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="injector")
-        every_kind = self._every_kind()
-        self._kinds = {kind: every_kind[kind] for kind in kinds or every_kind}
-
-    def _every_kind(self) -> dict[str, Callable[[], None]]:
-        return {
-            "outage": self._outage,
-            "stalled streams": self._stall,
-            "slow reads": self._slow_reads,
-            "failing reads": self._failing_reads,
-            "hanging reads": self._hanging_reads,
-            "streams ended": self._end_streams,
-            "streams refused": self._refuse_streams,
-            "target removed": self._remove_targets,
-            "false filter": self._false_filter,
-            "RESET": self._reset,
-            "tokens expired": self._expire_tokens,
-            "frozen": self._freeze,
-            "frozen in an outage": self._freeze_in_an_outage,
-            "dropped update": lambda: self._lie(deletion=False),
-            "dropped deletion": lambda: self._lie(deletion=True),
-        }
+        self._kinds = kinds or tuple(KINDS)
 
     def start(self, rounds: int = 0) -> None:
         """Begin; 0 rounds: go on until `stop`."""
@@ -123,7 +103,7 @@ class Injector:
         try:
             self._await_marker(time.monotonic())
             for _ in range(self._rounds) if self._rounds else itertools.count():
-                for kind in self._chance.sample(list(self._kinds), len(self._kinds)):
+                for kind in self._chance.sample(self._kinds, len(self._kinds)):
                     if self._stop.wait(self._pause_s()):
                         return
                     self._inject(kind)
@@ -136,7 +116,7 @@ class Injector:
 
     def _inject(self, kind: str) -> None:
         try:
-            self._kinds[kind]()
+            KINDS[kind](self)
         finally:
             self._firestore.ask("release")
         took_s = self._await_marker(time.monotonic())
@@ -243,3 +223,23 @@ class Injector:
         """Nothing else goes wrong until the audit must have noticed."""
         self._firestore.ask("lie", self._times.held, deletion)
         time.sleep(self._times.lie_noticed_s + AFTERMATH_S)
+
+
+KINDS: dict[str, Callable[[Injector], None]] = {
+    "outage": Injector._outage,
+    "stalled streams": Injector._stall,
+    "slow reads": Injector._slow_reads,
+    "failing reads": Injector._failing_reads,
+    "hanging reads": Injector._hanging_reads,
+    "streams ended": Injector._end_streams,
+    "streams refused": Injector._refuse_streams,
+    "target removed": Injector._remove_targets,
+    "false filter": Injector._false_filter,
+    "RESET": Injector._reset,
+    "tokens expired": Injector._expire_tokens,
+    "frozen": Injector._freeze,
+    "frozen in an outage": Injector._freeze_in_an_outage,
+    "dropped update": lambda injector: injector._lie(deletion=False),
+    "dropped deletion": lambda injector: injector._lie(deletion=True),
+}
+"""Every kind of fault, by the name that the report calls it."""

@@ -40,7 +40,7 @@ def on_snapshot(window: Window) -> Listener:
         lambda: firestore.Client(project=window.project),
         CountingObserver(),
         clock=time.monotonic,
-        heartbeats=False,
+        hears_heartbeats=False,
     )
 
 
@@ -119,6 +119,20 @@ async def test_the_first_event_is_a_replaced_with_exactly_the_window(jobs: Any, 
     assert isinstance(first, Replaced)
     assert {document.id for document in first.documents} == {"job-2", "job-3", "job-4"}
     assert consumer.opened == [0]
+
+
+async def test_heartbeats_are_expected_of_whoever_sends_deltas(
+    jobs: Any, host: str, local_firestore: BackgroundFirestore
+) -> None:
+    unsure = on_snapshot(window_of(jobs))
+    consumer = Consumer()
+    async with listening(unsure, consumer):
+        for second in range(5):
+            commit(jobs, {f"job-{second}": job(second)})
+            await until(lambda: f"job-{second}" in consumer.held, f"job-{second}")  # noqa: B023 - awaited in its turn
+        commit(jobs, {"too-old-for-the-window": job(0), "job-4": job(4, "done")})
+        await until(lambda: consumer.held["job-4"].fields["status"] == "done", "the last commit")
+    assert unsure.hears_heartbeats is (host == local_firestore.host)
 
 
 async def test_an_empty_collection_is_an_empty_replaced(jobs: Any, make_listener: MakeListener) -> None:

@@ -214,7 +214,7 @@ class VirtualTime:
 async def test_a_stream_that_never_says_a_word_is_given_up(server: BackgroundFirestore, project: str) -> None:
     virtual = VirtualTime()
     virtual.flowing.set()
-    silent = listener(project, clock=virtual.clock, sleep=virtual.sleep, heartbeats=False)
+    silent = listener(project, clock=virtual.clock, sleep=virtual.sleep, hears_heartbeats=False)
     with server.faults.stall_streams():
         async with listening(silent, Consumer(virtual.clock)) as run:
             failure = await failure_of(run)
@@ -237,7 +237,7 @@ async def test_a_stream_that_falls_silent_is_given_up(server: BackgroundFirestor
 async def test_where_no_heartbeats_are_sent_silence_is_no_failure(server: BackgroundFirestore, project: str) -> None:
     virtual = VirtualTime()
     consumer = Consumer(virtual.clock)
-    calm = listener(project, clock=virtual.clock, sleep=virtual.sleep, heartbeats=False)
+    calm = listener(project, clock=virtual.clock, sleep=virtual.sleep, hears_heartbeats=False)
     async with listening(calm, consumer) as run:
         await consumer.until_news(1)
         virtual.flowing.set()
@@ -420,13 +420,29 @@ async def test_a_heartbeat_is_a_confirmation(monkeypatch: pytest.MonkeyPatch, pr
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
         server.commit(project, {"jobs/a": job()})
         consumer = Consumer()
-        async with listening(listener(project), consumer):
+        unsure = listener(project, hears_heartbeats=False)
+        async with listening(unsure, consumer):
             await until(lambda: len(consumer.events) > 3, "heartbeats")
+    assert unsure.hears_heartbeats
     first, *rest = consumer.events
     assert isinstance(first, Replaced)
     assert all(isinstance(event, Confirmed) for event in rest)
     read_times = [event.read_time for event in consumer.events]
     assert read_times == sorted(read_times)
+
+
+async def test_once_a_heartbeat_was_heard_silence_is_a_failure(monkeypatch: pytest.MonkeyPatch, project: str) -> None:
+    virtual = VirtualTime()
+    consumer = Consumer(virtual.clock)
+    with BackgroundFirestore(heartbeat_s=0.01) as server:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
+        unsure = listener(project, clock=virtual.clock, sleep=virtual.sleep, hears_heartbeats=False)
+        async with listening(unsure, consumer) as run:
+            await until(lambda: unsure.hears_heartbeats, "a heartbeat")
+            with server.faults.stall_streams():
+                virtual.flowing.set()
+                failure = await failure_of(run)
+    assert failure.reason == "idle"
 
 
 async def test_it_never_claims_to_confirm(server: BackgroundFirestore, project: str) -> None:
@@ -473,7 +489,7 @@ async def test_an_event_that_waited_out_a_freeze_is_as_old_as_its_read_time(
     frozen_s = 0.0
     consumer = Consumer(lambda: 1000 + frozen_s)
     gate = Gate(consumer)
-    slow = listener(project, clock=consumer.clock, wall_clock=lambda: time.time() + frozen_s, heartbeats=False)
+    slow = listener(project, clock=consumer.clock, wall_clock=lambda: time.time() + frozen_s, hears_heartbeats=False)
     run = asyncio.create_task(slow.run(gate.apply, consumer.on_open))
     await until(lambda: gate.waiting == 1, "the first event")
     server.commit(project, {"jobs/a": job()})

@@ -17,9 +17,10 @@ class Audited(Parts):
     """The parts, with an audit over them that can do something while a difference settles."""
 
     def __init__(
-        self, *, renews_lease: bool = False, start_time_type: str = "timestamp", window_size: int = 100
+        self, *, hears_heartbeats: bool = False, start_time_type: str = "timestamp", window_size: int = 100
     ) -> None:
         super().__init__(window_size=window_size)
+        self.listener.hears_heartbeats = hears_heartbeats
         self.mismatches = 0
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
         self.audit = Audit(
@@ -28,7 +29,6 @@ class Audited(Parts):
             self.listener,
             interval_s=30,
             sample=5,
-            renews_lease=renews_lease,
             start_time_type=start_time_type,
             clock=self.clock,
             sleep=self._sleep,
@@ -51,11 +51,11 @@ class Audited(Parts):
         self.reader.newest = [summary(f"p{len(versions) - 1}", versions[-1], len(versions) - 1)]
 
 
-@pytest.mark.parametrize(("renews_lease", "age_s"), [(True, 0.0), (False, 40.0)])
-async def test_an_agreeing_audit_renews_the_lease_of_a_listener_that_cannot_be_probed(
-    renews_lease: bool, age_s: float
+@pytest.mark.parametrize(("hears_heartbeats", "age_s"), [(False, 0.0), (True, 40.0)])
+async def test_an_agreeing_audit_renews_the_lease_only_where_silence_says_nothing(
+    hears_heartbeats: bool, age_s: float
 ) -> None:
-    parts = Audited(renews_lease=renews_lease)
+    parts = Audited(hears_heartbeats=hears_heartbeats)
     await parts.agrees_on(1, 2, 3)
     parts.clock.advance(40)
     assert await parts.audit.once()
@@ -65,7 +65,7 @@ async def test_an_agreeing_audit_renews_the_lease_of_a_listener_that_cannot_be_p
 
 @pytest.mark.parametrize("state", [state for state in ListenerState if state is not ListenerState.LIVE])
 async def test_no_audit_renews_the_lease_of_a_listener_that_is_down(state: ListenerState) -> None:
-    parts = Audited(renews_lease=True)
+    parts = Audited()
     await parts.agrees_on(1, 2)
     parts.listener.state = state
     parts.clock.advance(16)
@@ -74,7 +74,7 @@ async def test_no_audit_renews_the_lease_of_a_listener_that_is_down(state: Liste
 
 
 async def test_before_the_first_sync_nothing_is_compared() -> None:
-    parts = Audited(renews_lease=True)
+    parts = Audited()
     assert not await parts.audit.once()
     assert parts.reader.versions_asked == []
 
@@ -109,7 +109,7 @@ async def differ(parts: Audited, kind: str) -> None:
 async def test_a_difference_that_lasts_distrusts_the_model_and_asks_for_one_resync(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    parts = Audited(renews_lease=True)
+    parts = Audited()
     await differ(parts, kind)
     assert not await parts.audit.once()
     assert parts.clock.slept == [SETTLE_S]
@@ -123,7 +123,7 @@ async def test_a_difference_that_lasts_distrusts_the_model_and_asks_for_one_resy
 
 @pytest.mark.parametrize("kind", DIFFERENCES)
 async def test_a_difference_that_settles_is_the_listeners_lag_and_no_mismatch(kind: str) -> None:
-    parts = Audited(renews_lease=True)
+    parts = Audited()
     await differ(parts, kind)
 
     async def listener_catches_up() -> None:

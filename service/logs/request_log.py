@@ -1,0 +1,117 @@
+"""One line for every request, rendered from parts that are prepared once.
+
+On the event loop's thread. Cheap: no LogRecord, one template filled in with bytes (0.5 µs; a dict through orjson took
+2), the time's text kept for a second, and what is the same in all requests of a client is rendered once, by whoever
+keeps its Caller.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from service.logs.format import local_time, printable, rfc3339, trace_keys, valid_unicode
+from service.logs.writer import LogWriter
+
+DEVELOPMENT = "development"
+
+_LINE = (
+    b'{"severity":"%b","message":"%b %b %d","time":"%b.%06dZ","httpRequest":{"requestMethod":"%b","requestUrl":"%b",'
+    b'"status":%d,"responseSize":"%d","latency":"%.6fs",%b},"request_id":"%b"%b}\n'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as JSON: the parts of a line that are the same in all requests with these headers."""
+
+    ip_and_agent: bytes
+    trace: bytes
+
+
+class RequestLog:
+    """Logs answered requests. A 5xx is a WARNING: the error itself is a record of its own, with its stack trace."""
+
+    def __init__(
+        self,
+        writer: LogWriter,
+        *,
+        environment: str,
+        level: str,
+        project_id: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        least = logging.getLevelNamesMapping()[level.upper()]
+        self._least_status = 100 if least <= logging.INFO else 500 if least <= logging.WARNING else 1000
+        self._write = writer.write
+        self._for_people = environment == DEVELOPMENT
+        self._project_id = project_id
+        self._clock = clock
+        self._second = -1
+        self._second_text = b""
+
+    def caller(
+        self,
+        remote: str | None,
+        user_agent: str | None,
+        traceparent: str | None = None,
+        cloud_trace_context: str | None = None,
+    ) -> Caller:
+        """Headers as they came in, None where there was none."""
+        keys = trace_keys(traceparent, cloud_trace_context, self._project_id)
+        return Caller(
+            b'"remoteIp":"%b","userAgent":"%b"' % (escaped(remote or ""), escaped(user_agent or "")),
+            b"," + orjson.dumps(keys)[1:-1] if keys else b"",
+        )
+
+    def log(
+        self,
+        caller: Caller,
+        method: bytes,
+        path_and_query: bytes,
+        status: int,
+        response_bytes: int,
+        latency_s: float,
+        request_id: bytes,
+    ) -> None:
+        """Log one answered request; the texts as `escaped` makes them."""
+        if status < self._least_status:
+            return
+        now = self._clock()
+        second = int(now)
+        if second != self._second:
+            self._second, self._second_text = second, rfc3339(second)[:-1].encode()
+        line = _LINE % (
+            b"INFO" if status < 500 else b"WARNING",
+            method,
+            path_and_query,
+            status,
+            self._second_text,
+            (now - second) * 1_000_000,
+            method,
+            path_and_query,
+            status,
+            response_bytes,
+            latency_s,
+            caller.ip_and_agent,
+            request_id,
+            caller.trace,
+        )
+        self._write(self._as_text(orjson.loads(line)) if self._for_people else line)
+
+    def _as_text(self, entry: dict[str, Any]) -> bytes:
+        http = entry["httpRequest"]
+        latency_ms = float(http["latency"][:-1]) * 1e3
+        head = f"{local_time(self._clock())} {entry['severity']:<8} {entry['message']}"
+        return printable(f"{head} {http['responseSize']} B {latency_ms:.2f} ms").encode() + b"\n"
+
+
+def escaped(text: str) -> bytes:
+    """The text as it stands in a JSON string, between the quotes."""
+    try:
+        return orjson.dumps(text)[1:-1]
+    except TypeError:  # invalid UTF-8, which aiohttp passes on as surrogate escapes
+        return orjson.dumps(valid_unicode(text))[1:-1]

@@ -1,8 +1,8 @@
 """One line for every request, rendered from parts that are prepared once.
 
-On the event loop's thread. Cheap: no LogRecord, one template filled in with bytes (0.5 µs; a dict through orjson took
-2), the time's text kept for a second, and what is the same in all requests of a client is rendered once, by whoever
-keeps its Caller.
+On the event loop's thread. Cheap: no LogRecord, one template filled in with bytes, a batch of lines at a time (0.5 µs
+a line; a dict through orjson took 2), the time's text kept for a second, and what is the same in all requests of a
+client is rendered once, by whoever keeps its Caller.
 """
 
 import logging
@@ -46,7 +46,7 @@ class RequestLog:
     ) -> None:
         least = logging.getLevelNamesMapping()[level.upper()]
         self._least_status = 100 if least <= logging.INFO else 500 if least <= logging.WARNING else 1000
-        self._write = writer.write
+        self._writer = writer
         self._for_people = environment == DEVELOPMENT
         self._project_id = project_id
         self._clock = clock
@@ -84,7 +84,7 @@ class RequestLog:
         second = int(now)
         if second != self._second:
             self._second, self._second_text = second, rfc3339(second)[:-1].encode()
-        line = _LINE % (
+        values = (
             b"INFO" if status < 500 else b"WARNING",
             method,
             path_and_query,
@@ -100,7 +100,10 @@ class RequestLog:
             request_id,
             caller.trace,
         )
-        self._write(self._as_text(orjson.loads(line)) if self._for_people else line)
+        if self._for_people:
+            self._writer.write(self._as_text(orjson.loads(_LINE % values)))
+        else:
+            self._writer.write_later(_LINE, values)
 
     def _as_text(self, entry: dict[str, Any]) -> bytes:
         http = entry["httpRequest"]

@@ -5,7 +5,7 @@ headers written as clients write them, a held process, an unbroken lease) it is 
 At the first that is anything else, in doubt too, the connection is handed to aiohttp's own protocol for good, with
 the bytes not answered yet: so nothing is accepted here that aiohttp would refuse, and every error, wait, list and miss
 has one home. Who does not read fast enough is handed over as well. Answers, log lines and counts are those of
-`Handlers.status` inside `HttpFrame`; `tests/service/test_fast_path_equals_aiohttp.py` sends both the same bytes.
+`Handlers.status` inside `HttpFrame`; `tests/service/fast_path/test_equals_aiohttp.py` sends both the same bytes.
 
 FAST_PATH=false leaves this file out.
 """
@@ -222,18 +222,20 @@ class FastConnection(asyncio.Protocol):
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Answer the requests that are here; hand over at the first that is not canonical."""
-        begin = answered = 0
-        while begin < len(data):
-            end = 0 if answered == MAX_AT_ONCE else self._answer(data, begin)
-            if not end:
-                self._hand_over(data[begin:])
-                return
-            begin = end
-            answered += 1
+        """Answer what has come; hand over from the first request on that is not for here."""
+        started = perf_counter()
+        requests = self._requests_in(data)
+        if requests is None:
+            self._hand_over(data)
+            return
+        for begin, line, headers in requests:
             if self._handler is not None:  # the reader is behind
                 self._handler.data_received(data[begin:])
                 return
+            if not self._answer(line, headers, started):
+                self._hand_over(data[begin:])
+                return
+            started = self._answered_at
 
     def pause_writing(self) -> None:
         """The reader is behind: aiohttp waits for readers, and not without end."""
@@ -241,44 +243,54 @@ class FastConnection(asyncio.Protocol):
         if self._handler is not None:
             self._handler.pause_writing()
 
-    def _answer(self, data: bytes, begin: int) -> int:
-        """Answer the request that begins there. Returns where it ends; 0 where it is not for here."""
-        started = perf_counter()
-        path = self._path
-        line = _REQUEST_LINE.match(data, begin)
-        if line is None:
-            return 0
-        end = data.find(b"\r\n\r\n", line.end()) + 4
-        headers = self._read(data[line.end() : end]) if 4 <= end <= begin + MAX_HEAD_BYTES else None
-        if headers is None:
-            return 0
-        answer = path.answer(line[2].decode(), headers.known_version)
-        if answer is None or answer.summary is None:
-            return 0
-        version, body = answer.summary.version, answer.body
-        request_id = headers.request_id or new_request_id().encode()
-        if version == headers.known_version:
-            body, status, tally = b"", 304, path.not_modified
-            head = _NOT_MODIFIED % (answer.age_s, version, request_id, headers.cors, path.date())
-            self._transport.write(head)
-        else:
-            status, tally = 200, path.found
-            self._transport.write(
-                _FOUND % (answer.age_s, version, request_id, headers.cors, len(body), path.date(), body)
-            )
-        self._answered_at = answered_at = perf_counter()
-        tally.add(answered_at - started)
-        path.looked_up("hit")
-        if path.request_log is not None and headers.caller is not None:
-            path.request_log.log(headers.caller, b"GET", line[1], status, len(body), answered_at - started, request_id)
-        self._server.requests_count += 1
-        return end
+    def _requests_in(self, data: bytes) -> list[tuple[int, re.Match[bytes], _Headers]] | None:
+        """Where each begins, its line and its headers; None where they are not all canonical, or too many.
+
+        All are read before one is answered, as aiohttp does: what can't be read spoils what came with it.
+        """
+        requests: list[tuple[int, re.Match[bytes], _Headers]] = []
+        begin = 0
+        while begin < len(data):
+            line = _REQUEST_LINE.match(data, begin)
+            if line is None or len(requests) == MAX_AT_ONCE:
+                return None
+            end = data.find(b"\r\n\r\n", line.end()) + 4
+            headers = self._read(data[line.end() : end]) if 4 <= end <= begin + MAX_HEAD_BYTES else None
+            if headers is None:
+                return None
+            requests.append((begin, line, headers))
+            begin = end
+        return requests
 
     def _read(self, block: bytes) -> _Headers | None:
         if block != self._block:
             self._headers = self._path.read_headers(block, _address(self._transport))
             self._block = block
         return self._headers
+
+    def _answer(self, line: re.Match[bytes], headers: _Headers, started: float) -> bool:
+        """Answer one request, where the model may."""
+        path = self._path
+        answer = path.answer(line[2].decode(), headers.known_version)
+        if answer is None or answer.summary is None:
+            return False
+        version, body = answer.summary.version, answer.body
+        request_id = headers.request_id or new_request_id().encode()
+        if version == headers.known_version:
+            status, body, tally = 304, b"", path.not_modified
+            response = _NOT_MODIFIED % (answer.age_s, version, request_id, headers.cors, path.date())
+        else:
+            status, tally = 200, path.found
+            response = _FOUND % (answer.age_s, version, request_id, headers.cors, len(body), path.date(), body)
+        self._transport.write(response)
+        self._answered_at = answered_at = perf_counter()
+        tally.add(answered_at - started)
+        path.looked_up("hit")
+        if path.request_log is not None and headers.caller is not None:
+            seconds = answered_at - started
+            path.request_log.log(headers.caller, b"GET", line[1], status, len(body), seconds, request_id)
+        self._server.requests_count += 1
+        return True
 
     def _hand_over(self, unanswered: bytes) -> None:
         """For good."""

@@ -23,8 +23,8 @@ from aiohttp.web_protocol import RequestHandler
 from service.access import cors_headers, is_allowed
 from service.answers import Answers, Source
 from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, is_request_id, new_request_id
-from service.logs import Caller, RequestLog
-from service.metrics import Metrics
+from service.logs import RequestLog
+from service.metrics import Metrics, RequestTally
 from service.parameters import known_version
 
 ROUTE = "/status/{process_id}"
@@ -105,7 +105,7 @@ class _Headers:
     known_version: int
     request_id: bytes | None
     cors: bytes
-    caller: Caller | None
+    caller: bytes
 
 
 class FastPath:
@@ -114,9 +114,9 @@ class FastPath:
     def __init__(self, answers: Answers, metrics: Metrics, request_log: RequestLog | None, access: AccessRules) -> None:
         self.answer = answers.status_from_model
         self.looked_up = metrics.looked_up
-        self.found = metrics.tally(ROUTE, "GET", 200)
-        self.not_modified = metrics.tally(ROUTE, "GET", 304)
         self.request_log = request_log
+        self.found = self._kind(metrics, 200)
+        self.not_modified = self._kind(metrics, 304)
         self.connections: set[FastConnection] = set()
         self._access = access
         self._date_second = 0
@@ -134,6 +134,11 @@ class FastPath:
             self._date_second, self._date = second, formatdate(second, usegmt=True).encode()
         return self._date
 
+    def _kind(self, metrics: Metrics, status: int) -> tuple[RequestTally, bytes | None]:
+        """How answers with this status are counted and logged."""
+        line_kind = self.request_log.kind("GET", status) if self.request_log is not None else None
+        return metrics.tally(ROUTE, "GET", status), line_kind
+
     def connection(self, server: "Server") -> "FastConnection":
         """For one more client."""
         return FastConnection(self, server)
@@ -149,7 +154,7 @@ class FastPath:
         if etag and not _OWN_ETAG.fullmatch(etag):
             return None
         given = headers.get("x-request-id", "")
-        caller = None
+        caller = b""
         if self.request_log is not None:
             trace = headers.get("traceparent"), headers.get("x-cloud-trace-context")
             caller = self.request_log.caller(remote, headers.get("user-agent"), *trace)
@@ -277,18 +282,17 @@ class FastConnection(asyncio.Protocol):
         version, body = answer.summary.version, answer.body
         request_id = headers.request_id or new_request_id().encode()
         if version == headers.known_version:
-            status, body, tally = 304, b"", path.not_modified
+            body, (tally, line_kind) = b"", path.not_modified
             response = _NOT_MODIFIED % (answer.age_s, version, request_id, headers.cors, path.date())
         else:
-            status, tally = 200, path.found
+            tally, line_kind = path.found
             response = _FOUND % (answer.age_s, version, request_id, headers.cors, len(body), path.date(), body)
         self._transport.write(response)
         self._answered_at = answered_at = perf_counter()
         tally.add(answered_at - started)
         path.looked_up("hit")
-        if path.request_log is not None and headers.caller is not None:
-            seconds = answered_at - started
-            path.request_log.log(headers.caller, b"GET", line[1], status, len(body), seconds, request_id)
+        if path.request_log is not None and line_kind is not None:
+            path.request_log.log(line_kind, headers.caller, line[1], len(body), answered_at - started, request_id)
         self._server.requests_count += 1
         return True
 

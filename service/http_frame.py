@@ -237,7 +237,7 @@ class HttpFrame:
     def _account(self, request: web.Request, status: int, size: int, seconds: float, request_id: str) -> None:
         route = (request.get(ROUTE_LABEL) if len(request) else None) or _route(request)
         self._metrics.request_answered(route, request.method, status, seconds)
-        if self._request_log is None:
+        if self._request_log is None or (kind := self._request_log.kind(request.method, status)) is None:
             return
         headers = request.headers
         caller = self._request_log.caller(
@@ -247,7 +247,7 @@ class HttpFrame:
             headers.get("X-Cloud-Trace-Context"),
         )
         url = escaped(request.rel_url.raw_path_qs)
-        self._request_log.log(caller, escaped(request.method), url, status, size, seconds, escaped(request_id))
+        self._request_log.log(kind, caller, url, size, seconds, escaped(request_id))
 
 
 def new_request_id() -> str:

@@ -11,10 +11,10 @@ import sys
 from typing import TextIO
 
 from service.logs.format import CloudFormatter, DevelopmentFormatter, current_trace
-from service.logs.request_log import DEVELOPMENT, Caller, RequestLog
+from service.logs.request_log import DEVELOPMENT, RequestLog
 from service.logs.writer import LogWriter
 
-__all__ = ["Caller", "LogWriter", "RequestLog", "configure_logging", "current_trace"]
+__all__ = ["LogWriter", "RequestLog", "configure_logging", "current_trace"]
 
 
 def configure_logging(*, environment: str, level: str, project_id: str, stream: TextIO | None = None) -> LogWriter:

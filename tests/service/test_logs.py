@@ -57,7 +57,9 @@ class Logged:
 
     def request(self, path: str = "/status/a-1", status: int = 200, traceparent: str | None = None) -> None:
         caller = self.requests.caller("192.0.2.7", "curl/8", traceparent)
-        self.requests.log(caller, b"GET", escaped(path), status, 312, 0.000123, b"r-1")
+        kind = self.requests.kind("GET", status)
+        if kind is not None:
+            self.requests.log(kind, caller, escaped(path), 312, 0.000123, b"r-1")
 
 
 @contextmanager
@@ -241,7 +243,9 @@ def test_no_request_breaks_a_line(path: str, user_agent: str, trace: str, enviro
     writer = LogWriter(stream, lambda _: b"")
     requests = RequestLog(writer, environment=environment, level="INFO", project_id="p")
     caller = requests.caller(None, user_agent, trace, trace)
-    requests.log(caller, escaped(user_agent), escaped(path), 200, 1, 0.001, escaped(trace))
+    kind = requests.kind(user_agent, 200)
+    assert kind is not None
+    requests.log(kind, caller, escaped(path), 1, 0.001, escaped(trace))
     assert writer.close()
     line, end = stream.getvalue().split("\n")
     assert end == ""

@@ -34,9 +34,12 @@ class Source(StrEnum):
     STALE = "STALE"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
-    """The state of one process; `summary` is None and `body` empty where it does not exist."""
+    """The state of one process; `summary` is None and `body` empty where it does not exist.
+
+    Never changed once made, but not frozen: one is made for every request, and that would take three times as long.
+    """
 
     source: Source
     age_s: int
@@ -94,7 +97,9 @@ class Answers:
             return None
         held = self._model.get(process_id)
         if held is not None:
-            return _held(Source.HIT, age_s, held) if held.version >= known_version else None
+            if held.version < known_version:
+                return None
+            return Answer(Source.HIT, _rounded(age_s), held, held.body)
         if self._model.holds_everything and not known_version:
             return Answer(Source.HIT, _rounded(age_s), None, b"")
         return None

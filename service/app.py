@@ -28,6 +28,7 @@ from service.background import BackgroundTasks
 from service.budget import Budget
 from service.clock import boottime
 from service.documents import SUMMARY_FIELDS
+from service.fast_path import FastPath
 from service.firestore_reader import FirestoreReader
 from service.garbage import CollectorPolicy
 from service.handlers import Handlers
@@ -158,8 +159,8 @@ class Service:
     def _join_http(self) -> None:
         """The routes, and the frame around them."""
         settings = self.settings
-        keys = tuple(key.encode() for key in settings.api_keys)
-        frame = self._frame(AccessRules(keys, settings.cors_origins))
+        access = AccessRules(tuple(key.encode() for key in settings.api_keys), settings.cors_origins)
+        frame = self._frame(access)
         self._handlers = Handlers(
             self._answers,
             self._long_polls,
@@ -168,7 +169,8 @@ class Service:
             frame,
             start_time_type=settings.start_time_type,
         )
-        self.runner = self._api(frame)
+        fast_path = FastPath(self._answers, self.metrics, self._request_log, access) if settings.fast_path else None
+        self.runner = self._api(frame, fast_path)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call this when a part has ended that never should: the process can only be replaced."""
@@ -178,7 +180,7 @@ class Service:
         self.failed = True
         self._failure_callback()
 
-    def _api(self, frame: HttpFrame) -> ServiceRunner:
+    def _api(self, frame: HttpFrame, fast_path: FastPath | None) -> ServiceRunner:
         routes = self._handlers.routes()
         if self.settings.metrics_port is None:
             routes += self._handlers.metrics_routes()
@@ -188,7 +190,7 @@ class Service:
         app.on_startup.append(self._start)
         app.on_shutdown.append(self._end_waits)
         app.on_cleanup.append(self._stop)
-        return ServiceRunner(app, frame, shutdown_timeout_s=self.settings.drain_s)
+        return ServiceRunner(app, frame, shutdown_timeout_s=self.settings.drain_s, fast_path=fast_path)
 
     def _frame(self, access: AccessRules) -> HttpFrame:
         show_details = self.settings.environment == "development"
@@ -198,6 +200,8 @@ class Service:
         """Start what runs beside the requests; waits for nothing from Firestore."""
         self._background.start("listener", self.supervisor.run())
         self._background.start("audit", self.audit.run())
+        if self.settings.prometheus_multiproc_dir:
+            self._background.start("metrics", self.metrics.keep_published(asyncio.sleep))
         if self.settings.metrics_port is not None:
             app = web.Application()
             app.add_routes(self._handlers.metrics_routes())

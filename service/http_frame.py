@@ -8,7 +8,6 @@ Nothing of the inside leaves in production: an unexpected error is a fixed messa
 import logging
 import random
 import re
-import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +25,7 @@ from service.budget import BudgetExhausted
 from service.firestore_reader import ReadRefused, Unreachable
 from service.list_query import BadParameter
 from service.logs import RequestLog, current_trace
+from service.logs.request_log import escaped
 from service.metrics import Metrics
 from service.watching.watchers import WatchRefused
 
@@ -43,7 +43,7 @@ _BEGUN = web.RequestKey("_BEGUN", web.StreamResponse)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}", re.ASCII)
 _CLIENT_CLOSED_REQUEST = 499
 _FAILURES = {"/status/{process_id}": "Error retrieving process status", "/status": "Error listing processes"}
-_BASE_HEADERS = {
+BASE_HEADERS = {
     "Server": SERVER,
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
@@ -85,7 +85,7 @@ class SharedAnswer:
     __slots__ = ("body", "head")
 
     def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
-        lines = {"Content-Type": JSON_TYPE, **_BASE_HEADERS, **headers, "Content-Length": str(len(body))}
+        lines = {"Content-Type": JSON_TYPE, **BASE_HEADERS, **headers, "Content-Length": str(len(body))}
         lines["Date"] = formatdate(usegmt=True)
         text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self.head = f"HTTP/1.1 200 OK\r\n{text}".encode()
@@ -228,7 +228,7 @@ class HttpFrame:
         if response.prepared:
             return
         headers = response.headers
-        for name, value in _BASE_HEADERS.items():
+        for name, value in BASE_HEADERS.items():
             headers.setdefault(name, value)
         headers["X-Request-Id"] = request_id
         if self._access.origins:
@@ -237,26 +237,32 @@ class HttpFrame:
     def _account(self, request: web.Request, status: int, size: int, seconds: float, request_id: str) -> None:
         route = (request.get(ROUTE_LABEL) if len(request) else None) or _route(request)
         self._metrics.request_answered(route, request.method, status, seconds)
-        if self._request_log is None:
+        if self._request_log is None or (kind := self._request_log.kind(request.method, status)) is None:
             return
         headers = request.headers
-        self._request_log.log(
-            request.method,
-            request.rel_url.raw_path_qs,
-            status,
-            size,
-            seconds,
-            request_id,
+        caller = self._request_log.caller(
             request.remote,
             headers.get("User-Agent"),
             headers.get("Traceparent"),
             headers.get("X-Cloud-Trace-Context"),
         )
+        url = escaped(request.rel_url.raw_path_qs)
+        self._request_log.log(kind, caller, url, size, seconds, escaped(request_id))
+
+
+def new_request_id() -> str:
+    """An ID that no other request has. Not a secret, so it need not come from the system (0.1 instead of 0.6 µs)."""
+    return random.getrandbits(128).to_bytes(16).hex()
+
+
+def is_request_id(given: str) -> bool:
+    """Whether a client's own ID is taken over."""
+    return _REQUEST_ID.fullmatch(given) is not None
 
 
 def _request_id(request: web.Request) -> str:
     given = request.headers.get("X-Request-Id")
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return given if given is not None and is_request_id(given) else new_request_id()
 
 
 def _set_trace(request: web.Request) -> None:

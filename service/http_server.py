@@ -6,14 +6,14 @@ An idle connection may stay: it holds a few kilobytes.
 
 import asyncio
 import logging
-import secrets
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service.http_frame import JSON_TYPE, SERVER, HttpFrame, error_response
+from service.fast_path import FastPath
+from service.http_frame import JSON_TYPE, SERVER, HttpFrame, error_response, new_request_id
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ HEAD_TIMEOUT_S = 10.0
 
 READER_TIMEOUT_S = 30.0
 """How long answers may wait in a connection's buffer for their reader to make room."""
+
+KEEPALIVE_TIMEOUT_S = 3630.0
+"""How long a connection may be idle: longer than load balancers keep theirs, so that it is they who close it."""
 
 TOO_SLOW = b'{"status":"error","message":"The request took too long to arrive"}'
 
@@ -32,7 +35,7 @@ def _headers() -> dict[str, str]:
         "Server": SERVER,
         "Cache-Control": "no-cache",
         "X-Content-Type-Options": "nosniff",
-        "X-Request-Id": secrets.token_hex(16),
+        "X-Request-Id": new_request_id(),
         "Connection": "close",
     }
 
@@ -60,7 +63,8 @@ class JsonErrorHandler(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Bytes that leave the connection waiting for a request are the beginning of one: from now on time counts."""
         super().data_received(data)
-        if self._waiter is not None and not self._waiter.done():
+        waits = self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
+        if waits:
             if self._head_timer is None and data.strip(b"\r\n"):  # empty lines may stand between requests
                 self._head_timer = self._loop.call_later(self.head_timeout_s, self._head_is_late)
         elif self._head_timer is not None:
@@ -121,10 +125,38 @@ class JsonErrorHandler(RequestHandler):
 
 
 class JsonErrorServer(web.Server):
-    """Makes a JsonErrorHandler for each connection."""
+    """Makes a JsonErrorHandler for each connection, or lets it begin on the fast path."""
 
-    def __call__(self) -> RequestHandler:
+    keepalive_timeout_s = KEEPALIVE_TIMEOUT_S
+
+    def __init__(self, *args: Any, fast_path: FastPath | None, **options: Any) -> None:
+        super().__init__(*args, keepalive_timeout=self.keepalive_timeout_s, **options)
+        self._fast_path = fast_path
+
+    def __call__(self) -> asyncio.Protocol:  # type: ignore[override] # all that a listening socket asks for
+        return self.handler() if self._fast_path is None else self._fast_path.connection(self)
+
+    def handler(self) -> JsonErrorHandler:
+        """aiohttp's own protocol for one connection."""
         return JsonErrorHandler(self, loop=self._loop, **self._kwargs)
+
+    @property
+    def connections(self) -> list[asyncio.Protocol]:  # type: ignore[override] # those on the fast path too
+        """All that are open."""
+        begun_fast = [] if self._fast_path is None else self._fast_path.connections
+        return [*super().connections, *begun_fast]
+
+    def pre_shutdown(self) -> None:
+        """Connections that wait for nothing are closed."""
+        super().pre_shutdown()
+        if self._fast_path is not None:
+            self._fast_path.close()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Also those that have come since."""
+        if self._fast_path is not None:
+            self._fast_path.close()
+        await super().shutdown(timeout)
 
 
 class ServiceRunner(web.AppRunner):
@@ -133,9 +165,17 @@ class ServiceRunner(web.AppRunner):
     A handler whose client has gone away is cancelled, so that it frees what it held.
     """
 
-    def __init__(self, app: web.Application, frame: HttpFrame, *, shutdown_timeout_s: float) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        frame: HttpFrame,
+        *,
+        shutdown_timeout_s: float,
+        fast_path: FastPath | None = None,
+    ) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout_s)
         self._frame = frame
+        self._fast_path = fast_path
 
     async def _make_server(self) -> Any:
         made = await super()._make_server()
@@ -144,4 +184,5 @@ class ServiceRunner(web.AppRunner):
             request_factory=made.request_factory,
             handler_cancellation=True,
             access_log=None,
+            fast_path=self._fast_path,
         )

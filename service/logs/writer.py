@@ -5,6 +5,9 @@ at the latest `flush_interval_s` after a line came in, sooner when `batch_bytes`
 alternative, O_NONBLOCK and waiting until stdout is writable, changes the open file description that stdout
 shares with other processes, and a regular file is always "writable", however long its disk takes.
 
+Lines of which there are very many come as a template and its values, by `write_later`: they are filled in a batch at a
+time, which saves the lock and half of the work, and still stand before every line that is written after them.
+
 Where nobody reads stdout the buffer stops at `max_bytes`; lines past it are dropped and counted, and the
 count is logged in their place once stdout drains. `close` (at exit at the latest) writes out what is waiting.
 """
@@ -16,11 +19,15 @@ import os
 import select
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 CHUNK_BYTES = 64 * 1024
 """Written at once, cut at a line's end: the default capacity of a pipe."""
+
+LATE_LINES = 256
+"""Filled in at once, on the thread that has them: a tenth of a millisecond's work."""
 
 
 class LogWriter:
@@ -55,22 +62,20 @@ class LogWriter:
 
     def write(self, line: bytes) -> None:
         """Take one line, newline included. Never fails for what stdout does, and waits only after `close`."""
-        size = len(line)
         with self._lock:
-            if self._closing and self._thread is None:
-                self._write_now(line)
-                return
-            limit_bytes = self._resume_bytes if self._dropped else self._max_bytes
-            if self._waiting_bytes + self._leaving_bytes + size > limit_bytes:
-                self._dropped += 1
-                return
-            if self._dropped:
-                self._tell_of_a_gap()
-            before: int = self._waiting_bytes
-            self._lines.append(line)
-            self._waiting_bytes += size
-            if not before or before < self._batch_bytes <= self._waiting_bytes:
-                self._wake()
+            self._take_late()
+            self._take(line, 1)
+
+    def write_later(self, template: bytes, values: tuple[Any, ...]) -> None:
+        """Take the line `template % values`. From one thread only: the event loop's."""
+        self._late.append((template, values))
+        late = len(self._late)
+        if late == 1 or late >= LATE_LINES or self._closing:
+            with self._lock:
+                if late == 1 and not self._closing:
+                    self._wake()
+                else:
+                    self._take_late()
 
     def flush(self, timeout_s: float = 2.0) -> bool:
         """Wait until all that was written before is out. False where stdout did not take it in time."""
@@ -78,7 +83,7 @@ class LogWriter:
             self._flushing += 1
             self._changed.notify_all()
             try:
-                return self._changed.wait_for(lambda: not (self.held_bytes or self._has_gap()), timeout_s)
+                return self._changed.wait_for(lambda: not (self._late or self.held_bytes or self._has_gap()), timeout_s)
             finally:
                 self._flushing -= 1
 
@@ -100,6 +105,7 @@ class LogWriter:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
+        self._late: deque[tuple[bytes, tuple[Any, ...]]] = deque()
         self._lines: list[bytes] = []
         self._waiting_bytes: int = 0  # in _lines
         self._leaving_bytes: int = 0  # no longer in _lines, and not yet taken by stdout
@@ -107,6 +113,32 @@ class LogWriter:
         self._refused = False  # stdout's last word
         self._flushing = 0
         self._closing = False
+
+    def _take_late(self) -> None:
+        """Fill in what has come by `write_later`. Meanwhile more may come, or a finaliser may log and take the rest."""
+        lines = []
+        while self._late:
+            template, values = self._late.popleft()
+            lines.append(template % values)
+        if lines:
+            self._take(b"".join(lines), len(lines))
+
+    def _take(self, lines: bytes, count: int) -> None:
+        size = len(lines)
+        if self._closing and self._thread is None:
+            self._write_now(lines)
+            return
+        limit_bytes = self._resume_bytes if self._dropped else self._max_bytes
+        if self._waiting_bytes + self._leaving_bytes + size > limit_bytes:
+            self._dropped += count
+            return
+        if self._dropped:
+            self._tell_of_a_gap()
+        before: int = self._waiting_bytes
+        self._lines.append(lines)
+        self._waiting_bytes += size
+        if not before or before < self._batch_bytes <= self._waiting_bytes:
+            self._wake()
 
     def _has_gap(self) -> bool:
         return bool(self._dropped and not self._refused)
@@ -127,8 +159,9 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._lines or self._has_gap() or self._closing)
+                self._changed.wait_for(lambda: self._late or self._lines or self._has_gap() or self._closing)
                 self._changed.wait_for(self._is_due, self._flush_interval_s)
+                self._take_late()
                 self._tell_of_a_gap()
                 lines, self._lines = self._lines, []
                 self._leaving_bytes, self._waiting_bytes = self._waiting_bytes, 0

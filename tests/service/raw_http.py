@@ -35,11 +35,16 @@ class RawConnection:
 
     async def reply(self) -> tuple[int, bytes]:
         """One response's status and body."""
+        head = await self.head()
         async with asyncio.timeout(PATIENCE_S):
-            head = await self._reader.readuntil(b"\r\n\r\n")
             lines = head.lower().split(b"\r\n")
             length = next(int(line[16:]) for line in lines if line.startswith(b"content-length: "))
             return int(head[9:12]), await self._reader.readexactly(length)
+
+    async def head(self) -> bytes:
+        """One response's status line and headers."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.readuntil(b"\r\n\r\n")
 
     def stop_reading(self) -> None:
         """Let what comes pile up on the other side."""

@@ -16,6 +16,7 @@ from listeners.listener import Clock
 from service.app import Service
 from service.clock import boottime
 from service.life_cycle import listen
+from service.logs import RequestLog
 from service.settings import Settings
 from tests.waiting import PATIENCE_S, until
 
@@ -78,7 +79,7 @@ class RunningService:
 
 @asynccontextmanager
 async def running_service(
-    host: str, project: str, *, clock: Clock = boottime, **settings: Any
+    host: str, project: str, *, clock: Clock = boottime, request_log: RequestLog | None = None, **settings: Any
 ) -> AsyncIterator[RunningService]:
     """Start a service that reads the Firestore at `host`, on a port of its own; stop it at the end.
 
@@ -86,7 +87,9 @@ async def running_service(
     """
     options = {"audit_interval_s": 3600, **settings}
     service = Service(
-        Settings(project_id=project, firestore_emulator_host=host, host="127.0.0.1", port=0, **options), clock=clock
+        Settings(project_id=project, firestore_emulator_host=host, host="127.0.0.1", port=0, **options),
+        request_log=request_log,
+        clock=clock,
     )
     await service.runner.setup()
     try:

@@ -111,6 +111,23 @@ async def test_sigterm_ends_it_with_exit_code_0_and_the_log_is_whole(
     assert any(line.get("httpRequest", {}).get("requestUrl") == "/readyz" for line in lines)
 
 
+@pytest.mark.parametrize("fast_path", ["true", "false"])
+async def test_every_answer_is_logged_however_soon_the_end_comes(
+    local_firestore: BackgroundFirestore, project: str, fast_path: str
+) -> None:
+    local_firestore.commit(project, {f"{COLLECTION}/import-1": {"status": "running"}})
+    async with program(
+        *SERVE, FIRESTORE_EMULATOR_HOST=local_firestore.host, PROJECT_ID=project, FAST_PATH=fast_path
+    ) as started:
+        await until_async(started.is_ready, "the service is ready")
+        for _ in range(300):
+            assert await started.answers("/status/import-1") == 200
+        started.process.send_signal(signal.SIGTERM)
+        code, output = await started.ended()
+    assert code == 0, output
+    assert output.count('"requestUrl":"/status/import-1","status":200') == 300
+
+
 async def test_it_listens_and_says_why_it_is_not_ready_before_firestore_has_answered() -> None:
     async with program(
         *SERVE, FIRESTORE_EMULATOR_HOST=f"127.0.0.1:{free_port()}", FIRESTORE_TIMEOUT_S="0.3"
@@ -196,7 +213,15 @@ async def test_gunicorn_workers_have_a_listener_each_and_metrics_add_them_up(
 
         await until_async(both_live, "both workers are live")
         assert local_firestore.streams == streams + 2
-        assert await started.answers("/status/import-1") == 200
+        for _ in range(40):  # on connections of their own, so that both workers get some
+            async with aiohttp.ClientSession() as http, http.get(f"{started.url}/status/import-1") as response:
+                assert response.status == 200
+
+        async def all_counted() -> bool:
+            async with started.http.get(f"{started.url}/metrics") as response:
+                return 'code="200",method="GET",route="/status/{process_id}"} 40.0' in await response.text()
+
+        await until_async(all_counted, "the requests of both workers are added up")
         started.process.send_signal(signal.SIGTERM)
         code, output = await started.ended()
     assert code == 0, output

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TextIO
 
@@ -46,10 +46,21 @@ def pipe() -> Iterator[Pipe]:
     made.close()
 
 
-def test_a_stalled_reader_blocks_nobody_and_the_gap_is_told_where_it_is(pipe: Pipe) -> None:
+Put = Callable[[LogWriter, bytes], None]
+
+
+@pytest.fixture(params=["written", "filled in later"])
+def put(request: pytest.FixtureRequest) -> Put:
+    """Both ways in which a line comes."""
+    if request.param == "written":
+        return lambda writer, line: writer.write(line)
+    return lambda writer, line: writer.write_later(b"%b\n", (line.removesuffix(b"\n"),))
+
+
+def test_a_stalled_reader_blocks_nobody_and_the_gap_is_told_where_it_is(pipe: Pipe, put: Put) -> None:
     writer = LogWriter(pipe.stream, dropped_line, max_bytes=200_000)
     for number in range(20_000):  # 1.2 MB, and not one byte is read meanwhile
-        writer.write(b"%05d %s\n" % (number, b"x" * 53))
+        put(writer, b"%05d %s\n" % (number, b"x" * 53))
         assert writer.held_bytes <= 200_000
     reading = pipe.start_reading()
     assert writer.flush(10)
@@ -70,9 +81,9 @@ def test_a_stalled_reader_blocks_nobody_and_the_gap_is_told_where_it_is(pipe: Pi
     assert 1 <= gaps <= 3
 
 
-def test_lines_are_written_without_anyone_asking_for_it(pipe: Pipe) -> None:
+def test_lines_are_written_without_anyone_asking_for_it(pipe: Pipe, put: Put) -> None:
     writer = LogWriter(pipe.stream, dropped_line)
-    writer.write(b"a line\n")
+    put(writer, b"a line\n")
     assert os.read(pipe._reading_end, 100) == b"a line\n"
     writer.close()
     os.close(pipe._reading_end)
@@ -96,11 +107,11 @@ def test_a_full_batch_leaves_before_its_time(pipe: Pipe) -> None:
     os.close(pipe._reading_end)
 
 
-def test_lines_written_in_one_interval_leave_together() -> None:
+def test_lines_written_in_one_interval_leave_together(put: Put) -> None:
     sink = Recorder()
     writer = LogWriter(sink, dropped_line, flush_interval_s=3600)
     for number in range(100):
-        writer.write(b"%d\n" % number)
+        put(writer, b"%d\n" % number)
     assert writer.flush()
     assert len(sink.writes) == 1
     writer.close()
@@ -115,14 +126,30 @@ def test_closing_gives_up_on_a_reader_that_has_stopped_for_good(pipe: Pipe) -> N
     pipe.stream.close()
 
 
-def test_lines_logged_after_closing_are_still_written(pipe: Pipe) -> None:
+def test_lines_logged_after_closing_are_still_written(pipe: Pipe, put: Put) -> None:
     writer = LogWriter(pipe.stream, dropped_line)
-    writer.write(b"before\n")
+    put(writer, b"before\n")
     assert writer.close()
-    writer.write(b"after\n")
+    put(writer, b"after\n")
     pipe.stream.close()
-    writer.write(b"stdout is gone\n")
+    put(writer, b"stdout is gone\n")
     assert pipe.start_reading().result(10) == b"before\nafter\n"
+
+
+def test_a_line_filled_in_later_stands_before_what_is_written_after_it(pipe: Pipe) -> None:
+    writer = LogWriter(pipe.stream, dropped_line, batch_bytes=512)
+    reading = pipe.start_reading()
+    expected = []
+    for number in range(20_000):
+        line = b"%d" % number
+        expected.append(line)
+        if number % 700:
+            writer.write_later(b"%b\n", (line,))
+        else:
+            writer.write(line + b"\n")
+    assert writer.close(10)
+    pipe.stream.close()
+    assert reading.result(10).splitlines() == expected
 
 
 def test_lines_from_many_threads_stay_whole_and_each_thread_s_in_order(pipe: Pipe) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from service.logs import RequestLog, WriterHandler, configure_logging, current_trace
 from service.logs.format import severity_of, trace_keys
+from service.logs.request_log import escaped
 from service.logs.writer import LogWriter
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -54,20 +55,11 @@ class Logged:
         (entry,) = self.entries()
         return entry
 
-    def request(self, **changed: Any) -> None:
-        self.requests.log(
-            **{
-                "method": "GET",
-                "path_and_query": "/status/a-1",
-                "status": 200,
-                "response_bytes": 312,
-                "latency_s": 0.000123,
-                "request_id": "r-1",
-                "remote": "192.0.2.7",
-                "user_agent": "curl/8",
-                **changed,
-            }
-        )
+    def request(self, path: str = "/status/a-1", status: int = 200, traceparent: str | None = None) -> None:
+        caller = self.requests.caller("192.0.2.7", "curl/8", traceparent)
+        kind = self.requests.kind("GET", status)
+        if kind is not None:
+            self.requests.log(kind, caller, escaped(path), 312, 0.000123, b"r-1")
 
 
 @contextmanager
@@ -230,7 +222,7 @@ def test_records_and_requests_leave_in_the_order_they_were_logged(logged: Callab
     out = logged()
     for number in range(50):
         LOG.info("record %d", number)
-        out.request(path_and_query=f"/{number}")
+        out.request(f"/{number}")
     messages = [entry["message"] for entry in out.entries()]
     assert messages == [text for number in range(50) for text in (f"record {number}", f"GET /{number} 200")]
 
@@ -250,7 +242,10 @@ def test_no_request_breaks_a_line(path: str, user_agent: str, trace: str, enviro
     stream = io.StringIO()
     writer = LogWriter(stream, lambda _: b"")
     requests = RequestLog(writer, environment=environment, level="INFO", project_id="p")
-    requests.log("GET", path, 200, 1, 0.001, user_agent, None, user_agent, trace, trace)
+    caller = requests.caller(None, user_agent, trace, trace)
+    kind = requests.kind(user_agent, 200)
+    assert kind is not None
+    requests.log(kind, caller, escaped(path), 1, 0.001, escaped(trace))
     assert writer.close()
     line, end = stream.getvalue().split("\n")
     assert end == ""

@@ -1,6 +1,8 @@
 """Metrics: the contract's names, bounded labels, and what is told is what is shown."""
 
+import asyncio
 import logging
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from listeners.listener import ListenerState
 from service.metrics import Metrics
 from service.read_model import Applied
 from tests.service.scripted_firestore import summary
-from tests.service.virtual_time import Clock
+from tests.service.virtual_time import Clock, settle
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -50,6 +52,41 @@ def test_requests_are_counted_by_route_method_and_code() -> None:
         ("http_requests_total", ("405", "OTHER", "/status")): 50,
     }
     assert samples(metrics)["http_request_duration_seconds_count", ("/status",)] == 50
+
+
+def test_durations_are_counted_in_the_bucket_they_belong_to_and_once() -> None:
+    metrics = Metrics(Clock())
+    for seconds in (0.0001, 0.0005, 0.0006, 0.2, 60.0):
+        metrics.request_answered("/status", "GET", 200, seconds)
+    for _ in range(2):
+        text = metrics.render("")[0].decode()
+    shown = dict(re.findall(r'duration_seconds_bucket{le="([^"]+)",route="/status"} (\S+)', text))
+    assert [shown[le] for le in ("0.0005", "0.001", "0.1", "0.25", "10.0", "+Inf")] == [
+        "2.0",
+        "3.0",
+        "3.0",
+        "4.0",
+        "4.0",
+        "5.0",
+    ]
+    assert samples(metrics)["http_request_duration_seconds_sum", ("/status",)] == pytest.approx(60.2012)
+
+
+async def test_counts_are_published_again_and_again_and_at_the_end() -> None:
+    metrics, clock = Metrics(Clock()), Clock()
+    shown = []
+
+    async def sleep(seconds: float) -> None:
+        shown.append(metrics.registry.get_sample_value("process_status_lookups_total", {"source": "hit"}))
+        metrics.looked_up("hit")
+        await (clock.sleep(seconds) if len(shown) < 3 else asyncio.Event().wait())
+
+    publishing = asyncio.create_task(metrics.keep_published(sleep))
+    await settle()
+    assert shown == [0, 1, 2]
+    publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)
+    assert metrics.registry.get_sample_value("process_status_lookups_total", {"source": "hit"}) == 3
 
 
 def test_exactly_one_listener_state_is_1() -> None:

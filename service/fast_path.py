@@ -1,0 +1,320 @@
+"""The one request that nearly all clients send, answered without aiohttp: `GET /status/{id} HTTP/1.1` from the model.
+
+A connection starts here. While each request on it is the canonical one (complete when it is read, nothing but known
+headers written as clients write them, a held process, an unbroken lease) it is answered from the rendered bytes.
+At the first that is anything else, in doubt too, the connection is handed to aiohttp's own protocol for good, with
+the bytes not answered yet: so nothing is accepted here that aiohttp would refuse, and every error, wait, list and miss
+has one home. Who does not read fast enough is handed over as well. Answers, log lines and counts are those of
+`Handlers.status` inside `HttpFrame`; `tests/service/fast_path/test_equals_aiohttp.py` sends both the same bytes.
+
+FAST_PATH=false leaves this file out.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from email.utils import formatdate
+from time import perf_counter, time
+from typing import Protocol, cast
+
+from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
+from aiohttp.web_protocol import RequestHandler
+
+from service.access import cors_headers, is_allowed
+from service.answers import Answers, Source
+from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, is_request_id, new_request_id
+from service.logs import RequestLog
+from service.metrics import Metrics, RequestTally
+from service.parameters import known_version
+
+ROUTE = "/status/{process_id}"
+
+MAX_HEAD_BYTES = 8000
+"""Less than any limit of aiohttp's."""
+
+MAX_AT_ONCE = 16
+"""Requests of one pipeline answered before anybody else has a turn; aiohttp, which takes turns, answers the rest."""
+
+_REQUEST_LINE = re.compile(rb"GET (/status/([A-Za-z0-9._~!$&'()*+,;=:@-]+)) HTTP/1\.1\r\n")
+"""Without escapes, query or fragment the path is the ID; what may stand in it stands for itself in JSON as well."""
+
+_HEADER = re.compile(r"([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)")
+_OWN_ETAG = re.compile(r'"v[1-9][0-9]{0,18}"')
+
+_READ = frozenset(
+    {
+        "authorization",
+        "connection",
+        "host",
+        "if-none-match",
+        "origin",
+        "traceparent",
+        "user-agent",
+        "x-api-key",
+        "x-cloud-trace-context",
+        "x-request-id",
+    }
+)
+_WITHOUT_EFFECT = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cookie",
+        "dnt",
+        "forwarded",
+        "priority",
+        "referer",
+        "sec-ch-ua",
+        "sec-ch-ua-mobile",
+        "sec-ch-ua-platform",
+        "sec-fetch-dest",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-fetch-user",
+        "sec-gpc",
+        "tracestate",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+    }
+)
+_KNOWN = _READ | _WITHOUT_EFFECT
+
+
+def _lines(headers: dict[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
+
+
+_FRESHNESS = {"X-Cache": Source.HIT.value, "Age": "%d", "Etag": '"v%d"', **BASE_HEADERS, "X-Request-Id": "%b"}
+_FOUND = (
+    b"HTTP/1.1 200 OK\r\n"
+    + _lines({"Content-Type": JSON_TYPE, **_FRESHNESS})
+    + b"%bContent-Length: %d\r\nDate: %b\r\n\r\n%b"
+)
+_NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n" + _lines(_FRESHNESS) + b"%bDate: %b\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Headers:
+    """What a block of headers says. Clients send the same one again and again, so it is read once a connection."""
+
+    known_version: int
+    request_id: bytes | None
+    cors: bytes
+    caller: bytes
+
+
+class FastPath:
+    """What all connections share: whom to ask, whom to tell, and how to become aiohttp's."""
+
+    def __init__(self, answers: Answers, metrics: Metrics, request_log: RequestLog | None, access: AccessRules) -> None:
+        self.answer = answers.status_from_model
+        self.looked_up = metrics.looked_up
+        self.request_log = request_log
+        self.found = self._kind(metrics, 200)
+        self.not_modified = self._kind(metrics, 304)
+        self.connections: set[FastConnection] = set()
+        self._access = access
+        self._date_second = 0
+        self._date = b""
+
+    def close(self) -> None:
+        """End all connections: each has been answered what it has asked."""
+        for connection in list(self.connections):
+            connection.close()
+
+    def date(self) -> bytes:
+        """The Date header, rendered once a second."""
+        second = int(time())
+        if second != self._date_second:
+            self._date_second, self._date = second, formatdate(second, usegmt=True).encode()
+        return self._date
+
+    def _kind(self, metrics: Metrics, status: int) -> tuple[RequestTally, bytes | None]:
+        """How answers with this status are counted and logged."""
+        line_kind = self.request_log.kind("GET", status) if self.request_log is not None else None
+        return metrics.tally(ROUTE, "GET", status), line_kind
+
+    def connection(self, server: "Server") -> "FastConnection":
+        """For one more client."""
+        return FastConnection(self, server)
+
+    def read_headers(self, block: bytes, remote: str | None) -> _Headers | None:
+        """What the headers say; None where they are not all known, or ask for what only aiohttp can give."""
+        headers = _canonical(block)
+        if headers is None or "host" not in headers or headers.get("connection", "keep-alive").lower() != "keep-alive":
+            return None
+        if not is_allowed(self._access.keys, headers.get("authorization", ""), headers.get("x-api-key", "")):
+            return None
+        etag = headers.get("if-none-match", "")
+        if etag and not _OWN_ETAG.fullmatch(etag):
+            return None
+        given = headers.get("x-request-id", "")
+        caller = b""
+        if self.request_log is not None:
+            trace = headers.get("traceparent"), headers.get("x-cloud-trace-context")
+            caller = self.request_log.caller(remote, headers.get("user-agent"), *trace)
+        return _Headers(
+            known_version(etag),
+            given.encode() if is_request_id(given) else None,
+            _lines(cors_headers(self._access.origins, headers.get("origin"))),
+            caller,
+        )
+
+
+def _canonical(block: bytes) -> dict[str, str] | None:
+    """The headers by their names in lower case; None where one is unknown, repeated, or written unusually."""
+    headers: dict[str, str] = {}
+    for line in block.decode("latin-1")[:-4].split("\r\n"):
+        match = _HEADER.fullmatch(line)
+        name = match[1].lower() if match else ""
+        if match is None or name not in _KNOWN or name in headers:
+            return None
+        headers[name] = match[2]
+    return headers
+
+
+def _address(transport: asyncio.Transport) -> str | None:
+    """The client's, as aiohttp tells it."""
+    name = transport.get_extra_info("peername")
+    return str(name[0] if isinstance(name, tuple) else name) if name else None
+
+
+class Server(Protocol):
+    """Whom a connection is handed to."""
+
+    requests_count: int
+    keepalive_timeout_s: float
+
+    def handler(self) -> RequestHandler:
+        """aiohttp's own protocol for one connection."""
+
+
+class FastConnection(asyncio.Protocol):
+    """One connection, until it is handed over. Holds no byte that is not answered."""
+
+    __slots__ = ("_answered_at", "_block", "_handler", "_headers", "_idle_timer", "_path", "_server", "_transport")
+
+    _transport: asyncio.Transport
+    _idle_timer: asyncio.TimerHandle
+
+    def __init__(self, path: FastPath, server: Server) -> None:
+        self._path = path
+        self._server = server
+        self._handler: RequestHandler | None = None
+        self._block = b""
+        self._headers: _Headers | None = None
+        self._answered_at = perf_counter()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Set the socket up as aiohttp does."""
+        self._transport = cast("asyncio.Transport", transport)
+        tcp_nodelay(self._transport, True)
+        tcp_keepalive(self._transport)
+        self._path.connections.add(self)
+        self._close_after(self._server.keepalive_timeout_s)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nothing is left to do: every request has been answered when it was read."""
+        self._forget()
+
+    def close(self) -> None:
+        """End it once what has been written is sent."""
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what has come; hand over from the first request on that is not for here."""
+        started = perf_counter()
+        requests = self._requests_in(data)
+        if requests is None:
+            self._hand_over(data)
+            return
+        for begin, line, headers in requests:
+            if self._handler is not None:  # the reader is behind
+                self._handler.data_received(data[begin:])
+                return
+            if not self._answer(line, headers, started):
+                self._hand_over(data[begin:])
+                return
+            started = self._answered_at
+
+    def pause_writing(self) -> None:
+        """The reader is behind: aiohttp waits for readers, and not without end."""
+        self._hand_over(b"")
+        if self._handler is not None:
+            self._handler.pause_writing()
+
+    def _requests_in(self, data: bytes) -> list[tuple[int, re.Match[bytes], _Headers]] | None:
+        """Where each begins, its line and its headers; None where they are not all canonical, or too many.
+
+        All are read before one is answered, as aiohttp does: what can't be read spoils what came with it.
+        """
+        requests: list[tuple[int, re.Match[bytes], _Headers]] = []
+        begin = 0
+        while begin < len(data):
+            line = _REQUEST_LINE.match(data, begin)
+            if line is None or len(requests) == MAX_AT_ONCE:
+                return None
+            end = data.find(b"\r\n\r\n", line.end()) + 4
+            headers = self._read(data[line.end() : end]) if 4 <= end <= begin + MAX_HEAD_BYTES else None
+            if headers is None:
+                return None
+            requests.append((begin, line, headers))
+            begin = end
+        return requests
+
+    def _read(self, block: bytes) -> _Headers | None:
+        if block != self._block:
+            self._headers = self._path.read_headers(block, _address(self._transport))
+            self._block = block
+        return self._headers
+
+    def _answer(self, line: re.Match[bytes], headers: _Headers, started: float) -> bool:
+        """Answer one request, where the model may."""
+        path = self._path
+        answer = path.answer(line[2].decode(), headers.known_version)
+        if answer is None or answer.summary is None:
+            return False
+        version, body = answer.summary.version, answer.body
+        request_id = headers.request_id or new_request_id().encode()
+        if version == headers.known_version:
+            body, (tally, line_kind) = b"", path.not_modified
+            response = _NOT_MODIFIED % (answer.age_s, version, request_id, headers.cors, path.date())
+        else:
+            tally, line_kind = path.found
+            response = _FOUND % (answer.age_s, version, request_id, headers.cors, len(body), path.date(), body)
+        self._transport.write(response)
+        self._answered_at = answered_at = perf_counter()
+        tally.add(answered_at - started)
+        path.looked_up("hit")
+        if path.request_log is not None and line_kind is not None:
+            path.request_log.log(line_kind, headers.caller, line[1], len(body), answered_at - started, request_id)
+        self._server.requests_count += 1
+        return True
+
+    def _hand_over(self, unanswered: bytes) -> None:
+        """For good."""
+        self._forget()
+        self._handler = handler = self._server.handler()
+        handler.connection_made(self._transport)
+        self._transport.set_protocol(handler)
+        if unanswered:
+            handler.data_received(unanswered)
+
+    def _forget(self) -> None:
+        self._path.connections.discard(self)
+        self._idle_timer.cancel()
+
+    def _close_after(self, seconds: float) -> None:
+        self._idle_timer = asyncio.get_running_loop().call_later(seconds, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        remaining_s = self._answered_at + self._server.keepalive_timeout_s - perf_counter()
+        if remaining_s > 0:
+            self._close_after(remaining_s)
+        else:
+            self.close()

@@ -1,0 +1,302 @@
+"""The fast path gives what aiohttp gives: the same bytes are sent to two services, one with it and one without.
+
+Everything must be equal: each answer byte by byte (but for the Date and the request IDs made here), whether the
+connection is closed, the log lines, the counts. Their clock stands still, so that ages and leases are equal too.
+"""
+
+import asyncio
+import io
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from service import http_server
+from service.logs import LogWriter, RequestLog
+from tests.firestore_servers import BackgroundFirestore
+from tests.service.running import COLLECTION, RunningService, running_service
+from tests.service.virtual_time import Clock, settle
+from tests.waiting import PATIENCE_S
+
+HELD = ["import-1", "a~b.c", "x:y@z,(1)", "a+b", "ä", "50%", "what?", "a b", "a#b", 'quo"te']
+LAST = b"GET /healthz HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n"
+"""Ends every connection, so that its end need not be waited for; what swallows it does so in both services."""
+
+MADE = re.compile(rb"(?<=Date: )[^\r]+|(?<=X-Request-Id: )[0-9a-f]{32}(?=\r)")
+"""What must differ between two answers."""
+
+segments = st.sampled_from(
+    [*(each.encode() for each in HELD), b"nobody", b"%61mport-1", b"import%2D1", b".", b"..", b"__x__", b"", b"\xff"]
+)
+targets = st.one_of(
+    st.just(b"/status/import-1"),
+    segments.map(lambda segment: b"/status/" + segment),
+    st.sampled_from(
+        [
+            b"/status/import-1?",
+            b"/status/import-1?include_products=false",
+            b"/status/import-1?nonsense=1",
+            b"/status/import-1#x",
+            b"/status/import-1/",
+            b"//status/import-1",
+            b"/status//import-1",
+            b"/status/./import-1",
+            b"http://s/status/import-1",
+            b"/status",
+            b"/healthz",
+        ]
+    ),
+)
+etags = st.sampled_from(
+    [
+        b'"v{now}"',
+        b'W/"v{now}"',
+        b'"v{old}", "v{now}"',
+        b'"v{old}"',
+        b'"v{new}"',
+        b'"v0{now}"',
+        b'"v{now}-p"',
+        b'"v0"',
+        b'"v99999999999999999999"',
+        b"v{now}",
+        b"*",
+        b'"other"',
+        b'"v\xd9\xa1"',
+    ]
+)
+usual = st.sampled_from(
+    [
+        b"Host: s",
+        b"User-Agent: curl/8.1",
+        b'User-Agent: "quoted" \\ {agent}',
+        b"Accept: */*",
+        b"accept-encoding: gzip, deflate, br",
+        b"Connection: keep-alive",
+        b"Connection: Keep-Alive",
+        b"X-Request-Id: mine-1",
+        b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        b"X-Cloud-Trace-Context: 0af7651916cd43dd8448eb211c80319c/255;o=1",
+        b"Origin: https://page.example",
+        b"Origin: https://other.example",
+        b"X-API-Key: key-2",
+        b"Authorization: Bearer key-1",
+        b"Cookie: a=b; c=d",
+        b"X-Forwarded-For: 192.0.2.1, 192.0.2.2",
+        b"Sec-Fetch-Mode: cors",
+    ]
+)
+unusual = st.sampled_from(
+    [
+        b"Host:s",
+        b"Host:",
+        b"host : s",
+        b"User-Agent:  two spaces ",
+        b"User-Agent: caf\xc3\xa9",
+        b"User-Agent: \xff",
+        b"User-Agent: a\tb",
+        b"User-Agent: a\x00b",
+        b"User-Agent: a\r\n folded",
+        b"X-Request-Id: not one!",
+        b"X-Request-Id: " + b"a" * 129,
+        b"X-Other: value",
+        b"Connection: close",
+        b"Connection: keep-alive, X-Other",
+        b"Content-Length: 0",
+        b"Content-Length: 3",
+        b"Content-Length: -1",
+        b"Transfer-Encoding: chunked",
+        b"Expect: 100-continue",
+        b"Prefer: respond-async",
+        b"Cache-Control: no-cache",
+        b"Cache-Control: max-age=5",
+        b"Range: bytes=0-1",
+        b"X-API-Key: wrong",
+        b"Authorization: Basic key-1",
+        b"Cookie: " + b"c" * 8170,
+        b"Cookie: " + b"c" * 9000,
+        b"no colon",
+        b": no name",
+        b"B\xe4d: name",
+        b"",
+    ]
+)
+conditions = etags.map(lambda etag: b"If-None-Match: " + etag)
+canonical = st.lists(usual, max_size=4, unique=True).map(lambda lines: [b"Host: s", b"X-API-Key: key-1", *lines])
+headers = st.one_of(
+    canonical,
+    st.tuples(canonical, conditions).map(lambda both: [*both[0], both[1]]),
+    st.lists(st.one_of(usual, unusual, conditions), max_size=5).map(lambda lines: [b"Host: s", *lines]),
+    st.lists(st.one_of(usual, unusual), max_size=3),
+)
+lines = st.one_of(
+    st.just((b"GET", b"HTTP/1.1", b"\r\n")),
+    st.tuples(
+        st.sampled_from([b"GET", b"HEAD", b"POST", b"get", b"GE", b"OPTIONS"]),
+        st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0", b"http/1.1", b"HTTP/1.1 "]),
+        st.sampled_from([b"\r\n", b"\n", b"\r"]),
+    ),
+)
+
+
+def head(line: tuple[bytes, bytes, bytes], target: bytes, headers: list[bytes]) -> bytes:
+    method, version, end = line
+    return b"%b %b %b%b" % (method, target, version, end) + b"".join(each + end for each in headers) + end
+
+
+requests = st.builds(head, lines, targets, headers)
+plain = st.builds(head, st.just((b"GET", b"HTTP/1.1", b"\r\n")), st.just(b"/status/import-1"), canonical)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A request with one of its bytes removed, replaced or doubled."""
+    data = draw(plain)
+    place = draw(st.integers(0, len(data) - 1))
+    instead = draw(
+        st.sampled_from([b"", data[place : place + 1] * 2, b"\x00", b"\n", b"\r", b" ", b"%", b"\x80", b"/"])
+    )
+    return data[:place] + instead + data[place + 1 :]
+
+
+pipelines = st.one_of(
+    plain,
+    requests,
+    mutated(),
+    st.lists(st.one_of(plain, requests), min_size=2, max_size=4).map(b"".join),
+    st.lists(st.one_of(plain, mutated()), min_size=2, max_size=4).map(b"".join),
+    st.integers(14, 40).flatmap(lambda count: plain.map(lambda request: request * count)),
+    st.tuples(plain, st.sampled_from([b"\r\n", b"\n", b"\r\n\r\n", b"x"])).map(lambda two: two[0] + two[1] + two[0]),
+)
+splits = st.lists(st.integers(0, 2**16), max_size=3)
+
+
+def in_parts(data: bytes, places: list[int]) -> list[bytes]:
+    """Cut at these places, each taken within the length that there is."""
+    cuts = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
+    return [data[start:end] for start, end in pairwise(cuts)]
+
+
+class Client(asyncio.Protocol):
+    """Keeps what comes, however the connection ends."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set_result(None)
+
+
+class Observed:
+    """One of the two services, and all that can be seen of it."""
+
+    def __init__(self, running: RunningService, writer: LogWriter, stream: io.StringIO) -> None:
+        self.running = running
+        self._writer = writer
+        self._stream = stream
+        self._counted: dict[tuple[str, ...], float] = {}
+
+    async def answers(self, parts: list[bytes]) -> bytes:
+        """What it sends until it closes the connection, which it does in the end."""
+        host, _, port = self.running.url.removeprefix("http://").partition(":")
+        transport, client = await asyncio.get_running_loop().create_connection(Client, host, int(port))
+        for part in parts:
+            if not client.closed.done():
+                transport.write(part)
+                await settle(5)
+        async with asyncio.timeout(PATIENCE_S):
+            await client.closed
+        return MADE.sub(b"...", client.received)
+
+    def logged(self) -> list[Any]:
+        """The lines since the last time, without what must differ."""
+        assert self._writer.flush()
+        entries = [json.loads(line) for line in self._stream.getvalue().splitlines()]
+        self._stream.seek(0)
+        self._stream.truncate()
+        for entry in entries:
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", entry.pop("time"))
+            assert re.fullmatch(r"\d+\.\d{6}s", entry["httpRequest"].pop("latency"))
+            entry["request_id"] = re.sub(r"^[0-9a-f]{32}$", "...", entry["request_id"])
+        return entries
+
+    def counted(self) -> dict[tuple[str, ...], float]:
+        """How many requests and lookups of each kind there have been since the last time."""
+        names = ("http_requests_total", "http_request_duration_seconds_count", "lookups_total")
+        text = self.running.service.metrics.render("")[0].decode()
+        before = self._counted
+        self._counted = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name.endswith(names)
+        }
+        changed = {key: value - before.get(key, 0) for key, value in self._counted.items()}
+        return {key: value for key, value in changed.items() if value}
+
+
+@pytest.fixture(params=[{}, {"api_keys": "key-1,key-2", "cors_origins": "https://page.example"}], ids=["open", "keys"])
+async def both(
+    request: pytest.FixtureRequest,
+    local_firestore: BackgroundFirestore,
+    project: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[tuple[Observed, Observed, int]]:
+    """With the fast path, without it, and the version of every process."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
+    monkeypatch.setattr(http_server.JsonErrorHandler, "head_timeout_s", 0.1)  # for heads that never end
+    fields = {"status": "running", "csv_url": "https://example.com/x.csv"}
+    version = local_firestore.commit(project, {f"{COLLECTION}/{process_id}": fields for process_id in HELD})
+    options: dict[str, Any] = {"listener": "stream", "window_size": 0, "fallback_rate": 1e9, **request.param}
+    clock = Clock()
+    observed = []
+    async with AsyncExitStack() as stack:
+        for fast_path in (True, False):
+            stream = io.StringIO()
+            writer = LogWriter(stream, lambda _: b"")
+            log = RequestLog(writer, environment="production", level="INFO", project_id=project)
+            running = await stack.enter_async_context(
+                running_service(
+                    local_firestore.host, project, clock=clock, request_log=log, fast_path=fast_path, **options
+                )
+            )
+            observed.append(Observed(await running.synced(), writer, stream))
+            stack.callback(writer.close)
+        yield observed[0], observed[1], version
+
+
+PLAIN = b"GET /status/import-1 HTTP/1.1\r\nHost: s\r\nX-API-Key: key-1\r\n\r\n"
+SEEN = b'GET /status/import-1 HTTP/1.1\r\nHost: s\r\nX-API-Key: key-1\r\nIf-None-Match: "v{now}"\r\n\r\n'
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@example(data=PLAIN, places=[])
+@example(data=SEEN, places=[])
+@example(data=PLAIN + SEEN, places=[len(PLAIN)])
+@example(data=PLAIN + SEEN, places=[len(PLAIN) - 1])
+@example(data=PLAIN * 100, places=[])
+@example(data=PLAIN[:-2] + b"Content-Length: 3\r\n\r\nabc" + PLAIN, places=[])
+@given(data=pipelines, places=splits)
+async def test_the_same_bytes_have_the_same_effect(
+    both: tuple[Observed, Observed, int], data: bytes, places: list[int]
+) -> None:
+    fast, plain, version = both
+    for name, value in ((b"{now}", version), (b"{old}", version - 1), (b"{new}", version + 1)):
+        data = data.replace(name, b"%d" % value)
+    parts = [*in_parts(data, places), LAST]
+    seen = [(await each.answers(parts), each.logged(), each.counted()) for each in (fast, plain)]
+    assert seen[0] == seen[1]

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from listeners.events import Changed, Confirmed, Replaced
-from listeners.listen_protocol import ConsistentPoint, ListenProtocol, ProbeRefused
+from listeners.listen_protocol import ListenProtocol
 from listeners.listener import ListenerFailure
+from listeners.targets import ConsistentPoint, TargetsEnded
 from tests.listeners.responses import (
     FIELDS,
     WINDOW,
@@ -36,7 +37,7 @@ def told(protocol: ListenProtocol, *responses: Any) -> str:
             result = protocol.receive(response)
         except ListenerFailure as failure:
             return failure.reason
-        if isinstance(result, ProbeRefused):
+        if isinstance(result, TargetsEnded):
             summary = "refused"
         elif isinstance(result, ConsistentPoint):
             summary = described(result)

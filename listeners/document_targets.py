@@ -47,7 +47,7 @@ class DocumentTarget:
         self._back_off.reset()
         try:
             self._document.apply(event)
-        except Exception:  # noqa: BLE001 - a bug of its own: reported, and the window has no part in it
+        except Exception:  # noqa: BLE001 - a follower's bug: reported, and the window has no part in it
             _log.exception("a followed document is followed no longer")
             self.release()
 

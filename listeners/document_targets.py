@@ -9,13 +9,13 @@ import logging
 from collections.abc import Callable
 from random import Random
 
+from listeners.consistent_point import ConsistentPoint
 from listeners.events import Confirmed, Event
 from listeners.firestore_values import Message
 from listeners.following import MAX_FOLLOWED, FollowedDocument, OnDocument
 from listeners.listen_protocol import ListenProtocol
 from listeners.listener import ListenerFailure
 from listeners.supervisor import BackOff
-from listeners.targets import ConsistentPoint
 
 _log = logging.getLogger(__name__)
 

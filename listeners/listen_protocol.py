@@ -12,16 +12,17 @@ doesn't exist; Firestore answers it with such a point, so its answer confirms al
 nothing without its window: the window's trouble ends the stream, any other target's only that target.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import grpc
 from google.cloud.firestore_v1.types import TargetChange
 
+from listeners.consistent_point import ConsistentPoint, TargetsEnded, Told
 from listeners.events import Document
 from listeners.firestore_values import DocumentDecoder, Message, microseconds
 from listeners.listen_requests import ListenRequests
 from listeners.listener import ListenerFailure, failure_of_status
-from listeners.targets import ConsistentPoint, Target, TargetsEnded, TargetState, Told
+from listeners.targets import Target, Targets, TargetState
 from listeners.window import Window
 
 MODEL_TARGET = 1
@@ -39,11 +40,8 @@ class ListenProtocol:
     def __init__(self, window: Window, field_names: Sequence[str]) -> None:
         self._requests = ListenRequests(window)
         self._decoder = DocumentDecoder(self._requests.collection_path, field_names)
-        self._window = Target()
-        self._documents: dict[str, Target] = {}
-        self._targets: dict[int, Target] = {}  # those on the open stream
-        self._news: dict[Target, None] = {}  # followed documents that something was said about since the last point
-        self._last_target = 0
+        self._targets = Targets()
+        self._window = self._targets.window
         self._resume_token = b""
         self._offered: ConsistentPoint | None = None
         self.documents_billed = 0
@@ -74,18 +72,17 @@ class ListenProtocol:
     def open(self) -> list[Message]:
         """Begin a new stream; returns its first requests. Resumes from the token what the token covers."""
         self._offered = None
-        self._targets, self._news = {}, {}
-        self._last_target = MODEL_TARGET - 1
-        return [self._add(target) for target in (self._window, *self._documents.values())]
+        self._targets.begin()
+        return [self._add(target) for target in self._targets.lasting()]
 
     def add_document(self, document_id: str) -> list[Message]:
         """Follow a document, on this stream and those to come; or add one again that has ended. What to send."""
-        target = self._documents.setdefault(document_id, Target(document_id))
+        target = self._targets.documents.setdefault(document_id, Target(document_id))
         return [*self._withdraw(target), self._add(target)]
 
     def remove_document(self, document_id: str) -> list[Message]:
         """Follow a document no longer. What to send."""
-        return self._withdraw(self._documents.pop(document_id))
+        return self._withdraw(self._targets.documents.pop(document_id))
 
     def add_probe(self) -> tuple[int, Message]:
         """A new probe's target ID, and the request that adds it."""
@@ -95,13 +92,12 @@ class ListenProtocol:
 
     def remove_probe(self, target_id: int) -> Message:
         """The request that removes a probe, answered or given up."""
-        self._targets.pop(target_id, None)
+        for probe in self._targets.named([target_id]):
+            self._targets.withdraw(probe)
         return self._requests.remove(target_id)
 
     def _add(self, target: Target) -> Message:
-        self._last_target += 1
-        target.add(self._last_target)
-        self._targets[target.id] = target
+        self._targets.add(target)
         token = self._resume_token if target.can_resume else b""
         if target.document_id is None:
             return self._requests.add_window(target.id, token)
@@ -109,19 +105,14 @@ class ListenProtocol:
 
     def _withdraw(self, target: Target) -> list[Message]:
         """Take a target off the stream, where Firestore still has it there."""
-        self._news.pop(target, None)
-        if self._targets.get(target.id) is not target:
-            return []
-        del self._targets[target.id]
-        target.end()
-        return [self._requests.remove(target.id)]
+        return [self._requests.remove(target.id)] if self._targets.withdraw(target) else []
 
     # -- what the consumer does with a point
 
     def current_documents(self) -> Collection[str]:
         """The followed documents that the last point holds for."""
-        answered = TargetState.ANSWERED
-        return [document_id for document_id, target in self._documents.items() if target.state is answered]
+        documents = self._targets.documents.items()
+        return [document_id for document_id, target in documents if target.state is TargetState.ANSWERED]
 
     def take(self, point: ConsistentPoint) -> None:
         """The consumer holds what `point` said. Without effect where `forget` came in between."""
@@ -137,14 +128,11 @@ class ListenProtocol:
     def forget(self) -> None:
         """What the consumer holds is in doubt: the next stream tells everything. The open one is of no more use."""
         self._offered = None
-        self._targets, self._news = {}, {}
-        for target in (self._window, *self._documents.values()):
-            target.forget()
+        self._targets.forget()
 
     def forget_token(self) -> None:
         """Firestore refused the stream, perhaps for its token: ask again without one."""
-        for target in (self._window, *self._documents.values()):
-            target.can_resume = False
+        self._targets.forget_token()
 
     # -- responses
 
@@ -158,74 +146,52 @@ class ListenProtocol:
         handler = self._on_target_change.get(change.target_change_type)
         return None if handler is None else handler(change)
 
-    def _named(self, target_ids: Iterable[int]) -> list[Target]:
-        return [target for target_id in target_ids if (target := self._targets.get(target_id)) is not None]
-
-    def _concerned(self, change: Message) -> list[Target]:
-        """The targets a change names; none means all."""
-        return self._named(change.target_ids or tuple(self._targets))
-
     def _no_change(self, change: Message) -> ConsistentPoint | None:
         is_consistent = not change.target_ids and change.HasField("read_time")
         if not is_consistent or not self._window.is_current:
             return None
-        answered = [target for target in self._targets.values() if target.state is TargetState.CURRENT]
-        for target in answered:
-            target.state = TargetState.ANSWERED
-        told = [target for target in self._news if target.is_current]
-        for target in told:
-            del self._news[target]
+        answered = self._targets.answer()
         self._offered = ConsistentPoint(
             self._window.result.difference(),
-            [(target, target.result.difference()) for target in told],
+            [(target, target.result.difference()) for target in self._targets.take_news()],
             microseconds(change.read_time),
             change.resume_token,
-            tuple(target.id for target in answered),
+            answered,
         )
         return self._offered
 
     def _added(self, change: Message) -> None:
         for target_id in change.target_ids:
-            if not 0 < target_id <= self._last_target:
+            if not 0 < target_id <= self._targets.last_id:
                 raise ListenerFailure("protocol_error", f"Firestore added target {target_id}, which was not asked for")
 
     def _removed(self, change: Message) -> TargetsEnded | None:
         code = _STATUS.get(change.cause.code, grpc.StatusCode.UNKNOWN)
-        concerned = self._concerned(change)
+        concerned = self._targets.concerned(change.target_ids)
         failure = _refusal(code, change.cause.message)
         if self._window in concerned:
-            if failure.permanent and change.cause.code:
+            if failure.permanent:
                 self.forget_token()
             raise failure
         for target in concerned:
-            del self._targets[target.id]
-            target.end()
-        followed = self._followed(concerned)
-        has_probe = change.cause.code and len(followed) < len(concerned)
-        return TargetsEnded(failure, followed, has_probe=bool(has_probe)) if followed or has_probe else None
-
-    def _followed(self, targets: Collection[Target]) -> tuple[str, ...]:
-        """Those of them that are followed documents."""
-        return tuple(document_id for document_id, target in self._documents.items() if target in targets)
+            self._targets.withdraw(target)
+        followed = self._targets.followed(concerned)
+        has_probe = len(followed) < len(concerned) and change.cause.code != 0
+        return TargetsEnded(failure, followed, has_probe) if followed or has_probe else None
 
     def _became_current(self, change: Message) -> None:
-        for target in self._concerned(change):
+        for target in self._targets.concerned(change.target_ids):
             if target.state is TargetState.ADDED:
                 target.state = TargetState.CURRENT
-                self._note(target)
+                self._targets.note(target)
 
     def _was_reset(self, change: Message) -> None:
-        for target in self._concerned(change):
+        for target in self._targets.concerned(change.target_ids):
             target.reset()
-
-    def _note(self, target: Target) -> None:
-        """Something was said about a target that the next point is to tell."""
-        if target.document_id is not None and self._documents.get(target.document_id) is target:
-            self._news[target] = None
 
     def _document_changed(self, response: Message) -> None:
         change = response.document_change
-        members, leavers = self._named(change.target_ids), self._named(change.removed_target_ids)
+        members, leavers = self._targets.named(change.target_ids), self._targets.named(change.removed_target_ids)
         if not members and not leavers:
             return
         self.documents_billed += 1
@@ -233,19 +199,14 @@ class ListenProtocol:
         document_id = self._id_of(change.document.name)
         for target in leavers:
             self._remove(target, document_id, deleted=False)
-        if members:
-            self._upsert(members, document_id, change.document)
-
-    def _upsert(self, targets: Iterable[Target], document_id: str, message: Message) -> None:
-        """The document is in these results; decoded once, and only where it isn't held already."""
-        update_time = microseconds(message.update_time)
-        document: Document | None = None
-        for target in targets:
-            self._note(target)
+        update_time = microseconds(change.document.update_time)
+        document: Document | None = None  # decoded once, and only where it isn't held already
+        for target in members:
+            self._targets.note(target)
             if target.result.version_of(document_id) == update_time:
                 target.result.keep(document_id)
             else:
-                document = document or self._decoder.decode(document_id, update_time, message)
+                document = document or self._decoder.decode(document_id, update_time, change.document)
                 target.result.upsert(document)
 
     def _document_deleted(self, response: Message) -> None:
@@ -263,10 +224,10 @@ class ListenProtocol:
     def _left(self, change: Message) -> list[Target]:
         """The targets whose result a document has left: none named means whoever holds it."""
         self.changes_received += 1
-        return self._named(change.removed_target_ids or tuple(self._targets))
+        return self._targets.concerned(change.removed_target_ids)
 
     def _remove(self, target: Target, document_id: str, *, deleted: bool) -> None:
-        self._note(target)
+        self._targets.note(target)
         target.result.remove(document_id, deleted=deleted)
 
     def _id_of(self, name: str) -> str:
@@ -282,14 +243,14 @@ class ListenProtocol:
             return None
         held = len(target.result)
         failure = ListenerFailure("filter_mismatch", f"Firestore has {expected.count} documents, held are {held}")
-        if target.document_id is None:
+        if target is self._window:
             target.can_resume = False
             raise failure
-        if not expected.count:  # of a single document this says it all
+        if target.document_id is not None and not expected.count:  # of a single document this says it all
             self._remove(target, target.document_id, deleted=True)
             return None
         target.reset()
-        followed = self._followed((target,))
+        followed = self._targets.followed((target,))
         return TargetsEnded(failure, followed) if followed else None
 
 

@@ -18,6 +18,7 @@ import grpc
 from google.cloud.firestore_v1.types import ListenResponse
 from google.protobuf.message import DecodeError
 
+from listeners.consistent_point import ConsistentPoint, TargetsEnded
 from listeners.document_targets import DocumentTargets
 from listeners.events import Document
 from listeners.firestore_values import Message
@@ -25,7 +26,6 @@ from listeners.freshness import Freshness
 from listeners.listen_protocol import MODEL_TARGET, ListenProtocol
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver, failure_of_status
 from listeners.probes import Probes
-from listeners.targets import ConsistentPoint, TargetsEnded
 
 OPENING_INTERVALS = 3
 """Probe intervals of complete silence that a stream may take to begin."""

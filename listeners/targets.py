@@ -1,16 +1,14 @@
-"""The targets of a Listen stream: where each stands, what it holds, and what Firestore says of them together. Pure.
+"""The targets of the Listen streams of one window: which there are, where each stands, and what it holds. Pure.
 
-A target outlives its streams: the window's and a followed document's are added to every new one, to resume where they
-were current. A probe's lives until it is answered.
+The window's target and the followed documents' outlive their streams: they are added to every new one, to resume where
+they were current. A probe's lives until it is answered.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
 
-from listeners.events import Event
-from listeners.listener import ListenerFailure
-from listeners.target_result import Difference, TargetResult
+from listeners.target_result import TargetResult
 
 
 class TargetState(Enum):
@@ -71,37 +69,90 @@ class Target:
         self.can_resume = self.can_resume or has_token
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ConsistentPoint:
-    """Firestore's word that everything received holds together as of `read_time`.
+class Targets:
+    """The window's target, the followed documents' by ID, and whatever is on the open stream by number."""
 
-    `answered` names the targets whose ADD it answers: the point reflects what was committed before they were added.
-    """
+    def __init__(self) -> None:
+        self.window = Target()
+        self.documents: dict[str, Target] = {}
+        self.last_id = 0
+        """The greatest number given on this stream."""
+        self._open: dict[int, Target] = {}
+        self._news: dict[Target, None] = {}  # followed documents that something was said about since the last point
 
-    window: Difference
-    documents: Sequence[tuple[Target, Difference]]  # followed ones that it has news of; others are what they were
-    read_time: int
-    resume_token: bytes
-    answered: tuple[int, ...]
+    def __len__(self) -> int:
+        """How many are on the open stream."""
+        return len(self._open)
 
-    def event(self, as_of: float) -> Event:
-        """What the window's consumer is told."""
-        return self.window.event(self.read_time, as_of)
+    # -- coming and going
 
-    def document_events(self, as_of: float) -> Iterator[tuple[str, Event]]:
-        """What is told about followed documents, by ID; nothing of those that were let go or added again since."""
-        for target, difference in self.documents:
-            if target.document_id is not None and target.is_current:
-                yield target.document_id, difference.event(self.read_time, as_of)
+    def lasting(self) -> list[Target]:
+        """Those that belong on every stream, the window's first."""
+        return [self.window, *self.documents.values()]
 
+    def begin(self) -> None:
+        """A new stream, with none on it yet."""
+        self._open, self._news = {}, {}
+        self.last_id = 0
 
-@dataclass(frozen=True, slots=True)
-class TargetsEnded:
-    """Firestore keeps these targets current no longer; the stream itself goes on."""
+    def add(self, target: Target) -> None:
+        """Put it on the stream, under the next number."""
+        self.last_id += 1
+        target.add(self.last_id)
+        self._open[target.id] = target
 
-    failure: ListenerFailure
-    document_ids: tuple[str, ...] = ()
-    has_probe: bool = False
+    def withdraw(self, target: Target) -> bool:
+        """Take it off the stream. Returns whether it was there."""
+        self._news.pop(target, None)
+        if self._open.get(target.id) is not target:
+            return False
+        del self._open[target.id]
+        target.end()
+        return True
 
+    def forget(self) -> None:
+        """Nobody holds anything, and nothing on the open stream counts any more."""
+        self._open, self._news = {}, {}
+        for target in self.lasting():
+            target.forget()
 
-Told = ConsistentPoint | TargetsEnded
+    def forget_token(self) -> None:
+        """No target resumes."""
+        for target in self.lasting():
+            target.can_resume = False
+
+    # -- on the open stream
+
+    def get(self, target_id: int) -> Target | None:
+        return self._open.get(target_id)
+
+    def named(self, target_ids: Collection[int]) -> list[Target]:
+        """Those of these numbers that are on the stream. Asked for every document, almost always for one or none."""
+        return [self._open[target_id] for target_id in target_ids if target_id in self._open] if target_ids else []
+
+    def concerned(self, target_ids: Collection[int]) -> list[Target]:
+        """Those that a message names; none named means all."""
+        return self.named(target_ids) if target_ids else list(self._open.values())
+
+    def followed(self, targets: Collection[Target]) -> tuple[str, ...]:
+        """The IDs of those among these that are followed documents."""
+        return tuple(document_id for document_id, target in self.documents.items() if target in targets)
+
+    def answer(self) -> tuple[int, ...]:
+        """A consistent point: the numbers of those that are current for the first time."""
+        answered = [target for target in self._open.values() if target.state is TargetState.CURRENT]
+        for target in answered:
+            target.state = TargetState.ANSWERED
+        return tuple(target.id for target in answered)
+
+    def note(self, target: Target) -> None:
+        """Something was said about it: if it is a followed document, that is news at the next point."""
+        if target.document_id is not None and self.documents.get(target.document_id) is target:
+            self._news[target] = None
+
+    def take_news(self) -> list[Target]:
+        """The followed documents with news that are current; the others' is kept."""
+        news = [target for target in self._news if target.is_current]
+        for target in news:
+            del self._news[target]
+        return news

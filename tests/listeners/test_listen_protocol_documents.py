@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from listeners.consistent_point import ConsistentPoint, TargetsEnded
 from listeners.events import Changed, Confirmed, Event, Removal, Replaced
 from listeners.listen_protocol import MODEL_TARGET
 from listeners.listener import ListenerFailure
-from listeners.targets import ConsistentPoint, TargetsEnded
 from tests.listeners.protocol_stream import Stream, synced, version
 from tests.listeners.responses import (
     COLLECTION,

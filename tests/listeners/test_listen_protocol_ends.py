@@ -3,10 +3,10 @@
 import grpc
 import pytest
 
+from listeners.consistent_point import ConsistentPoint
 from listeners.events import Changed, Confirmed, Removal, Replaced
 from listeners.listen_protocol import MODEL_TARGET
 from listeners.listener import ListenerFailure
-from listeners.targets import ConsistentPoint
 from tests.listeners.protocol_stream import opened, synced, version
 from tests.listeners.responses import (
     added,

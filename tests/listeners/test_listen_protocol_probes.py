@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from listeners.consistent_point import ConsistentPoint, TargetsEnded
 from listeners.events import Changed, Confirmed
 from listeners.listen_protocol import MODEL_TARGET, ListenProtocol
-from listeners.targets import ConsistentPoint, TargetsEnded
 from tests.listeners.protocol_stream import opened, synced, version
 from tests.listeners.responses import (
     added,

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from listeners.consistent_point import ConsistentPoint, TargetsEnded
 from listeners.events import Changed, Confirmed, Replaced
 from listeners.listen_protocol import ListenProtocol
 from listeners.listener import ListenerFailure
-from listeners.targets import ConsistentPoint, TargetsEnded
 from tests.listeners.responses import (
     FIELDS,
     WINDOW,

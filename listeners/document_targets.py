@@ -105,9 +105,6 @@ class DocumentTargets:
     def begin(self, send: Callable[[Message], None]) -> None:
         """A stream has begun, with all that are followed; what else there is to send goes this way."""
         self._send = send
-        self._confirmed_at = float("-inf")
-        for target in self._followed.values():
-            target.retry_in_s = None
 
     def end(self) -> None:
         """The stream is over."""

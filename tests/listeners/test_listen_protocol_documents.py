@@ -314,6 +314,14 @@ def test_a_new_stream_forgets_what_no_point_has_told() -> None:
     assert stream.tell_one(current(MODEL_TARGET, again), point(13)) == {"old": Confirmed(13, 0.0)}
 
 
+def test_a_point_without_a_token_leaves_the_old_one_to_those_it_covers() -> None:
+    stream, _ = followed()
+    newer = stream.follow("newer")
+    assert stream.tell_one(current(newer), point(12)) == {"newer": Replaced([], 12, 0.0)}
+    assert stream.reopen() == b"t11"
+    assert [request.add_target.resume_token for request in stream.further_requests] == [b"t11", b""]
+
+
 def test_what_was_reset_or_ended_is_not_resumed() -> None:
     stream, target = followed()
     stream.tell(reset(target), point(12, b"t12"))

@@ -180,6 +180,20 @@ async def test_a_target_that_firestore_removes_is_added_again_and_the_window_doe
     assert len(setting.consumer.opened) == 1
 
 
+async def test_a_target_that_was_current_since_is_added_again_without_a_pause(
+    setting: Setting, server: LocalFirestore
+) -> None:
+    old = Follower()
+    async with setting.listening():
+        await setting.until_live()
+        setting.listener.documents.follow("a", old.hear)
+        for times in range(1, 4):
+            await until(lambda count=times: len(old.statuses) >= count, "it is told")  # type: ignore[misc]
+            server.faults.remove_targets(grpc.StatusCode.UNAVAILABLE, document="jobs/a")
+            await until(lambda: "1 targets" in repr(setting.listener), "the target's end")
+            await setting.time.advance(PROBE_INTERVAL_S / 8)
+
+
 async def test_a_target_that_is_refused_for_good_is_tried_again_at_the_longest_interval(
     setting: Setting, server: LocalFirestore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,8 +223,9 @@ async def test_a_stream_that_is_over_takes_its_back_offs_with_it(setting: Settin
     async with setting.listening():
         await setting.until_live()
         await old.until_heard("running", "running")
+        [(_, added)] = server.listening.targets("jobs/a")
         await pass_time(setting, 91)
-        assert len(server.listening.targets("jobs/a")) == 1
+        assert [target for _, target in server.listening.targets("jobs/a")] == [added]
 
 
 async def test_a_filter_that_knows_better_has_the_document_told_again(

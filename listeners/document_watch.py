@@ -1,4 +1,4 @@
-"""Follows single documents outside of the window, each with a listener of its own, and keeps it running.
+"""Follows single documents outside of the window, each with an `on_snapshot` of its own, and keeps it running.
 
 Everything here runs on the event loop. A document is a window of one: a query by its name, so that all the care taken
 with `on_snapshot` holds for it too. Its end, whatever the cause, is followed by another start, after a back-off.
@@ -13,18 +13,13 @@ from typing import Any
 
 from google.cloud.firestore_v1.base_query import BaseQuery, FieldFilter
 
-from listeners.events import Changed, Confirmed, Document, Event, Replaced
+from listeners.events import Event
+from listeners.following import MAX_FOLLOWED, FollowedDocument, OnDocument
 from listeners.listener import Listener, ListenerFailure
 from listeners.supervisor import BackOff
 from listeners.window import Window
 
 _log = logging.getLogger(__name__)
-
-MAX_FOLLOWED = 100
-"""Each costs a stream and, with `on_snapshot`, the library's threads."""
-
-OnDocument = Callable[[Document | None, int, float], None]
-"""A document (None: there is none), the read time (µs), and the local instant at or after which it was so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +40,13 @@ class DocumentWatch:
 
     def __init__(self, listener: Listener, on_document: OnDocument) -> None:
         self._listener = listener
-        self._on_document = on_document
-        self._document: Document | None = None
+        self._document = FollowedDocument(on_document)
         self._has_synced = False
-        self._is_released = False
         self.task: asyncio.Task[None] | None = None
 
     def release(self) -> None:
         """Follow it no longer; nothing is said from now on."""
-        self._is_released = True
+        self._document.is_released = True
         if self.task is not None:
             self.task.cancel()
 
@@ -77,18 +70,8 @@ class DocumentWatch:
         return ListenerFailure("listener_error", "the listener returned")
 
     async def _apply(self, event: Event) -> None:
-        match event:
-            case Replaced(documents=documents):
-                self._document = next(iter(documents), None)
-            case Changed(upserts=upserts, removals=removals):
-                if removals:
-                    self._document = None
-                self._document = next(iter(upserts), self._document)
-            case Confirmed():
-                pass
         self._has_synced = True
-        if not self._is_released:
-            self._on_document(self._document, event.read_time, event.as_of)
+        self._document.apply(event)
 
 
 class DocumentWatches:
@@ -114,7 +97,7 @@ class DocumentWatches:
         return f"<DocumentWatches {len(self._tasks)} of {self._limit}>"
 
     def follow(self, document_id: str, on_document: OnDocument) -> DocumentWatch | None:
-        """Call `on_document` at every consistent point of the document. None where the limit is reached."""
+        """See `FollowsDocuments`: called at every consistent point. None where the limit is reached."""
         if len(self._tasks) >= self._limit:
             return None
         window = self._window

@@ -13,6 +13,7 @@ import grpc
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.cloud.firestore_v1.types import ListenRequest
 
+from listeners.document_targets import DocumentTargets
 from listeners.endpoints import Endpoint, Metadata
 from listeners.listen_protocol import ListenProtocol
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
@@ -29,7 +30,10 @@ CLOSING_S = 0.25
 
 
 class StreamListener:
-    """See `Listener`. Times are in seconds; `lifetime_s` is the range of a stream's random age."""
+    """See `Listener`. Times are in seconds; `lifetime_s` is the range of a stream's random age.
+
+    `documents` follows single documents on the same streams.
+    """
 
     hears_heartbeats = True  # its probes are answered
 
@@ -59,6 +63,7 @@ class StreamListener:
         self._lifetime_s = lifetime_s
         self._confirm_timeout_s = confirm_timeout_s
         self._protocol = ListenProtocol(window, field_names)
+        self.documents = DocumentTargets(self._protocol, rng)
         self._stream: OpenStream | None = None
         self._not_ours: WeakSet[asyncio.Task[object]] = WeakSet()
 
@@ -69,7 +74,9 @@ class StreamListener:
         """See `Listener.run`."""
         if self._stream is not None:
             raise RuntimeError("this listener is already running")
-        stream = self._stream = OpenStream(self._protocol, self._times(), self._clock, self._sleep, self._observer)
+        stream = self._stream = OpenStream(
+            self._protocol, self.documents, self._times(), self._clock, self._sleep, self._observer
+        )
         try:
             await self._listen(stream, apply, on_open)
         except ListenerFailure as failure:

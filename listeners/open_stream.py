@@ -1,7 +1,7 @@
 """One open Listen stream: sends, reads, decodes as messages arrive, and hands each consistent point to the consumer.
 
 The consumer's `apply` holds back reading, and with it Firestore. What the messages mean is `ListenProtocol`'s; how
-old Firestore's word is, `Freshness`'s; when a probe is due, `Probes`'.
+old Firestore's word is, `Freshness`'s; when a probe is due, `Probes`'; who else is told, `DocumentTargets`'.
 
 A stream is given up when it is silent for the idle timeout (before its first consistent point: three probe
 intervals), when two probes go unanswered, and, for the sake of balance and hidden faults, at a random age. All that
@@ -18,10 +18,12 @@ import grpc
 from google.cloud.firestore_v1.types import ListenResponse
 from google.protobuf.message import DecodeError
 
+from listeners.consistent_point import ConsistentPoint, TargetsEnded
+from listeners.document_targets import DocumentTargets
 from listeners.events import Document
 from listeners.firestore_values import Message
 from listeners.freshness import Freshness
-from listeners.listen_protocol import MODEL_TARGET, ConsistentPoint, ListenProtocol, ProbeRefused
+from listeners.listen_protocol import MODEL_TARGET, ListenProtocol
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver, failure_of_status
 from listeners.probes import Probes
 
@@ -61,12 +63,14 @@ class OpenStream:
     def __init__(
         self,
         protocol: ListenProtocol,
+        documents: DocumentTargets,
         times: StreamTimes,
         clock: Clock,
         sleep: Sleep,
         observer: ListenerObserver,
     ) -> None:
         self._protocol = protocol
+        self._documents = documents
         self._times = times
         self._clock = clock
         self._sleep = sleep
@@ -88,7 +92,9 @@ class OpenStream:
     async def run(self, call: grpc.aio.StreamStreamCall, apply: Apply, on_open: Callable[[], None]) -> None:
         """Until the stream ends, for whatever cause; leaves no task behind. Raises as `Listener.run` does."""
         self._opened_at = self._clock()
-        self._outbox.put_nowait(self._protocol.open())
+        for request in self._protocol.open():
+            self._outbox.put_nowait(request)
+        self._documents.begin(self._outbox.put_nowait)
         tasks = {
             asyncio.create_task(self._read(call, apply, on_open), name="listen stream: read"),
             asyncio.create_task(self._write(call), name="listen stream: write"),
@@ -98,6 +104,7 @@ class OpenStream:
         try:
             await self._until_over(tasks)
         finally:
+            self._documents.end()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -135,7 +142,7 @@ class OpenStream:
             if isinstance(told, ConsistentPoint):
                 await self._hand_over(told, self._clock(), apply)
             elif told is not None:
-                self._refused(told)
+                self._targets_ended(told)
             response = await _next_response(call)
 
     async def _hand_over(self, point: ConsistentPoint, received_at: float, apply: Apply) -> None:
@@ -153,7 +160,8 @@ class OpenStream:
                 self._protocol.forget()  # who knows how much of it was taken
                 raise
             self._protocol.take(point)
-            await _let_go(point.difference.upserts)
+            self._documents.tell(point, as_of)
+            await _let_go(point.window.upserts)
         if not self._resync.done():
             self._tell_answers(point.answered, as_of)
 
@@ -190,9 +198,11 @@ class OpenStream:
         self._no_probes = ""
         self._probes.is_due.set()
 
-    def _refused(self, refused: ProbeRefused) -> None:
-        _log.warning("Firestore refuses probes (%s: %s): no strong reads", refused.code.name, refused.detail)
-        self.end("Firestore refuses probes")
+    def _targets_ended(self, ended: TargetsEnded) -> None:
+        self._documents.ended(ended.document_ids, ended.failure)
+        if ended.has_probe:
+            _log.warning("Firestore refuses probes (%s): no strong reads", ended.failure)
+            self.end("Firestore refuses probes")
 
     async def _send_probes(self) -> None:
         while True:
@@ -224,6 +234,7 @@ class OpenStream:
 
     def _pass_time(self, seconds: float) -> None:
         """A consumer that keeps us from reading, or a backlog before an answer, isn't the stream's silence."""
+        self._documents.pass_time(seconds)
         times, changes = self._times, self._protocol.changes_received
         is_held_back = self._applying.locked()
         is_backlogged = is_held_back or changes != self._changes_at_last_step

@@ -7,7 +7,7 @@ same whatever is held, except `reset` and the sweep after it.
 
 from dataclasses import dataclass
 
-from listeners.events import Document, Removal
+from listeners.events import Changed, Confirmed, Document, Event, Removal, Replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,14 @@ class Difference:
     upserts: list[Document]
     removals: list[Removal]
     is_whole: bool
+
+    def event(self, read_time: int, as_of: float) -> Event:
+        """What the consumer is told; its lists are its own."""
+        if self.is_whole:
+            return Replaced(list(self.upserts), read_time, as_of)
+        if self.upserts or self.removals:
+            return Changed(list(self.upserts), list(self.removals), read_time, as_of)
+        return Confirmed(read_time, as_of)
 
 
 class TargetResult:

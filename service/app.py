@@ -15,6 +15,7 @@ from aiohttp import web
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1 import AsyncClient, Client
 
+from listeners.document_targets import DocumentTargets
 from listeners.document_watch import DocumentWatches
 from listeners.endpoints import EmulatorEndpoint, GoogleEndpoint
 from listeners.listen_stream import StreamListener
@@ -82,7 +83,7 @@ class Service:
             clock=self._clock,
             observer=self.metrics,
         )
-        self.listener = _listener(settings, self._clock, self.metrics)
+        self.listener, self.documents = _listener(settings, self._clock, self.metrics)
         self.supervisor = Supervisor(
             self.listener,
             self.model.apply,
@@ -135,11 +136,6 @@ class Service:
     def _join_watching(self) -> None:
         """Waits and event streams."""
         settings, clock = self.settings, self._clock
-        self.documents = DocumentWatches(
-            _window(settings),
-            lambda document: _on_snapshot(settings, document, clock, self.metrics),
-            randomness=random.Random(),  # noqa: S311 - jitter
-        )
         loop = asyncio.get_running_loop()
         self.watchers = Watchers(
             self.model,
@@ -257,12 +253,17 @@ def _on_snapshot(settings: Settings, window: Window, clock: Clock, metrics: Metr
     )
 
 
-def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> Listener:
+def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> tuple[Listener, DocumentTargets | DocumentWatches]:
+    """The window's listener, and what follows single documents in its way."""
     window = _window(settings)
     if settings.listener == "on_snapshot":
-        return _on_snapshot(settings, window, clock, metrics)
+        return _on_snapshot(settings, window, clock, metrics), DocumentWatches(
+            window,
+            lambda document: _on_snapshot(settings, document, clock, metrics),
+            randomness=random.Random(),  # noqa: S311 - jitter
+        )
     host = settings.firestore_emulator_host
-    return StreamListener(
+    stream = StreamListener(
         window,
         EmulatorEndpoint(host) if host else GoogleEndpoint(),
         field_names=SUMMARY_FIELDS,
@@ -271,6 +272,7 @@ def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> Listener:
         rng=random.Random(),  # noqa: S311 - jitter
         probe_interval_s=settings.probe_interval_s,
     )
+    return stream, stream.documents
 
 
 def start_logs(settings: Settings) -> tuple[LogWriter, RequestLog]:

@@ -154,14 +154,14 @@ class BackgroundFaults:
     def stall_streams(self, *, existing: bool = True, new: bool = True) -> BackgroundFault:
         return self._fault("stall_streams", existing=existing, new=new)
 
-    def send_existence_filter(self, *, off_by: int = 1) -> int:
-        return self._effect("send_existence_filter", off_by=off_by)
+    def send_existence_filter(self, *, off_by: int = 1, document: str = "") -> int:
+        return self._effect("send_existence_filter", off_by=off_by, document=document)
 
-    def send_reset(self) -> int:
-        return self._effect("send_reset")
+    def send_reset(self, *, document: str = "") -> int:
+        return self._effect("send_reset", document=document)
 
-    def remove_targets(self, code: grpc.StatusCode, detail: str = "removed by a fault") -> int:
-        return self._effect("remove_targets", code, detail)
+    def remove_targets(self, code: grpc.StatusCode, detail: str = "removed by a fault", *, document: str = "") -> int:
+        return self._effect("remove_targets", code, detail, document=document)
 
     def expire_tokens(self) -> None:
         self._effect("expire_tokens")

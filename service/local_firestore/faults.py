@@ -107,25 +107,26 @@ class Faults(CallFaults):
             self._listening.on_open.append(on_open)
         return fault
 
-    # -- targets: each of these is sent to every open query target at once, and returns to how many
+    # -- targets: each of these is sent to every open query target at once, or to every target that names `document`
+    # ("jobs/a"), and returns to how many
 
-    def send_existence_filter(self, *, off_by: int = 1) -> int:
+    def send_existence_filter(self, *, off_by: int = 1, document: str = "") -> int:
         """An existence filter that is wrong by so much (0: right), and the consistent point after it."""
-        targets = self._listening.query_targets()
+        targets = self._listening.targets(document)
         for hub, target in targets:
             hub.send_filter(target, max(0, hub.count(target) + off_by))
         return len(targets)
 
-    def send_reset(self) -> int:
+    def send_reset(self, *, document: str = "") -> int:
         """RESET, the whole result again, CURRENT, and a consistent point."""
-        targets = self._listening.query_targets()
+        targets = self._listening.targets(document)
         for hub, target in targets:
             hub.send_reset(target)
         return len(targets)
 
-    def remove_targets(self, code: grpc.StatusCode, detail: str = "removed by a fault") -> int:
+    def remove_targets(self, code: grpc.StatusCode, detail: str = "removed by a fault", *, document: str = "") -> int:
         """REMOVE with this cause; the streams stay open."""
-        targets = self._listening.query_targets()
+        targets = self._listening.targets(document)
         for hub, target in targets:
             hub.send_removed(target, int(code.value[0]), detail)
         return len(targets)

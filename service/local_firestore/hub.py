@@ -215,12 +215,15 @@ class Hub:
         """Every query target of every stream."""
         return [target for shared in self._shared.values() for target in shared.targets]
 
-    def targets(self) -> list[Target]:
-        return [target for targets in self._targets.values() for target in targets.values()]
+    def document_targets(self, path: str) -> list[Target]:
+        """Every target of every stream that names this document, "jobs/a"."""
+        return list(self._watchers.get(f"{self._database.documents_path}/{path}", ()))
 
     def count(self, target: Target) -> int:
-        """How many documents a query target has."""
-        return 0 if target.key is None else len(self._shared[target.key].live)
+        """How many documents a target has."""
+        if target.key is not None:
+            return len(self._shared[target.key].live)
+        return sum(self._database.document(name) is not None for name in target.names)
 
     def send_filter(self, target: Target, count: int) -> None:
         now = self._database.clock.now()

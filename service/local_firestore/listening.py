@@ -69,5 +69,11 @@ class Listening:
         if hub is not None:
             hub.confirm(stream)
 
-    def query_targets(self) -> list[tuple[Hub, Target]]:
-        return [(hub, target) for hub in self.hubs.values() for target in hub.query_targets()]
+    def targets(self, document: str = "") -> list[tuple[Hub, Target]]:
+        """Every query target, or every target that names the document at this path."""
+        hubs = self.hubs.values()
+        return [
+            (hub, target)
+            for hub in hubs
+            for target in (hub.document_targets(document) if document else hub.query_targets())
+        ]

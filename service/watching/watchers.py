@@ -15,6 +15,7 @@ from random import Random
 from typing import Protocol
 
 from listeners.events import Document
+from listeners.following import OnDocument
 from listeners.window import StartTimeType
 from service.documents import ProcessSummary, summarize
 from service.read_model import Applied, ReadModel
@@ -28,9 +29,6 @@ log = logging.getLogger(__name__)
 LINGER_S = 30.0
 """How long a document is followed after its last watcher has left: clients that poll come right back."""
 
-OnDocument = Callable[[Document | None, int, float], None]
-"""Called with a document (None: there is none), the read time (µs) and the local instant it was so at or after."""
-
 
 class Following(Protocol):
     """A document being followed."""
@@ -43,9 +41,9 @@ class FollowsDocuments(Protocol):
     """Whoever can keep single documents current."""
 
     def follow(self, process_id: str, on_document: OnDocument) -> Following | None:
-        """Call `on_document`, on the event loop, at every consistent point of this document, whether it changed or not.
+        """Call `on_document`, on the event loop, with the document as it is, at every change and as it is confirmed.
 
-        None where no more documents can be followed.
+        A document may be followed once at a time. None where no more documents can be followed.
         """
 
 

@@ -1,11 +1,14 @@
-"""What the tests of the stream listener are given: a local Firestore of their own, and a listener to it."""
+"""What the tests of listeners are given: either server; for the stream listener, a local Firestore of their own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
 from service.local_firestore import LocalFirestore
 from service.local_firestore.database import Database
+from tests.firestore_servers import BackgroundFirestore
+from tests.listeners.listening import writing_client
 from tests.listeners.stream_setting import Setting, job
 
 
@@ -25,3 +28,23 @@ def database(server: LocalFirestore, project: str) -> Database:
 @pytest.fixture
 def setting(server: LocalFirestore, database: Database, project: str) -> Setting:
     return Setting(server.host, project)
+
+
+@pytest.fixture(scope="module")
+def local_firestore() -> Iterator[BackgroundFirestore]:
+    with BackgroundFirestore() as server:
+        yield server
+
+
+@pytest.fixture(params=["emulator", "local_firestore"])
+def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    host: str = request.getfixturevalue(request.param).host
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", host)
+    return host
+
+
+@pytest.fixture
+def jobs(host: str, project: str) -> Iterator[Any]:
+    """The collection that is listened to, as a client for writing sees it."""
+    with writing_client(project) as client:
+        yield client.collection("jobs")

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from listeners.consistent_point import ConsistentPoint
 from listeners.events import Document, Event
-from listeners.listen_protocol import ConsistentPoint, ListenProtocol
+from listeners.listen_protocol import ListenProtocol
 from tests.listeners.responses import FIELDS, WINDOW, added, changed, current, point
 
 
@@ -12,7 +13,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.protocol = ListenProtocol(WINDOW, FIELDS)
-        self.request = self.protocol.open()
+        self.request, *self.further_requests = self.protocol.open()
 
     def tell(self, *responses: Any) -> list[Event]:
         events = []
@@ -25,7 +26,7 @@ class Stream:
 
     def reopen(self) -> bytes:
         """Returns the token the new stream resumes from; empty: none."""
-        self.request = self.protocol.open()
+        self.request, *self.further_requests = self.protocol.open()
         token: bytes = self.request.add_target.resume_token
         return token
 

@@ -3,8 +3,9 @@
 import grpc
 import pytest
 
+from listeners.consistent_point import ConsistentPoint
 from listeners.events import Changed, Confirmed, Removal, Replaced
-from listeners.listen_protocol import MODEL_TARGET, ConsistentPoint
+from listeners.listen_protocol import MODEL_TARGET
 from listeners.listener import ListenerFailure
 from tests.listeners.protocol_stream import opened, synced, version
 from tests.listeners.responses import (

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import grpc
-
+from listeners.consistent_point import ConsistentPoint, TargetsEnded
 from listeners.events import Changed, Confirmed
-from listeners.listen_protocol import MODEL_TARGET, ConsistentPoint, ListenProtocol, ProbeRefused
+from listeners.listen_protocol import MODEL_TARGET, ListenProtocol
 from tests.listeners.protocol_stream import opened, synced, version
 from tests.listeners.responses import (
     added,
@@ -100,7 +99,8 @@ def test_a_refused_probe_leaves_the_window_alone() -> None:
     stream = synced()
     probe, _ = stream.protocol.add_probe()
     refused = stream.protocol.receive(removed_target(probe, code=3, why="no"))
-    assert refused == ProbeRefused(grpc.StatusCode.INVALID_ARGUMENT, "no")
+    assert isinstance(refused, TargetsEnded)
+    assert (refused.failure.reason, refused.document_ids, refused.has_probe) == ("invalid_argument", (), True)
     assert stream.tell(changed("a", 11), point(11)) == [Changed([version("a", 11)], [], 11, 0.0)]
 
 

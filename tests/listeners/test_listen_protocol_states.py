@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from listeners.consistent_point import ConsistentPoint, TargetsEnded
 from listeners.events import Changed, Confirmed, Replaced
-from listeners.listen_protocol import ConsistentPoint, ListenProtocol, ProbeRefused
+from listeners.listen_protocol import ListenProtocol
 from listeners.listener import ListenerFailure
 from tests.listeners.responses import (
     FIELDS,
@@ -36,7 +37,7 @@ def told(protocol: ListenProtocol, *responses: Any) -> str:
             result = protocol.receive(response)
         except ListenerFailure as failure:
             return failure.reason
-        if isinstance(result, ProbeRefused):
+        if isinstance(result, TargetsEnded):
             summary = "refused"
         elif isinstance(result, ConsistentPoint):
             summary = described(result)

@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import threading
+from random import Random
 
 import grpc
 import pytest
 from google.cloud.firestore_v1.types import ListenRequest
 
+from listeners.document_targets import DocumentTargets
 from listeners.events import Changed, Confirmed, Event, Replaced
 from listeners.listen_protocol import ListenProtocol
 from listeners.listen_stream import LISTEN
@@ -127,7 +129,8 @@ async def test_a_large_load_leaves_the_event_loop_its_turns(server: LocalFiresto
     consumer, time = Consumer(), VirtualTime()
     protocol = ListenProtocol(Window(database.path.split("/")[1], "(default)", "jobs", "timestamp", 0), FIELDS)
     times = StreamTimes(probe_interval_s=8, idle_timeout_s=100, lifetime_s=1000, confirm_timeout_s=5)
-    stream = OpenStream(protocol, times, time, time.sleep, CountingObserver())
+    documents = DocumentTargets(protocol, Random(1))
+    stream = OpenStream(protocol, documents, times, time, time.sleep, CountingObserver())
     seen, most = 0, 0
     async with grpc.aio.insecure_channel(server.host) as channel:
         listen = channel.stream_stream(LISTEN, request_serializer=ListenRequest.pb().SerializeToString)

@@ -1,5 +1,6 @@
-"""Anything may happen to a stream, in any order. At every consistent point the consumer holds exactly what Firestore
-held at its read time; when all has settled, what it holds now. The oracle is the server's own history of commits.
+"""Anything may happen to a stream, in any order. At every consistent point the consumer, and whoever follows a
+document, holds exactly what Firestore held at its read time; when all has settled, what it holds now. The oracle is
+the server's own history of commits.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from listeners.events import Event, Replaced
+from listeners.document_targets import DocumentTarget
+from listeners.events import Document, Event, Replaced
 from listeners.listener import CannotConfirm
 from service.local_firestore import LocalFirestore
 from tests.listeners.listening import Consumer
@@ -43,8 +45,8 @@ class Oracle(Consumer):
         self.is_in_doubt = False
         self.has_lost = False
 
-    def window_at(self, read_time: int) -> dict[str, int]:
-        """ID → update time of the documents that the query has at this time."""
+    def collection_at(self, read_time: int) -> dict[str, tuple[Fields, int]]:
+        """ID → fields and update time of all documents at this time."""
         newest: dict[str, tuple[Fields, int]] = {}
         for commit_time, changes in self.database.history("jobs"):
             if commit_time > read_time:
@@ -53,6 +55,16 @@ class Oracle(Consumer):
                 newest.pop(document_id, None)
                 if fields is not None:
                     newest[document_id] = (fields, commit_time)
+        return newest
+
+    def version_at(self, document_id: str, read_time: int) -> int | None:
+        """The update time of a document at this time; None where there was none."""
+        _, update_time = self.collection_at(read_time).get(document_id, (None, None))
+        return update_time
+
+    def window_at(self, read_time: int) -> dict[str, int]:
+        """ID → update time of the documents that the query has at this time."""
+        newest = self.collection_at(read_time)
         listed = [
             (start_time, document_id)
             for document_id, (fields, _) in newest.items()
@@ -73,9 +85,37 @@ class Oracle(Consumer):
         assert self.versions() == self.window_at(self.database.clock.now())
 
 
+class Follower:
+    """Compares what it is told of one document with what Firestore held; what it objects to is kept for the machine."""
+
+    def __init__(self, oracle: Oracle, document_id: str) -> None:
+        self._oracle = oracle
+        self._document_id = document_id
+        self._version: int | None = None
+        self.objections: list[object] = []
+        self.has_heard = False
+
+    def hear(self, document: Document | None, read_time: int, as_of: float) -> None:
+        self.has_heard = True
+        self._version = None if document is None else document.update_time
+        if self._oracle.has_lost:
+            return
+        if self._version != self._oracle.version_at(self._document_id, read_time) or as_of > time.monotonic():
+            self.objections.append((self._document_id, document, read_time, as_of))
+
+    def assert_is_right(self) -> None:
+        assert self.objections == []
+
+    def assert_up_to_date(self) -> None:
+        assert self.has_heard
+        assert self._version == self._oracle.version_at(self._document_id, self._oracle.database.clock.now())
+
+
 class ListenMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
+        self.followers: dict[str, Follower] = {}
+        self.following: dict[str, DocumentTarget] = {}
         self.runner = asyncio.Runner()
         self.failures: list[str] = []
         self.run(self.start())
@@ -85,6 +125,8 @@ class ListenMachine(RuleBasedStateMachine):
             await coroutine
             if self.listening.done():
                 self.listening.result()  # what the oracle found
+            for follower in self.followers.values():
+                follower.assert_is_right()
 
         self.runner.run(run())
 
@@ -121,6 +163,31 @@ class ListenMachine(RuleBasedStateMachine):
             assert isinstance(answer, float | CannotConfirm)
         if isinstance(answers[0], float) and not self.oracle.is_in_doubt:
             self.oracle.assert_up_to_date()
+
+    # -- who follows
+
+    @rule(document_id=document_ids, pause=pauses)
+    def follow_or_let_go(self, document_id: str, pause: int) -> None:
+        self.run(self.do(lambda: self.followed_or_let_go(document_id), pause))
+
+    def followed_or_let_go(self, document_id: str) -> None:
+        if document_id in self.following:
+            self.following.pop(document_id).release()
+            del self.followers[document_id]
+            return
+        follower = self.followers[document_id] = Follower(self.oracle, document_id)
+        following = self.listener.documents.follow(document_id, follower.hear)
+        assert following is not None
+        self.following[document_id] = following
+
+    @rule(document_id=document_ids, code=codes, pause=pauses)
+    def remove_a_documents_target(self, document_id: str, code: grpc.StatusCode, pause: int) -> None:
+        faults = self.server.faults
+        self.run(self.do(lambda: faults.remove_targets(code, document=f"jobs/{document_id}"), pause))
+
+    @rule(document_id=document_ids, pause=pauses)
+    def reset_a_documents_target(self, document_id: str, pause: int) -> None:
+        self.run(self.do(lambda: self.server.faults.send_reset(document=f"jobs/{document_id}"), pause))
 
     # -- what happens to streams
 
@@ -179,16 +246,24 @@ class ListenMachine(RuleBasedStateMachine):
 
     async def settled(self) -> None:
         self.server.faults.release_all()
+        if await self.until_confirmed() and not self.oracle.is_in_doubt:
+            self.oracle.assert_up_to_date()
+        self.server.faults.end_streams()  # a target that was refused is added to the next one, or long after this test
+        if await self.until_confirmed():
+            for follower in self.followers.values():
+                follower.assert_up_to_date()
+
+    async def until_confirmed(self) -> bool:
+        """False where the oracle has ended it all."""
         async with asyncio.timeout(20):
             while not self.listening.done():
                 try:
                     await self.listener.confirm()
                 except CannotConfirm:
                     await asyncio.sleep(0)
-                    continue
-                if not self.oracle.is_in_doubt:
-                    self.oracle.assert_up_to_date()
-                    return
+                else:
+                    return True
+        return False
 
     async def stop(self) -> None:
         self.listening.cancel()

@@ -1,108 +1,24 @@
 """What every listener guarantees, on every server."""
 
 import asyncio
-import os
-import random
 import threading
-import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from google.cloud import firestore
 
-from listeners.endpoints import EmulatorEndpoint
 from listeners.events import Changed, Event, Replaced
-from listeners.listen_stream import StreamListener
-from listeners.listener import Listener, ListenerFailure
-from listeners.on_snapshot import OnSnapshotListener
-from listeners.window import StartTimeType, Window
+from listeners.listener import ListenerFailure
+from listeners.window import StartTimeType
 from tests.firestore_servers import BackgroundFirestore
-from tests.listeners.listening import (
-    FIELDS,
-    Consumer,
-    CountingObserver,
-    failure_of,
-    listening,
-    microseconds,
-    writing_client,
-)
+from tests.listeners.both_listeners import LISTENERS, MakeListener, at, commit, job, on_snapshot, window_of
+from tests.listeners.listening import Consumer, failure_of, listening
 from tests.waiting import until
-
-MakeListener = Callable[[Window], Listener]
-
-
-def on_snapshot(window: Window) -> Listener:
-    return OnSnapshotListener(
-        window,
-        FIELDS,
-        lambda: firestore.Client(project=window.project),
-        CountingObserver(),
-        clock=time.monotonic,
-        hears_heartbeats=False,
-    )
-
-
-def stream(window: Window) -> Listener:
-    return StreamListener(
-        window,
-        EmulatorEndpoint(os.environ["FIRESTORE_EMULATOR_HOST"]),
-        field_names=FIELDS,
-        clock=time.monotonic,
-        observer=CountingObserver(),
-        rng=random.Random(),
-    )
-
-
-LISTENERS: dict[str, MakeListener] = {"on_snapshot": on_snapshot, "stream": stream}
 
 
 @pytest.fixture(params=LISTENERS)
 def make_listener(request: pytest.FixtureRequest) -> MakeListener:
     return LISTENERS[request.param]
-
-
-@pytest.fixture(scope="module")
-def local_firestore() -> Iterator[BackgroundFirestore]:
-    with BackgroundFirestore() as server:
-        yield server
-
-
-@pytest.fixture(params=["emulator", "local_firestore"])
-def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    host: str = request.getfixturevalue(request.param).host
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", host)
-    return host
-
-
-@pytest.fixture
-def jobs(host: str, project: str) -> Iterator[Any]:
-    """The collection that is listened to, as a client for writing sees it."""
-    with writing_client(project) as client:
-        yield client.collection("jobs")
-
-
-def window_of(jobs: Any, *, size: int = 3, start_time_type: StartTimeType = "timestamp") -> Window:
-    return Window(jobs._client.project, "(default)", "jobs", start_time_type, size)
-
-
-def at(second: int) -> datetime:
-    return datetime(2024, 5, 1, 12, 0, second, tzinfo=UTC)
-
-
-def job(second: int, status: str = "running") -> dict[str, object]:
-    return {"start_time": at(second), "status": status, "products": [{"sku": "a"}]}
-
-
-def commit(jobs: Any, documents: dict[str, dict[str, object] | None]) -> list[int]:
-    """All of them in one commit, None deletes; returns their update times."""
-    batch = jobs._client.batch()
-    for document_id, fields in documents.items():
-        reference = jobs.document(document_id)
-        batch.set(reference, fields) if fields is not None else batch.delete(reference)
-    results = batch.commit()
-    return [microseconds(result.update_time) for result in results if result.update_time is not None]
 
 
 def changed(event: Event) -> tuple[set[str], set[str]]:

@@ -135,6 +135,20 @@ async def test_a_target_is_removed_with_its_cause_and_can_be_added_again(
     assert (await synced.lines_until_consistent())[-2:] == ["CURRENT[2]", "NO_CHANGE[]"]
 
 
+async def test_a_documents_own_targets_are_reached_by_its_path_and_no_other(
+    local: BackgroundFirestore, synced: RawListen
+) -> None:
+    await synced.add_documents(4, ["jobs/a"])
+    await synced.until_consistent()
+    assert local.faults.send_reset(document="jobs/b") == 0
+    assert local.faults.send_reset(document="jobs/a") == 1
+    assert await synced.lines_until_consistent() == ["RESET[4]", "change a [4]", "CURRENT[4]", "NO_CHANGE[]"]
+    assert local.faults.send_existence_filter(off_by=-1, document="jobs/a") == 1
+    assert await synced.lines(2) == ["filter 0 [4]", "NO_CHANGE[]"]
+    assert local.faults.remove_targets(grpc.StatusCode.RESOURCE_EXHAUSTED, document="jobs/a") == 1
+    assert await synced.lines(1) == ["REMOVE[4] cause 8"]
+
+
 async def test_a_dropped_delta_leaves_only_its_consistent_point(
     local: BackgroundFirestore, synced: RawListen, jobs: Any, project: str
 ) -> None:

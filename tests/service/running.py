@@ -1,5 +1,6 @@
 """A whole service on a real socket, in the test's own loop, with a real client of Firestore beside it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -98,6 +99,19 @@ async def running_service(
             yield RunningService(service, url, http)
     finally:
         await service.runner.cleanup()
+
+
+@asynccontextmanager
+async def waiting(running: RunningService, path: str, **headers: str) -> AsyncIterator["asyncio.Task[Reply]"]:
+    """A request that is known to wait."""
+    count = running.service.watchers.count
+    task = asyncio.create_task(running.get(path, headers=headers))
+    await until(lambda: running.service.watchers.count > count or task.done(), "the request waits")
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

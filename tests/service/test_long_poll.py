@@ -1,15 +1,13 @@
 """Waiting for a change over HTTP: who is woken, with what, and when nobody is."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 from google.cloud.firestore_v1 import AsyncClient, AsyncCollectionReference
 
 from tests.firestore_servers import BackgroundFirestore
-from tests.service.running import COLLECTION, Reply, RunningService, firestore_client, running_service, version_of
+from tests.service.running import COLLECTION, RunningService, firestore_client, running_service, version_of, waiting
 from tests.waiting import until
 
 T0 = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -22,17 +20,6 @@ async def put(collection: AsyncCollectionReference, process_id: str, status: str
 
 def seen(version: int, suffix: str = "") -> dict[str, str]:
     return {"If-None-Match": f'"v{version}{suffix}"'}
-
-
-@asynccontextmanager
-async def waiting(running: RunningService, path: str, **headers: str) -> AsyncIterator["asyncio.Task[Reply]"]:
-    """A request that is known to wait."""
-    count = running.service.watchers.count
-    task = asyncio.create_task(running.get(path, headers=headers))
-    await until(lambda: running.service.watchers.count > count or task.done(), "the request waits")
-    yield task
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 async def held(running: RunningService, collection: AsyncCollectionReference, status: str = "running") -> int:

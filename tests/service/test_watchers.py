@@ -7,12 +7,13 @@ from random import Random
 import pytest
 
 from listeners.events import Changed, Document, Removal, Replaced
+from listeners.following import OnDocument
 from service.read_model import ReadModel
 from service.watching.event_frames import Frame
 from service.watching.event_stream import StreamState
 from service.watching.slices import SLICE, Slices
 from service.watching.watched_process import Change
-from service.watching.watchers import LINGER_S, OnDocument, Watchers, WatchRefused
+from service.watching.watchers import LINGER_S, Watchers, WatchRefused
 from tests.service.virtual_time import Clock, settle
 
 PROCESS = "import-1"

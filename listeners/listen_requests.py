@@ -1,0 +1,42 @@
+"""The ListenRequests of one window: targets added and removed. Pure."""
+
+from google.cloud.firestore_v1.types import ListenRequest, StructuredQuery
+
+from listeners.firestore_values import Message
+from listeners.window import Window
+
+_Request = ListenRequest.pb()
+
+
+class ListenRequests:
+    """Makes the requests of every stream of one window."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._database = window.documents_path.removesuffix("/documents")
+        self.collection_path = f"{window.documents_path}/{window.collection}"
+
+    def add_window(self, target_id: int, resume_token: bytes) -> Message:
+        """A target of the window's query; an empty token resumes nothing."""
+        request = self._add(target_id, resume_token)
+        request.add_target.query.parent = self._window.documents_path
+        query = StructuredQuery.pb(self._window.structured_query())
+        request.add_target.query.structured_query.CopyFrom(query)
+        return request
+
+    def add_document(self, target_id: int, document_id: str, resume_token: bytes = b"") -> Message:
+        """A target of one document of the window's collection, whether it exists or not."""
+        request = self._add(target_id, resume_token)
+        request.add_target.documents.documents.append(f"{self.collection_path}/{document_id}")
+        return request
+
+    def remove(self, target_id: int) -> Message:
+        """The end of a target."""
+        return _Request(database=self._database, remove_target=target_id)
+
+    def _add(self, target_id: int, resume_token: bytes) -> Message:
+        request = _Request(database=self._database)
+        request.add_target.target_id = target_id
+        if resume_token:
+            request.add_target.resume_token = resume_token
+        return request

@@ -1,6 +1,6 @@
 """What schemathesis can't learn from the document: which parameters need or exclude each other, and that time is short.
 
-Loaded by its command line (`hooks` in schemathesis.toml). Negative cases stay negative.
+Loaded by its command line (`hooks` in schemathesis.toml). What a case was made to break stays broken.
 """
 
 from typing import Any
@@ -33,7 +33,10 @@ def map_case(context: Any, case: Any) -> Any:
 def _separate_the_two_forms_of_a_list(case: Any, query: dict[str, Any]) -> None:
     if "process_id" not in query or len(query) == 1:
         return
-    if getattr(case.meta.phase.data, "parameter", None) == "process_id" or "limit" not in query:
+    broken = getattr(case.meta.phase.data, "parameter", None)
+    if broken is None and case.meta.generation.mode is schemathesis.GenerationMode.NEGATIVE:
+        return  # it is not told which of them are broken
+    if broken == "process_id" or (broken is None and "limit" not in query):
         for name in [name for name in query if name != "process_id"]:
             del query[name]
     else:

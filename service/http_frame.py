@@ -7,7 +7,6 @@ Nothing of the inside leaves in production: an unexpected error is a fixed messa
 
 import logging
 import random
-import re
 import secrets
 import time
 import traceback
@@ -27,6 +26,7 @@ from service.firestore_reader import ReadRefused, Unreachable
 from service.list_query import BadParameter
 from service.logs import RequestLog, current_trace
 from service.metrics import Metrics
+from service.parameters import REQUEST_ID
 from service.watching.watchers import WatchRefused
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,6 @@ ROUTE_LABEL = web.RequestKey("ROUTE_LABEL", str)
 """Set by a handler whose requests are to be counted and timed apart from others of the same route."""
 
 _BEGUN = web.RequestKey("_BEGUN", web.StreamResponse)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}", re.ASCII)
 _CLIENT_CLOSED_REQUEST = 499
 _FAILURES = {"/status/{process_id}": "Error retrieving process status", "/status": "Error listing processes"}
 BASE_HEADERS = {
@@ -256,8 +255,7 @@ class HttpFrame:
 
 
 def _request_id(request: web.Request) -> str:
-    given = request.headers.get("X-Request-Id")
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return REQUEST_ID.of(request.headers) or secrets.token_hex(16)
 
 
 def _set_trace(request: web.Request) -> None:

@@ -8,9 +8,10 @@ from service.access import OPEN_PATHS
 from service.contract import Header, Operation, Parameter, PathParameter, Response
 from service.http_frame import BASE_HEADERS
 from service.operations import BAD_REQUEST
+from service.parameters import REQUEST_ID
 from service.schemas import SCHEMAS
 
-X_REQUEST_ID = Header("X-Request-Id", {"type": "string"}, "The request's own, or one made for it; logs carry it.")
+X_REQUEST_ID = Header(REQUEST_ID.name, REQUEST_ID.schema, "The request's own, or one made for it; logs carry it.")
 EVERY_ANSWER = (X_REQUEST_ID, *(Header(name, {"const": value}, "Always this.") for name, value in BASE_HEADERS.items()))
 
 NO_KEY = Response(
@@ -33,7 +34,7 @@ Every error is `{"status":"error","message":"…"}`, even of what is no proper H
 
 def openapi_document(operations: Iterable[Operation], *, needs_key: bool) -> dict[str, Any]:
     """The document. `needs_key`: every operation but those on OPEN_PATHS is answered only with an API key."""
-    document = {
+    document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
             "title": "process-status-service",
@@ -43,11 +44,14 @@ def openapi_document(operations: Iterable[Operation], *, needs_key: bool) -> dic
         },
         "servers": [{"url": "/"}],
         "paths": {operation.path: _path(operation, needs_key=needs_key) for operation in operations},
-        "components": {"schemas": SCHEMAS},
+        "components": {
+            "schemas": SCHEMAS,
+            "headers": {header.name: _header(header) for header in EVERY_ANSWER},
+        },
     }
     if needs_key:
         document["security"] = [{scheme: []} for scheme in SECURITY_SCHEMES]
-        document["components"] = {"schemas": SCHEMAS, "securitySchemes": SECURITY_SCHEMES}
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
     return document
 
 
@@ -62,7 +66,7 @@ def _path(operation: Operation, *, needs_key: bool) -> dict[str, Any]:
     if is_open and needs_key:
         for method in methods.values():
             method["security"] = []
-    return {"parameters": [_parameter(parameter) for parameter in operation.parameters], **methods}
+    return {"parameters": [_parameter(parameter) for parameter in (*operation.parameters, REQUEST_ID)], **methods}
 
 
 def _method(operation: Operation, name: str, summary: str, responses: Mapping[int, Response]) -> dict[str, Any]:
@@ -85,8 +89,9 @@ def _parameter(parameter: Parameter[Any]) -> dict[str, Any]:
 
 
 def _response(response: Response) -> dict[str, Any]:
-    headers = {header.name: _header(header) for header in (*response.headers, *EVERY_ANSWER)}
-    rendered: dict[str, Any] = {"description": response.description, "headers": headers}
+    headers = {header.name: _header(header) for header in response.headers}
+    of_every = {header.name: {"$ref": f"#/components/headers/{header.name}"} for header in EVERY_ANSWER}
+    rendered: dict[str, Any] = {"description": response.description, "headers": {**headers, **of_every}}
     if response.content:
         rendered["content"] = {kind: {"schema": schema} for kind, schema in response.content.items()}
     if response.links:

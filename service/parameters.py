@@ -37,6 +37,7 @@ MAX_WAIT_S = 60
 _ETAG_VERSION = re.compile(r'"v(\d{1,19})(-p)?"')
 _MAX_AGE = re.compile(r"max-age=\"?(\d{1,9})\"?$", re.IGNORECASE)
 _PREFER_WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?\s*(;.*)?", re.IGNORECASE | re.ASCII)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 PROCESS_ID_RULES = (
@@ -234,6 +235,13 @@ LAST_EVENT_ID = HeaderParameter[int | None](
     {"type": "string", "pattern": f"^({EVENT_ID_PATTERN})?$"},
     "The ID of the last event seen: what has happened since comes first.",
     _last_event_id,
+    default=None,
+)
+REQUEST_ID = HeaderParameter[str | None](
+    "X-Request-Id",
+    {"type": "string"},
+    "The client's own name for the request: up to 128 letters, digits and `._:/=+-`; else one is made.",
+    lambda text: text if _REQUEST_ID.fullmatch(text) else None,
     default=None,
 )
 ACCEPT = HeaderParameter("Accept", {"type": "string"}, "OpenMetrics where it names that.", str, default="")

@@ -139,7 +139,13 @@ def _last_event_id(text: str) -> int | None:
 
 # -- the parameters
 
-_PROCESS_ID: Schema = {"type": "string", "minLength": 1, "maxLength": 1500, "pattern": r"^[^/]+$"}
+_PROCESS_ID: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 1500,
+    "pattern": "^[^/]+$",
+    "not": {"pattern": r"^(\.{1,2}|__[\s\S]*__)$"},
+}
 _STATUS: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_STATUS_CHARACTERS}
 _DATE: Schema = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 _ANY_CASE = r"^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0)$"

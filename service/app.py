@@ -40,6 +40,7 @@ from service.metrics import Metrics
 from service.read_model import ReadModel
 from service.read_through import ReadThrough
 from service.readiness import ReadinessCheck
+from service.routes import with_document
 from service.settings import Settings, WrongSettings, read_settings
 from service.watching.event_streams import EventStreams
 from service.watching.long_polls import LongPolls
@@ -177,12 +178,11 @@ class Service:
         self._failure_callback()
 
     def _api(self, frame: HttpFrame, fast_path: FastPath | None) -> ServiceRunner:
-        routes = self._handlers.routes()
+        routes = self._handlers.routes() + EventStreams(self.watchers, self._long_polls, self.model, frame).routes()
         if self.settings.metrics_port is None:
-            routes += self._handlers.metrics_routes()
-        routes += EventStreams(self.watchers, self._long_polls, self.model, frame).routes()
+            routes.append(self._handlers.metrics_route())
         app = web.Application(middlewares=[frame.admission])
-        app.add_routes(routes)
+        app.add_routes(route.definition for route in with_document(routes, needs_key=bool(self.settings.api_keys)))
         app.on_startup.append(self._start)
         app.on_shutdown.append(self._end_waits)
         app.on_cleanup.append(self._stop)
@@ -200,7 +200,7 @@ class Service:
             self._background.start("metrics", self.metrics.keep_published(asyncio.sleep))
         if self.settings.metrics_port is not None:
             app = web.Application()
-            app.add_routes(self._handlers.metrics_routes())
+            app.add_routes([self._handlers.metrics_route().definition])
             self._metrics_runner = ServiceRunner(app, self._frame(AccessRules()), shutdown_timeout_s=1)
             await self._metrics_runner.setup()
             site = web.TCPSite(self._metrics_runner, self.settings.host, self.settings.metrics_port, reuse_port=True)

@@ -22,10 +22,10 @@ from aiohttp.web_protocol import RequestHandler
 
 from service.access import cors_headers, is_allowed
 from service.answers import Answers, Source
-from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, is_request_id, new_request_id
+from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, new_request_id
 from service.logs import RequestLog
 from service.metrics import Metrics, RequestTally
-from service.parameters import known_version
+from service.parameters import REQUEST_ID, known_version
 
 ROUTE = "/status/{process_id}"
 
@@ -153,14 +153,14 @@ class FastPath:
         etag = headers.get("if-none-match", "")
         if etag and not _OWN_ETAG.fullmatch(etag):
             return None
-        given = headers.get("x-request-id", "")
+        given = REQUEST_ID.read(headers.get("x-request-id", ""))
         caller = b""
         if self.request_log is not None:
             trace = headers.get("traceparent"), headers.get("x-cloud-trace-context")
             caller = self.request_log.caller(remote, headers.get("user-agent"), *trace)
         return _Headers(
             known_version(etag),
-            given.encode() if is_request_id(given) else None,
+            given.encode() if given else None,
             _lines(cors_headers(self._access.origins, headers.get("origin"))),
             caller,
         )

@@ -17,24 +17,26 @@ from service.etags import content_etag, version_etag
 from service.http_frame import ROUTE_LABEL, HttpFrame, SharedAnswer, error_response, json_response
 from service.list_query import write_page_token
 from service.metrics import Metrics
+from service.operations import HEALTHZ, LISTING, METRICS, READYZ, ROOT, STATUS
 from service.parameters import (
+    ACCEPT,
+    CACHE_CONTROL,
+    IF_NONE_MATCH,
+    INCLUDE_PRODUCTS,
+    PREFER,
+    PROCESS_ID,
     BatchQuery,
     WaitQuery,
     etag_matches,
     known_version,
-    read_boolean,
     read_list_query,
-    read_max_age,
-    read_process_id,
-    read_query,
     read_wait,
 )
 from service.readiness import ReadinessCheck
+from service.routes import Route
 from service.watching.long_polls import Awaited, LongPolls, Send
 
 SERVICE = "process-status-service"
-STATUS_PARAMETERS = ("include_products", "wait", "until")
-LIST_PARAMETERS = ("limit", "status", "start_date", "end_date", "page_token", "process_id")
 
 
 class Handlers:
@@ -58,34 +60,34 @@ class Handlers:
         self._metrics = metrics
         self._start_time_type = start_time_type
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         """All routes but /metrics, which may live on a port of its own."""
         return [
-            web.get("/", self.root),
-            web.get("/healthz", self.healthz),
-            web.get("/readyz", self.readyz),
-            web.get("/status", self.listing),
-            web.get("/status/{process_id}", self.status),
+            Route(ROOT, self.root),
+            Route(HEALTHZ, self.healthz),
+            Route(READYZ, self.readyz),
+            Route(LISTING, self.listing),
+            Route(STATUS, self.status),
         ]
 
-    def metrics_routes(self) -> list[web.RouteDef]:
+    def metrics_route(self) -> Route:
         """The scrape."""
-        return [web.get("/metrics", self.metrics)]
+        return Route(METRICS, self.metrics)
 
     async def root(self, request: web.Request) -> web.Response:
         """The service's name and time."""
-        read_query(request.rel_url.raw_query_string, ())
+        ROOT.query(request.rel_url.raw_query_string)
         now = render_time(datetime.now(UTC))
         return json_response(orjson.dumps({"status": "healthy", "service": SERVICE, "timestamp": now}))
 
     async def healthz(self, request: web.Request) -> web.Response:
         """The process is alive: its event loop turns."""
-        read_query(request.rel_url.raw_query_string, ())
+        HEALTHZ.query(request.rel_url.raw_query_string)
         return json_response(b'{"status":"alive"}')
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Whether this replica can answer, and why."""
-        read_query(request.rel_url.raw_query_string, ())
+        READYZ.query(request.rel_url.raw_query_string)
         readiness = await self._readiness.check()
         state = "ready" if readiness.ready else "not_ready"
         body = orjson.dumps({"status": state, **asdict(readiness)})
@@ -93,22 +95,22 @@ class Handlers:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus text, OpenMetrics on request. `name[]` parameters are Prometheus's own; none are taken."""
-        body, content_type = self._metrics.render(request.headers.get(hdrs.ACCEPT, ""))
+        body, content_type = self._metrics.render(ACCEPT.of(request.headers))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """One process."""
-        process_id = read_process_id(request.rel_url.raw_path.rpartition("/")[2])
-        parameters = read_query(request.rel_url.raw_query_string, STATUS_PARAMETERS)
-        with_products = read_boolean(parameters, "include_products")
-        if parameters or "Prefer" in request.headers:
-            wait = read_wait(parameters, request.headers.getall("Prefer", ()))
+        process_id = PROCESS_ID.read(request.rel_url.raw_path.rpartition("/")[2])
+        query = STATUS.query(request.rel_url.raw_query_string)
+        with_products = INCLUDE_PRODUCTS.of(query)
+        if query or PREFER.name in request.headers:
+            wait = read_wait(query, request.headers)
             if wait is not None:
-                del parameters  # who waits keeps what the frames hold
+                del query  # who waits keeps what the frames hold
                 return await self._waited_status(request, process_id, wait, with_products)
-        seen = request.headers.get(hdrs.IF_NONE_MATCH, "")
+        seen = IF_NONE_MATCH.of(request.headers)
         version_seen = known_version(seen) if seen else 0
-        max_age_s = read_max_age(request.headers.getall(hdrs.CACHE_CONTROL, ()))
+        max_age_s = CACHE_CONTROL.of(request.headers)
         answer = None
         if max_age_s is None:
             answer = self._answers.status_from_model(process_id, version_seen)
@@ -129,8 +131,8 @@ class Handlers:
     ) -> web.StreamResponse:
         """One process, once it has changed. Counted as a route of its own: its duration is the client's wish."""
         request[ROUTE_LABEL] = "/status/{process_id}?wait"
-        seen = request.headers.get(hdrs.IF_NONE_MATCH, "")
-        max_age_s = read_max_age(request.headers.getall(hdrs.CACHE_CONTROL, ()))
+        seen = IF_NONE_MATCH.of(request.headers)
+        max_age_s = CACHE_CONTROL.of(request.headers)
         awaited = Awaited(wait.seconds, wait.until_terminal, seen, with_products)
         answer = await self._long_polls.status(
             process_id, awaited, max_age_s=max_age_s, send=self._direct_way(request, wait, with_products)
@@ -162,9 +164,8 @@ class Handlers:
 
     async def listing(self, request: web.Request) -> web.Response:
         """A page of processes, or processes by ID."""
-        parameters = read_query(request.rel_url.raw_query_string, LIST_PARAMETERS)
-        query = read_list_query(parameters, self._start_time_type)
-        max_age_s = read_max_age(request.headers.getall(hdrs.CACHE_CONTROL, ()))
+        query = read_list_query(LISTING.query(request.rel_url.raw_query_string), self._start_time_type)
+        max_age_s = CACHE_CONTROL.of(request.headers)
         if isinstance(query, BatchQuery):
             body, source, age_s = await self._batch(query, max_age_s)
         else:
@@ -172,7 +173,7 @@ class Handlers:
             self._metrics.looked_up(page.source.value.lower())
             body, source, age_s = _page(page), page.source, page.age_s
         headers = _freshness(source, age_s, content_etag(body))
-        if etag_matches(request.headers.get(hdrs.IF_NONE_MATCH, ""), headers[hdrs.ETAG]):
+        if etag_matches(IF_NONE_MATCH.of(request.headers), headers[hdrs.ETAG]):
             return web.Response(status=304, headers=headers)
         return json_response(body, headers=headers)
 

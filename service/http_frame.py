@@ -7,7 +7,6 @@ Nothing of the inside leaves in production: an unexpected error is a fixed messa
 
 import logging
 import random
-import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +26,7 @@ from service.list_query import BadParameter
 from service.logs import RequestLog, current_trace
 from service.logs.request_log import escaped
 from service.metrics import Metrics
+from service.parameters import REQUEST_ID
 from service.watching.watchers import WatchRefused
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,6 @@ ROUTE_LABEL = web.RequestKey("ROUTE_LABEL", str)
 """Set by a handler whose requests are to be counted and timed apart from others of the same route."""
 
 _BEGUN = web.RequestKey("_BEGUN", web.StreamResponse)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}", re.ASCII)
 _CLIENT_CLOSED_REQUEST = 499
 _FAILURES = {"/status/{process_id}": "Error retrieving process status", "/status": "Error listing processes"}
 BASE_HEADERS = {
@@ -48,6 +47,7 @@ BASE_HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
+"""On every response, beside its X-Request-Id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,14 +255,8 @@ def new_request_id() -> str:
     return random.getrandbits(128).to_bytes(16).hex()
 
 
-def is_request_id(given: str) -> bool:
-    """Whether a client's own ID is taken over."""
-    return _REQUEST_ID.fullmatch(given) is not None
-
-
 def _request_id(request: web.Request) -> str:
-    given = request.headers.get("X-Request-Id")
-    return given if given is not None and is_request_id(given) else new_request_id()
+    return REQUEST_ID.of(request.headers) or new_request_id()
 
 
 def _set_trace(request: web.Request) -> None:

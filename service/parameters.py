@@ -1,11 +1,24 @@
-"""What a request asks for, read strictly from its URL and headers. Pure. Every fault is a BadParameter naming it."""
+"""What a request may ask for: every parameter, declared once with its reader. Pure.
+
+Everything is read strictly from the URL; every fault is a BadParameter naming it. Headers that HTTP defines are read as
+HTTP says: what can't be understood of them is ignored.
+"""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
 
 from listeners.window import StartTimeType
+from service.contract import (
+    HeaderParameter,
+    Headers,
+    PathParameter,
+    Query,
+    QueryParameter,
+    RepeatedParameter,
+    Schema,
+    decode,
+)
 from service.list_query import (
     BadParameter,
     ListQuery,
@@ -14,16 +27,17 @@ from service.list_query import (
     read_page_token,
     read_start_date,
 )
+from service.watching.event_frames import EVENT_ID_PATTERN, read_event_id
 
 MAX_IDS = 100
 DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
 MAX_STATUS_CHARACTERS = 64
 MAX_WAIT_S = 60
 
-_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ETAG_VERSION = re.compile(r'"v(\d{1,19})(-p)?"')
 _MAX_AGE = re.compile(r"max-age=\"?(\d{1,9})\"?$", re.IGNORECASE)
 _PREFER_WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?\s*(;.*)?", re.IGNORECASE | re.ASCII)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 PROCESS_ID_RULES = (
@@ -47,32 +61,7 @@ class WaitQuery:
     preferred: bool
 
 
-def read_query(raw_query: str, allowed: Collection[str]) -> dict[str, list[str]]:
-    """The query's parameters, each with its values in order. Raises: BadParameter for one that is not `allowed`."""
-    parameters: dict[str, list[str]] = {}
-    for pair in raw_query.split("&"):
-        if not pair:
-            continue
-        raw_name, _, raw_value = pair.partition("=")
-        name = _decode(raw_name, "a parameter's name")
-        if name not in allowed:
-            raise BadParameter(f"unknown parameter {name[:64]!r}; known here: {', '.join(allowed) or 'none'}")
-        parameters.setdefault(name, []).append(_decode(raw_value, name))
-    return parameters
-
-
-def _decode(text: str, name: str) -> str:
-    if _BROKEN_ESCAPE.search(text):
-        raise BadParameter(f"{name} holds a % that is not followed by two hexadecimal digits")
-    try:
-        return unquote_to_bytes(text.replace("+", " ")).decode()
-    except UnicodeError:
-        raise BadParameter(f"{name} is not UTF-8") from None
-
-
-def read_process_id(raw_segment: str) -> str:
-    """A process ID from its percent-encoded path segment."""
-    return _process_id(_decode(raw_segment.replace("+", "%2B"), "process_id"))
+# -- how each is read
 
 
 def _process_id(text: str) -> str:
@@ -81,99 +70,223 @@ def _process_id(text: str) -> str:
     return text
 
 
-def read_boolean(parameters: dict[str, list[str]], name: str) -> bool:
-    """A flag; absent is false."""
-    value = _single(parameters, name)
-    if value is None:
-        return False
-    flag = _BOOLEANS.get(value.lower())
-    if flag is None:
-        raise BadParameter(f"{name} must be true, false, 1 or 0")
-    return flag
+def read_process_id(raw_segment: str) -> str:
+    """A process ID from its percent-encoded path segment."""
+    return _process_id(decode(raw_segment.replace("+", "%2B"), "process_id"))
 
 
-def read_wait(parameters: dict[str, list[str]], prefer: Iterable[str]) -> WaitQuery | None:
-    """The wait asked for by `wait` and `until`, or by a Prefer header; None where there is none.
+def _flag(name: str) -> Callable[[str], bool]:
+    def read(text: str) -> bool:
+        flag = _BOOLEANS.get(text.lower())
+        if flag is None:
+            raise BadParameter(f"{name} must be true, false, 1 or 0")
+        return flag
 
-    A wait that is only preferred is shortened to what is possible, and one that can't be read is ignored (RFC 7240).
-    """
-    text, until = _single(parameters, "wait"), _single(parameters, "until")
-    if until not in (None, "terminal"):
-        raise BadParameter("until must be terminal")
-    if text is not None:
-        if not re.fullmatch(r"\d{1,2}", text, re.ASCII) or not 1 <= int(text) <= MAX_WAIT_S:
-            raise BadParameter(f"wait must be a whole number of seconds from 1 to {MAX_WAIT_S}")
-        return WaitQuery(int(text), until is not None, preferred=False)
-    for preference in ",".join(prefer).split(","):
-        match = _PREFER_WAIT.fullmatch(preference.strip())
-        if match and int(match[1]):
-            return WaitQuery(min(int(match[1]), MAX_WAIT_S), until is not None, preferred=True)
-    if until is not None:
-        raise BadParameter("until needs wait: the seconds to wait at most")
-    return None
+    return read
 
 
-def read_status_filter(parameters: dict[str, list[str]]) -> str | None:
-    """The exact status that is asked for; None where every one is."""
-    return _status(_single(parameters, "status"))
+def _whole_number(name: str, least: int, most: int, unit: str = "") -> Callable[[str], int]:
+    digits = re.compile(rf"\d{{1,{len(str(most))}}}", re.ASCII)
+
+    def read(text: str) -> int:
+        if not digits.fullmatch(text) or not least <= int(text) <= most:
+            raise BadParameter(f"{name} must be a whole number {unit}from {least} to {most}")
+        return int(text)
+
+    return read
 
 
-def read_list_query(parameters: dict[str, list[str]], start_time_type: StartTimeType) -> ListQuery | BatchQuery:
-    """What `GET /status` is asked for: a page of a filtered list, or processes by ID."""
-    if "process_id" in parameters:
-        others = [name for name in parameters if name != "process_id"]
-        if others:
-            raise BadParameter(f"process_id can't be combined with {', '.join(others)}")
-        ids = parameters["process_id"]
-        if len(ids) > MAX_IDS:
-            raise BadParameter(f"process_id may be given at most {MAX_IDS} times")
-        return BatchQuery(tuple(_process_id(text) for text in ids))
-    start, end = _single(parameters, "start_date"), _single(parameters, "end_date")
-    token = _single(parameters, "page_token")
-    upper, inclusive = (None, True) if end is None else read_end_date(end, start_time_type)
-    return ListQuery(
-        limit=_limit(_single(parameters, "limit")),
-        status=_status(_single(parameters, "status")),
-        lower=None if start is None else read_start_date(start, start_time_type),
-        upper=upper,
-        upper_inclusive=inclusive,
-        after=None if token is None else read_page_token(token, start_time_type),
-    )
-
-
-def _single(parameters: dict[str, list[str]], name: str) -> str | None:
-    values = parameters.get(name)
-    if values is None:
-        return None
-    if len(values) > 1:
-        raise BadParameter(f"{name} may be given only once")
-    return values[0]
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if not re.fullmatch(r"\d{1,4}", text, re.ASCII) or not 1 <= int(text) <= MAX_LIMIT:
-        raise BadParameter(f"limit must be a whole number from 1 to {MAX_LIMIT}")
-    return int(text)
-
-
-def _status(text: str | None) -> str | None:
-    if text is not None and not 1 <= len(text) <= MAX_STATUS_CHARACTERS:
+def _status(text: str) -> str:
+    if not 1 <= len(text) <= MAX_STATUS_CHARACTERS:
         raise BadParameter(f"status must have 1 to {MAX_STATUS_CHARACTERS} characters")
     return text
 
 
-def read_max_age(cache_control: Iterable[str]) -> float | None:
-    """How old an answer the client accepts: 0 for `no-cache`, N for `max-age=N`, None where it does not say."""
+def _until(text: str) -> str:
+    if text != "terminal":
+        raise BadParameter("until must be terminal")
+    return text
+
+
+def _preferred_wait_s(prefer: str) -> int | None:
+    """A wait that is only preferred is shortened to what is possible (RFC 7240)."""
+    for preference in prefer.split(","):
+        match = _PREFER_WAIT.fullmatch(preference.strip())
+        if match and int(match[1]):
+            return min(int(match[1]), MAX_WAIT_S)
+    return None
+
+
+def _max_age_s(cache_control: str) -> float | None:
     ages = []
-    for directive in ",".join(cache_control).split(","):
+    for directive in cache_control.split(","):
         if directive.strip().lower() == "no-cache":
             return 0.0
         match = _MAX_AGE.match(directive.strip())
         if match:
             ages.append(float(match[1]))
     return min(ages, default=None)
+
+
+def _last_event_id(text: str) -> int | None:
+    if not text:
+        return None
+    event_id = read_event_id(text)
+    if event_id is None:
+        raise BadParameter("Last-Event-ID is not an ID of this service's events; connect without it")
+    return event_id
+
+
+# -- the parameters
+
+_PROCESS_ID: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 1500,
+    "pattern": "^[^/]+$",
+    "not": {"pattern": r"^(\.{1,2}|__[\s\S]*__)$"},
+}
+_STATUS: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_STATUS_CHARACTERS}
+_DATE: Schema = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
+_ANY_CASE = r"^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0)$"
+
+PROCESS_ID = PathParameter(
+    "process_id",
+    _PROCESS_ID,
+    f"The document's ID: {PROCESS_ID_RULES.removeprefix('a process ID is ')}.",
+    read_process_id,
+)
+INCLUDE_PRODUCTS = QueryParameter(
+    "include_products",
+    {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _ANY_CASE}], "default": False},
+    "Whether the answer has the process's products too; `1`, `0` and any case are taken.",
+    _flag("include_products"),
+    default=False,
+)
+WAIT = QueryParameter[int | None](
+    "wait",
+    {"type": "integer", "minimum": 1, "maximum": MAX_WAIT_S},
+    "Seconds to wait for another version than those that If-None-Match names; 304 at the end.",
+    _whole_number("wait", 1, MAX_WAIT_S, "of seconds "),
+    default=None,
+)
+UNTIL = QueryParameter[str | None](
+    "until",
+    {"type": "string", "enum": ["terminal"]},
+    "With `wait`: answer once the process has ended, whatever else changes.",
+    _until,
+    default=None,
+)
+PREFER = HeaderParameter[int | None](
+    "Prefer",
+    {"type": "string"},
+    f"`wait=N` asks for the same as `wait` (RFC 7240), shortened to {MAX_WAIT_S}; what is not understood is ignored.",
+    _preferred_wait_s,
+    default=None,
+)
+LIMIT = QueryParameter(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    "The most processes on a page.",
+    _whole_number("limit", 1, MAX_LIMIT),
+    default=DEFAULT_LIMIT,
+)
+STATUS_FILTER = QueryParameter[str | None](
+    "status", _STATUS, "Only processes of exactly this status.", _status, default=None
+)
+START_DATE = QueryParameter[str | None](
+    "start_date",
+    _DATE,
+    "Only processes with `start_time` at or after this ISO 8601 date or date-time; no offset means UTC.",
+    str,
+    default=None,
+)
+END_DATE = QueryParameter[str | None](
+    "end_date",
+    _DATE,
+    "Only processes with `start_time` at or before this ISO 8601 date or date-time; a date is its whole UTC day.",
+    str,
+    default=None,
+)
+PAGE_TOKEN = QueryParameter[str | None](
+    "page_token",
+    {"type": "string", "format": "page-token"},
+    "The `next_page_token` of the page before; new processes never shift or repeat rows.",
+    str,
+    default=None,
+)
+PROCESS_IDS = RepeatedParameter(
+    "process_id",
+    {"type": "array", "items": _PROCESS_ID, "minItems": 1, "maxItems": MAX_IDS},
+    "These processes, in this order, instead of a filtered list; can't be combined with other parameters.",
+    _process_id,
+    most=MAX_IDS,
+)
+IF_NONE_MATCH = HeaderParameter(
+    "If-None-Match",
+    {"type": "string"},
+    "The ETags seen: 304 where the answer has one of them. No answer is older than the newest version among them.",
+    str,
+    default="",
+)
+CACHE_CONTROL = HeaderParameter[float | None](
+    "Cache-Control",
+    {"type": "string"},
+    "`no-cache` asks for Firestore's state at or after the request's arrival, `max-age=N` for one no older than that.",
+    _max_age_s,
+    default=None,
+)
+LAST_EVENT_ID = HeaderParameter[int | None](
+    "Last-Event-ID",
+    {"type": "string", "pattern": f"^({EVENT_ID_PATTERN})?$"},
+    "The ID of the last event seen: what has happened since comes first.",
+    _last_event_id,
+    default=None,
+)
+REQUEST_ID = HeaderParameter[str | None](
+    "X-Request-Id",
+    {"type": "string"},
+    "The client's own name for the request: up to 128 letters, digits and `._:/=+-`; else one is made.",
+    lambda text: text if _REQUEST_ID.fullmatch(text) else None,
+    default=None,
+)
+ACCEPT = HeaderParameter("Accept", {"type": "string"}, "OpenMetrics where it names that.", str, default="")
+
+
+# -- what takes more than one of them
+
+
+def read_wait(query: Query, headers: Headers) -> WaitQuery | None:
+    """The wait asked for by `wait` and `until`, or by a Prefer header; None where there is none."""
+    seconds, until = WAIT.of(query), UNTIL.of(query)
+    if seconds is not None:
+        return WaitQuery(seconds, until is not None, preferred=False)
+    preferred_s = PREFER.of(headers)
+    if preferred_s is not None:
+        return WaitQuery(preferred_s, until is not None, preferred=True)
+    if until is not None:
+        raise BadParameter("until needs wait: the seconds to wait at most")
+    return None
+
+
+def read_list_query(query: Query, start_time_type: StartTimeType) -> ListQuery | BatchQuery:
+    """What `GET /status` is asked for: a page of a filtered list, or processes by ID."""
+    process_ids = PROCESS_IDS.of(query)
+    if process_ids:
+        others = [name for name in query if name != PROCESS_IDS.name]
+        if others:
+            raise BadParameter(f"process_id can't be combined with {', '.join(others)}")
+        return BatchQuery(process_ids)
+    start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
+    upper, inclusive = (None, True) if end is None else read_end_date(end, start_time_type)
+    return ListQuery(
+        limit=LIMIT.of(query),
+        status=STATUS_FILTER.of(query),
+        lower=None if start is None else read_start_date(start, start_time_type),
+        upper=upper,
+        upper_inclusive=inclusive,
+        after=None if token is None else read_page_token(token, start_time_type),
+    )
 
 
 def known_version(if_none_match: str) -> int:

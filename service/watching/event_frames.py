@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import orjson
 
-_EVENT_ID = re.compile(r'"?v?(\d{1,19})"?', re.ASCII)
+EVENT_ID_PATTERN = r'"?v?([0-9]{1,19})"?'
+"""What `Last-Event-ID` may be: the number an event's ID is, or the ETag of that version."""
+
+_EVENT_ID = re.compile(EVENT_ID_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)

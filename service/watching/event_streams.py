@@ -12,10 +12,11 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from service.firestore_reader import Unreachable
 from service.http_frame import HttpFrame, error_response
-from service.list_query import BadParameter
-from service.parameters import read_process_id, read_query, read_status_filter
+from service.operations import EVENTS, PROCESS_EVENTS
+from service.parameters import LAST_EVENT_ID, PROCESS_ID, STATUS_FILTER
 from service.read_model import ReadModel
-from service.watching.event_frames import Frame, frame, read_event_id, retry_block
+from service.routes import Route
+from service.watching.event_frames import Frame, frame, retry_block
 from service.watching.event_stream import EventStream, StreamState
 from service.watching.long_polls import LongPolls
 from service.watching.watchers import Watchers
@@ -77,18 +78,15 @@ class EventStreams:
         self._model = model
         self._frame = frame
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         """Streams have no HEAD: it would have to be one that ends."""
-        return [
-            web.get("/status/{process_id}/events", self.process, allow_head=False),
-            web.get("/events", self.every, allow_head=False),
-        ]
+        return [Route(PROCESS_EVENTS, self.process), Route(EVENTS, self.every)]
 
     async def process(self, request: web.Request) -> web.StreamResponse:
         """One process: its present state, then every change, to its end."""
-        process_id = read_process_id(request.rel_url.raw_path.rpartition("/events")[0].rpartition("/")[2])
-        read_query(request.rel_url.raw_query_string, ())
-        since = _last_event_id(request)
+        process_id = PROCESS_ID.read(request.rel_url.raw_path.rpartition("/events")[0].rpartition("/")[2])
+        PROCESS_EVENTS.query(request.rel_url.raw_query_string)
+        since = LAST_EVENT_ID.of(request.headers)
         stream = self._watchers.stream(process_id)
         try:
             answer = await self._long_polls.present(process_id, since or 0)
@@ -107,8 +105,8 @@ class EventStreams:
 
     async def every(self, request: web.Request) -> web.StreamResponse:
         """Every process in the model, or those of one status."""
-        parameters = read_query(request.rel_url.raw_query_string, ("status",))
-        status, since = read_status_filter(parameters), _last_event_id(request)
+        status = STATUS_FILTER.of(EVENTS.query(request.rel_url.raw_query_string))
+        since = LAST_EVENT_ID.of(request.headers)
         if not self._model.is_trusted():
             raise Unreachable("the model is not live, so there is no present state to begin a stream with")
         stream = self._watchers.stream_model(status, since)
@@ -125,17 +123,6 @@ class EventStreams:
         response.attach(request)
         response.send(frame(retry_block(self._watchers.retry_ms())))
         return response
-
-
-def _last_event_id(request: web.Request) -> int | None:
-    """The ID seen last. Raises: BadParameter for one that is not ours."""
-    text = request.headers.get("Last-Event-ID", "")
-    if not text:
-        return None
-    event_id = read_event_id(text)
-    if event_id is None:
-        raise BadParameter("Last-Event-ID is not an ID of this service's events; connect without it")
-    return event_id
 
 
 async def _flow(stream: EventStream, response: EventResponse) -> web.StreamResponse:

@@ -1,17 +1,23 @@
-"""An event stream as a client of the standard reads it (WHATWG HTML, 9.2.6), on a connection of its own."""
+"""An event stream as a client of the standard reads it: httpx-sse, on a connection of its own."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
+import httpx
 import orjson
+from httpx_sse import ServerSentEvent, aconnect_sse
 
+from tests.service.cut_connections import CutConnections
+from tests.service.program import Program
 from tests.service.running import RunningService
+from tests.waiting import PATIENCE_S
 
-PATIENCE_S = 15.0
+_NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Nothing here speaks TLS, and loading those that are trusted takes longer than most tests."""
 
 
 @dataclass(frozen=True)
@@ -26,38 +32,22 @@ class Event:
 class EventSource:
     """An open stream."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.status = response.status
+    def __init__(self, response: httpx.Response, events: AsyncIterator[ServerSentEvent]) -> None:
+        self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.last_event_id = ""
-        self.comments: list[str] = []
-        self.retry_ms = 0
-        self._response = response
+        self.retry_ms: int | None = None
+        self._events = events
 
     async def next(self) -> Event | None:
         """The next event; None at the end of the stream."""
         async with asyncio.timeout(PATIENCE_S):
-            return await self._next()
-
-    async def _next(self) -> Event | None:
-        name, data = "message", ""
-        while line := (await self._response.content.readline()).decode():
-            field, _, value = line.rstrip("\n").partition(":")
-            value = value.removeprefix(" ")
-            if not line.rstrip("\n"):
-                if data:
-                    return Event(name, orjson.loads(data), self.last_event_id)
-                name = "message"
-            elif not field:
-                self.comments.append(value)
-            elif field == "event":
-                name = value
-            elif field == "data":
-                data += value
-            elif field == "id":
-                self.last_event_id = value
-            elif field == "retry":
-                self.retry_ms = int(value)
+            async for sent in self._events:
+                self.last_event_id = sent.id
+                if sent.retry is not None:
+                    self.retry_ms = sent.retry
+                if sent.data:  # the standard dispatches no event without data
+                    return Event(sent.event, orjson.loads(sent.data), sent.id)
         return None
 
     async def take(self, count: int) -> list[Event]:
@@ -79,10 +69,13 @@ class EventSource:
 
 @asynccontextmanager
 async def event_source(
-    running: RunningService, path: str, last_event_id: str | None = None, **headers: str
+    service: RunningService | CutConnections | Program, path: str, last_event_id: str | None = None, **headers: str
 ) -> AsyncIterator[EventSource]:
-    """Connect; a stream that is no longer needed is closed at the end."""
+    """Connect; a stream that is no longer needed is cut off at the end."""
     if last_event_id is not None:
         headers["Last-Event-ID"] = last_event_id
-    async with aiohttp.ClientSession() as session, session.get(running.url + path, headers=headers) as response:
-        yield EventSource(response)
+    async with (
+        httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False, verify=_NO_AUTHORITIES) as client,
+        aconnect_sse(client, "GET", service.url + path, headers=headers) as source,
+    ):
+        yield EventSource(source.response, source.aiter_sse())

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.firestore_servers import BackgroundFirestore
+from tests.service.program import SERVE, Program, program
 from tests.service.running import COLLECTION
-from tests.service.test_life_cycle import SERVE, Program, program
 from tests.waiting import until_async
 
 LEASE_S = 0.6

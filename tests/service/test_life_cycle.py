@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -14,67 +12,10 @@ import pytest
 
 from service.demo.google_emulator import free_port
 from tests.firestore_servers import BackgroundFirestore
+from tests.service.event_source import event_source
+from tests.service.program import SERVE, Program, program
 from tests.service.running import COLLECTION
 from tests.waiting import until_async
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-class Program:
-    """One child process and where its API is."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str, http: aiohttp.ClientSession) -> None:
-        self.process = process
-        self.url = url
-        self.http = http
-
-    async def answers(self, path: str) -> int:
-        """The status of a GET; 0 where nobody listens."""
-        try:
-            async with self.http.get(self.url + path) as response:
-                await response.read()
-                return response.status
-        except aiohttp.ClientConnectionError:
-            return 0
-
-    async def is_ready(self) -> bool:
-        return await self.answers("/readyz") == 200
-
-    async def ended(self) -> tuple[int, str]:
-        """Its exit code and its output."""
-        output, _ = await self.process.communicate()
-        return self.process.returncode or 0, output.decode()
-
-
-@asynccontextmanager
-async def program(*arguments: str, **environment: str) -> AsyncIterator[Program]:
-    """Run one, with nothing of the test's environment but what it needs to start."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *(argument.format(port=port) for argument in arguments),
-        cwd=REPOSITORY,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ.get("HOME", "/"),
-            "HOST": "127.0.0.1",
-            "PORT": str(port),
-            **environment,
-        },
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=2**20,
-    )
-    async with aiohttp.ClientSession() as http:
-        try:
-            yield Program(process, f"http://127.0.0.1:{port}", http)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-
-SERVE = ("-m", "service", "serve")
 
 
 async def test_wrong_settings_stop_the_start_with_a_line_for_each() -> None:
@@ -161,6 +102,44 @@ async def test_a_request_under_way_is_answered_after_sigterm(local_firestore: Ba
         assert await asked == 404
         code, output = await started.ended()
     assert code == 0, output
+
+
+@pytest.mark.parametrize(("is_trusted", "status"), [(True, 304), (False, 503)])
+async def test_sigterm_ends_streams_cleanly_and_waits_with_what_can_still_be_claimed(
+    project: str, is_trusted: bool, status: int
+) -> None:
+    with BackgroundFirestore() as firestore:
+        fields = {"status": "running", "start_time": datetime(2026, 11, 23, 9, 30, tzinfo=UTC)}
+        version = firestore.commit(project, {f"{COLLECTION}/import-1": fields})
+        settings = {"PROJECT_ID": project, "LISTENER_LEASE_S": "15" if is_trusted else "3", "PROBE_INTERVAL_S": "0.2"}
+        async with program(*SERVE, FIRESTORE_EMULATOR_HOST=firestore.host, **settings) as started:
+            await until_async(lambda: _is(started, "/healthz", 200), "the service listens")
+            await until_async(lambda: _says(started, "/readyz", '"model_trusted":true'), "the model has synced")
+            async with (
+                event_source(started, "/status/import-1/events") as one,
+                event_source(started, "/events") as every,
+            ):
+                told = [event.data["process_id"] for source in (one, every) for event in await source.take(1)]
+                headers = {"If-None-Match": f'"v{version}"'}
+                waiting = asyncio.create_task(
+                    started.http.get(f"{started.url}/status/import-1?wait=60", headers=headers)
+                )
+                await until_async(lambda: _says(started, "/metrics", "process_status_watchers 3.0"), "all wait")
+                with firestore.faults.stall_streams() if not is_trusted else nullcontext():
+                    said = f'"model_trusted":{str(is_trusted).lower()}'
+                    await until_async(lambda: _says(started, "/readyz", said), "the model is as it should be")
+                    started.process.send_signal(signal.SIGTERM)
+                    async with await waiting as reply:
+                        assert (reply.status, "Retry-After" in reply.headers) == (status, not is_trusted)
+                    assert [await one.rest(), await every.rest()] == [[], []]
+            code, output = await started.ended()
+    assert told == ["import-1", "import-1"]
+    assert code == 0, output
+
+
+async def _says(started: Program, path: str, text: str) -> bool:
+    async with started.http.get(started.url + path) as response:
+        return text in await response.text()
 
 
 async def test_metrics_may_live_on_a_port_of_their_own(local_firestore: BackgroundFirestore) -> None:

@@ -5,24 +5,23 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from service.list_query import BadParameter, ListQuery, is_process_id, write_page_token
+from service.operations import LISTING
 from service.parameters import (
+    CACHE_CONTROL,
+    INCLUDE_PRODUCTS,
     BatchQuery,
     etag_matches,
     known_version,
-    read_boolean,
     read_list_query,
-    read_max_age,
     read_process_id,
-    read_query,
 )
-
-ALLOWED = ("limit", "status", "start_date", "end_date", "page_token", "process_id")
 
 
 def query_of(raw: str) -> ListQuery | BatchQuery:
-    return read_list_query(read_query(raw, ALLOWED), "timestamp")
+    return read_list_query(LISTING.query(raw), "timestamp")
 
 
 @pytest.mark.parametrize(
@@ -102,13 +101,13 @@ def test_what_is_no_process_id_is_refused(segment: str) -> None:
     [(None, False), (["true"], True), (["TRUE"], True), (["1"], True), (["False"], False), (["0"], False)],
 )
 def test_flags_are_true_false_1_or_0_in_any_case(values: list[str] | None, flag: bool) -> None:
-    assert read_boolean({} if values is None else {"flag": values}, "flag") is flag
+    assert INCLUDE_PRODUCTS.of({} if values is None else {"include_products": values}) is flag
 
 
 @pytest.mark.parametrize("values", [["yes"], [""], ["2"], ["true", "true"], ["true "]])
 def test_other_flags_are_refused(values: list[str]) -> None:
-    with pytest.raises(BadParameter, match="flag"):
-        read_boolean({"flag": values}, "flag")
+    with pytest.raises(BadParameter, match="include_products"):
+        INCLUDE_PRODUCTS.of({"include_products": values})
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,8 @@ def test_other_flags_are_refused(values: list[str]) -> None:
     ],
 )
 def test_cache_control_says_how_old_an_answer_may_be(headers: list[str], max_age_s: float | None) -> None:
-    assert read_max_age(headers) == max_age_s
+    lines = CIMultiDict([("Cache-Control", line) for line in headers])
+    assert CACHE_CONTROL.of(lines) == max_age_s
 
 
 @pytest.mark.parametrize(

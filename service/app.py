@@ -22,6 +22,7 @@ from listeners.listener import Clock, Listener
 from listeners.on_snapshot import OnSnapshotListener
 from listeners.supervisor import Supervisor
 from listeners.window import Window
+from service.access import OPEN_PATHS
 from service.answers import Answers
 from service.audit import Audit
 from service.background import BackgroundTasks
@@ -35,6 +36,7 @@ from service.http_frame import AccessRules, HttpFrame
 from service.http_server import ServiceRunner
 from service.logs import LogWriter, RequestLog, configure_logging
 from service.metrics import Metrics
+from service.page import Page
 from service.read_model import ReadModel
 from service.read_through import ReadThrough
 from service.readiness import ReadinessCheck
@@ -160,7 +162,8 @@ class Service:
         """The routes, and the frame around them."""
         settings = self.settings
         keys = tuple(key.encode() for key in settings.api_keys)
-        frame = self._frame(AccessRules(keys, settings.cors_origins))
+        page = Page()
+        frame = self._frame(AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths))
         self._handlers = Handlers(
             self._answers,
             self._long_polls,
@@ -169,7 +172,7 @@ class Service:
             frame,
             start_time_type=settings.start_time_type,
         )
-        self.runner = self._api(frame)
+        self.runner = self._api(frame, page)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call this when a part has ended that never should: the process can only be replaced."""
@@ -179,10 +182,11 @@ class Service:
         self.failed = True
         self._failure_callback()
 
-    def _api(self, frame: HttpFrame) -> ServiceRunner:
+    def _api(self, frame: HttpFrame, page: Page) -> ServiceRunner:
         routes = self._handlers.routes()
         if self.settings.metrics_port is None:
             routes += self._handlers.metrics_routes()
+        routes += page.routes()
         routes += EventStreams(self.watchers, self._long_polls, self.model, frame).routes()
         app = web.Application(middlewares=[frame.admission])
         app.add_routes(routes)

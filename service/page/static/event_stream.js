@@ -41,6 +41,11 @@ export class EventStream extends EventTarget {
     this.#stopping.abort();
   }
 
+  // The service is known to be there again: wait no longer.
+  wake() {
+    this.dispatchEvent(new Event("wake"));
+  }
+
   #announce(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
@@ -78,7 +83,8 @@ export class EventStream extends EventTarget {
     this.#announce("message", event);
   }
 
-  // Longer each time, with jitter so that not all come back at once; cut short by a new key or a network that returns.
+  // Longer each time, with jitter so that not all come back at once; cut short by `wake`, a new key, or a network that
+  // returns.
   async #pause(error) {
     this.#waitMs = Math.min(Math.max(this.#leastWaitMs, this.#waitMs * 2), LONGEST_WAIT_MS);
     const waitMs = error instanceof NeedsKey ? Infinity : this.#waitMs * (0.75 + Math.random() / 2);
@@ -88,6 +94,7 @@ export class EventStream extends EventTarget {
       const once = { once: true, signal: over.signal };
       this.#api.addEventListener("key", resolve, once);
       addEventListener("online", resolve, once);
+      this.addEventListener("wake", resolve, once);
       this.#stopping.signal.addEventListener("abort", resolve, once);
       if (waitMs < Infinity) AbortSignal.timeout(waitMs).addEventListener("abort", resolve, once);
     });

@@ -2,9 +2,9 @@
 // but not at every change, since each answer is a read of Firestore; and, where the process is older than the model's
 // window, a stream of its own.
 //
-// Announces `answer`. `products`, `failure` (a sentence) and `isMissing` are what is known.
+// Announces `answer`. `products` and `failure` (a sentence) are what is known.
 
-import { NeedsKey, Refused } from "./api.js";
+import { NeedsKey } from "./api.js";
 import { EventStream } from "./event_stream.js";
 import { isOpen } from "./status.js";
 
@@ -18,7 +18,6 @@ export class Followed extends EventTarget {
   #stream = null;
   products = null;
   failure = "";
-  isMissing = false;
 
   // `take(process)`: what was learnt of it.
   constructor(api, id, take) {
@@ -49,7 +48,7 @@ export class Followed extends EventTarget {
     this.#stream = new EventStream(this.#api, `${this.path}/events`);
     this.#stream.addEventListener("message", ({ detail }) => {
       if (detail.name === "status") this.take(JSON.parse(detail.data));
-      if (detail.name === "removed") this.#learn({ isMissing: true });
+      if (detail.name === "removed") this.#learn({ failure: "This process is no longer there." });
     });
     this.#stream.start();
   }
@@ -59,11 +58,11 @@ export class Followed extends EventTarget {
       const response = await this.#api.get(`${this.path}?include_products=true`, { signal: this.#ending.signal });
       const { products, ...process } = await response.json();
       this.take(process);
-      this.#learn({ products, failure: "", isMissing: false });
+      this.#learn({ products, failure: "" });
     } catch (error) {
       if (this.#ending.signal.aborted) return;
       if (error instanceof NeedsKey) this.#api.addEventListener("key", () => this.#ask(), { once: true, signal: this.#ending.signal });
-      else this.#learn({ failure: error.message, isMissing: error instanceof Refused && error.status === 404 });
+      else this.#learn({ failure: error.message });
     }
   }
 

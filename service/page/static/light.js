@@ -13,6 +13,8 @@ const WORDS = {
   locked: "Locked",
 };
 
+const OVERDUE_MS = 8000; // it is asked every 5 s
+
 // Pure. `stream`: {isOpen, error, retryAtMs}; `readiness`: see Readiness.present. Returns [state, detail].
 export function judge(stream, readiness, nowMs) {
   if (stream.error instanceof NeedsKey) return ["locked", "an API key is needed"];
@@ -20,6 +22,7 @@ export function judge(stream, readiness, nowMs) {
     if (stream.isOpen === null) return ["connecting", ""];
     return ["reconnecting", `the service does not answer; ${nextTry(stream, nowMs)}`];
   }
+  if (nowMs - readiness.heardAtMs > OVERDUE_MS && stream.isOpen) return ["stale", "the service does not say how fresh this is"];
   if (!readiness.model_trusted) return ["stale", wordOf(readiness, nowMs)];
   if (!stream.isOpen) return stream.isOpen === null ? ["connecting", ""] : ["reconnecting", nextTry(stream, nowMs)];
   return ["live", `confirmed by Firestore ${duration(confirmedMs(readiness, nowMs))} ago`];

@@ -28,6 +28,11 @@ export class ModelStream extends EventTarget {
     this.#stream.start();
   }
 
+  // The service is known to be there: come back now, if it is not open.
+  wake() {
+    this.#stream.wake();
+  }
+
   #become(fields) {
     Object.assign(this, fields);
     this.dispatchEvent(new Event("change"));

@@ -132,7 +132,10 @@ listenToKeys({ close });
 filters.addEventListener("change", turn);
 stream.addEventListener("change", drawSoon);
 stream.addEventListener("forgotten", () => load(() => pages.restart(asked)));
-readiness.addEventListener("change", drawSoon);
+readiness.addEventListener("change", () => {
+  if (readiness.present?.model_trusted) stream.wake();
+  drawSoon();
+});
 document.addEventListener("visibilitychange", drawSoon);
 byId("more").addEventListener("click", () => load(failure ? () => pages.restart(asked) : () => pages.more()));
 setInterval(() => {

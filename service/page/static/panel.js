@@ -67,7 +67,6 @@ export class Panel {
   }
 
   #notice(process) {
-    if (this.#followed.isMissing && process === undefined && this.#last !== undefined) return "This process has been deleted.";
     if (process === undefined && this.#last !== undefined) return "This process is no longer there.";
     return this.#followed.failure;
   }

@@ -1,13 +1,13 @@
 // Asks /readyz again and again what the service itself knows of its freshness: an open stream proves that the service
 // is there, not that Firestore still speaks to it. Where a load balancer spreads requests, another replica may answer.
 //
-// `present` is the last answer with `heardAtMs`, or null while the service does not answer. Announces `change`.
+// `present` is the last answer with `heardAtMs`, or null while nobody is there to answer. Announces `change`.
 
 import { NeedsKey } from "./api.js";
 
 const INTERVAL_MS = 5000;
 const INTERVAL_IN_TROUBLE_MS = 2000;
-const TIMEOUT_MS = 4000;
+const TIMEOUT_MS = 10_000; // in an outage the service tries to reach Firestore first, for some seconds
 
 export class Readiness extends EventTarget {
   #api;
@@ -38,7 +38,7 @@ export class Readiness extends EventTarget {
       this.#setClock(response.headers.get("Date"));
       this.present = { ...(await response.json()), heardAtMs: Date.now() };
     } catch (error) {
-      this.present = null;
+      if (error.name !== "TimeoutError") this.present = null; // one that is slow is there
       if (error instanceof NeedsKey) return true;
     } finally {
       this.dispatchEvent(new Event("change"));

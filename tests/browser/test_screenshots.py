@@ -38,7 +38,7 @@ def test_the_demo_at_work(
     visitor.sees_light("live")
     expect(visitor.page.locator("#rows .speed:not(:empty)").nth(9)).to_be_visible(timeout=30_000)
     if opens_a_panel:
-        visitor.rows.nth(9).get_by_role("link").click()
+        visitor.rows.nth(4).get_by_role("link").click()
         expect(visitor.panel.locator(".products td").first).to_be_visible()
         expect(visitor.panel.locator(".time-line li").nth(6)).to_be_attached(timeout=30_000)
     visitor.tile("all").click()

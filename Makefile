@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo run test test-deploy strong-reads chaos soak check lock clean
+.PHONY: demo run test test-deploy test-browser screenshots strong-reads chaos soak check lock clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,10 +18,17 @@ run: $(VENV)/.installed        ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_
 	$(BIN)/process-status serve
 
 test: $(VENV)/.installed       ## the test suite
-	$(BIN)/pytest -n auto --ignore=tests/deploy
+	$(BIN)/pytest -n auto --ignore=tests/deploy --ignore=tests/browser
 
 test-deploy: $(VENV)/.installed  ## deploy/: rules, alerts and dashboard on a real Prometheus, manifests, the image's steps
 	$(BIN)/pytest -n auto tests/deploy
+
+test-browser: $(VENV)/.installed  ## the page, in Debian's chromium
+	command -v chromium >/dev/null || test "$$(id -u)" != 0 || (apt-get update && apt-get install -y chromium)
+	$(BIN)/pytest -n auto tests/browser
+
+screenshots: $(VENV)/.installed  ## renew the pictures of the page that the README shows
+	SAVE_SCREENSHOTS=benchmarks/results $(BIN)/pytest tests/browser/test_screenshots.py
 
 strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server
 	STRONG_READ_TRIES=10000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k acknowledged_commit
@@ -39,6 +46,7 @@ check: $(VENV)/.installed      ## what CI asks: style, types, layers, tests
 	$(BIN)/lint-imports
 	$(MAKE) test
 	$(MAKE) test-deploy
+	$(MAKE) test-browser
 
 lock:                          ## renew the locked versions
 	$(PYTHON) -m venv $(VENV)-lock

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Sequence
 
 OPEN_PATHS = frozenset({"/", "/healthz"})
-"""Answered without a key: that the service is there and alive, nothing else."""
+"""Answered without a key: that the service is there and alive. The files of the page, which hold no data, are too."""
 
 
 def is_allowed(keys: Sequence[bytes], authorization: str, x_api_key: str) -> bool:

@@ -23,6 +23,7 @@ from listeners.listener import Clock, Listener
 from listeners.on_snapshot import OnSnapshotListener
 from listeners.supervisor import Supervisor
 from listeners.window import Window
+from service.access import OPEN_PATHS
 from service.answers import Answers
 from service.audit import Audit
 from service.background import BackgroundTasks
@@ -37,6 +38,7 @@ from service.http_frame import AccessRules, HttpFrame
 from service.http_server import ServiceRunner
 from service.logs import LogWriter, RequestLog, configure_logging
 from service.metrics import Metrics
+from service.page import Page
 from service.read_model import ReadModel
 from service.read_through import ReadThrough
 from service.readiness import ReadinessCheck
@@ -156,7 +158,9 @@ class Service:
     def _join_http(self) -> None:
         """The routes, and the frame around them."""
         settings = self.settings
-        access = AccessRules(tuple(key.encode() for key in settings.api_keys), settings.cors_origins)
+        page = Page()
+        keys = tuple(key.encode() for key in settings.api_keys)
+        access = AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths)
         frame = self._frame(access)
         self._handlers = Handlers(
             self._answers,
@@ -167,7 +171,7 @@ class Service:
             start_time_type=settings.start_time_type,
         )
         fast_path = FastPath(self._answers, self.metrics, self._request_log, access) if settings.fast_path else None
-        self.runner = self._api(frame, fast_path)
+        self.runner = self._api(frame, page, fast_path)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call this when a part has ended that never should: the process can only be replaced."""
@@ -177,12 +181,13 @@ class Service:
         self.failed = True
         self._failure_callback()
 
-    def _api(self, frame: HttpFrame, fast_path: FastPath | None) -> ServiceRunner:
+    def _api(self, frame: HttpFrame, page: Page, fast_path: FastPath | None) -> ServiceRunner:
         routes = self._handlers.routes() + EventStreams(self.watchers, self._long_polls, self.model, frame).routes()
         if self.settings.metrics_port is None:
             routes.append(self._handlers.metrics_route())
         app = web.Application(middlewares=[frame.admission])
         app.add_routes(route.definition for route in with_document(routes, needs_key=bool(self.settings.api_keys)))
+        app.add_routes(page.routes())
         app.on_startup.append(self._start)
         app.on_shutdown.append(self._end_waits)
         app.on_cleanup.append(self._stop)

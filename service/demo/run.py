@@ -105,6 +105,7 @@ def _welcome(url: str, host: str, options: DemoOptions, say: Callable[[str], Non
         f"""
 The demo is live: {options.processes} simulated imports, {options.changes_per_second:g} changes a second, on {kind}.
 
+  Look      {url}/ui
   API       {url}/status          Metrics  {url}/metrics
   Readiness {url}/readyz          Firestore  export FIRESTORE_EMULATOR_HOST={host}
 

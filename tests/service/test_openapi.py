@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.running import Reply, RunningService, running_service, version_of
 
-PAGES: frozenset[str] = frozenset()
+PAGES = frozenset({"/ui", "/ui/{file}"})
 """Routes that people look at and programs don't call: they are not of the API."""
 
 OF_HTTP = {"connection", "content-length", "content-type", "date", "transfer-encoding", "vary"}

@@ -1,0 +1,98 @@
+"""The page that people look at: `/ui` and the files it is made of, read once and served from memory.
+
+They hold no data, so they need no key: what the page shows it asks the API for, with the key of whoever looks at it.
+Every file is revalidated by its content's hash; nothing is loaded from any other host, and the page says so in its
+Content-Security-Policy.
+"""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import PurePosixPath
+
+from aiohttp import hdrs, web
+
+from service.contract import read_query
+from service.etags import content_etag
+from service.parameters import etag_matches
+
+PATH = "/ui"
+DOCUMENT = "index.html"
+
+_CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+    "trusted-types": "'none'",
+}
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """One file, with all that is sent of it."""
+
+    body: bytes
+    headers: dict[str, str]
+
+    def response(self, if_none_match: str) -> web.Response:
+        """200, or 304 where the client has it."""
+        if etag_matches(if_none_match, self.headers[hdrs.ETAG]):
+            return web.Response(status=304, headers=self.headers)
+        return web.Response(body=self.body, headers=self.headers)
+
+
+class Page:
+    """The routes. Requests name a file among those read at the start, never a path."""
+
+    def __init__(self) -> None:
+        folder = resources.files(__name__).joinpath("static")
+        self._files = {file.name: _static_file(file.name, file.read_bytes()) for file in folder.iterdir()}
+
+    @property
+    def open_paths(self) -> frozenset[str]:
+        """What is answered without a key."""
+        return frozenset({PATH, *(f"{PATH}/{name}" for name in self._files)})
+
+    def routes(self) -> list[web.RouteDef]:
+        """The document, and the files it names."""
+        return [web.get(PATH, self.document), web.get(PATH + "/{file}", self.file)]
+
+    async def document(self, request: web.Request) -> web.Response:
+        """The page itself. Filters stand in the URL's fragment, which never comes here."""
+        return self._answer(request, DOCUMENT)
+
+    async def file(self, request: web.Request) -> web.Response:
+        """A script, a style sheet, an icon."""
+        return self._answer(request, request.match_info["file"])
+
+    def _answer(self, request: web.Request, name: str) -> web.Response:
+        read_query(request.rel_url.raw_query_string, ())
+        file = self._files.get(name)
+        if file is None:
+            raise web.HTTPNotFound
+        return file.response(request.headers.get(hdrs.IF_NONE_MATCH, ""))
+
+
+def _static_file(name: str, body: bytes) -> StaticFile:
+    content_type = _CONTENT_TYPES[PurePosixPath(name).suffix]
+    return StaticFile(body, {hdrs.CONTENT_TYPE: content_type, hdrs.ETAG: content_etag(body), **SECURITY_HEADERS})

@@ -1,0 +1,62 @@
+// Asking the service. Says in three kinds of error why there is no answer; the key, where one is needed, lives in this
+// tab's session storage and goes out as a header, never in a URL.
+
+export class NeedsKey extends Error {}
+export class Unreachable extends Error {}
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const STORED_AS = "process-status-key";
+
+// A header's value is bytes: UTF-8, whatever the key is made of.
+const asHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
+
+export class Api extends EventTarget {
+  #base = new URL(".", document.baseURI); // beside the page, so that a proxy may put both under a prefix
+
+  get hasKey() {
+    return sessionStorage.getItem(STORED_AS) !== null;
+  }
+
+  // Announces itself as a `key` event.
+  setKey(key) {
+    if (key === null) sessionStorage.removeItem(STORED_AS);
+    else sessionStorage.setItem(STORED_AS, key);
+    this.dispatchEvent(new Event("key"));
+  }
+
+  // A response below 300, or with a status that the caller `accepts`. Throws: NeedsKey (after a `needskey` event),
+  // Unreachable, Refused, or what the signal was aborted with.
+  async get(path, { headers = {}, signal, accepts } = {}) {
+    const key = sessionStorage.getItem(STORED_AS);
+    const own = key === null ? {} : { "X-API-Key": asHeader(key) };
+    const response = await this.#fetch(new URL(path, this.#base), { headers: { ...headers, ...own }, signal });
+    if (response.status === 401) {
+      if (sessionStorage.getItem(STORED_AS) === key) this.dispatchEvent(new Event("needskey"));
+      throw new NeedsKey();
+    }
+    if (!response.ok && response.status !== accepts) throw new Refused(response.status, await messageOf(response));
+    return response;
+  }
+
+  async #fetch(url, options) {
+    try {
+      return await fetch(url, options);
+    } catch (error) {
+      if (options.signal?.aborted) throw error;
+      throw new Unreachable("the service does not answer");
+    }
+  }
+}
+
+async function messageOf(response) {
+  try {
+    return (await response.clone().json()).message;
+  } catch {
+    return `the answer was ${response.status}`; // a proxy's, not the service's
+  }
+}

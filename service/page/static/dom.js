@@ -1,0 +1,35 @@
+// Elements. Data goes in as text or as an attribute's value, never as markup.
+
+export const byId = (id) => document.getElementById(id);
+
+// An element with these properties (`class`, `text`, `data`, anything else is an attribute) and children.
+export function el(tag, { class: className, text, data = {}, ...attributes } = {}, ...children) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  Object.assign(element.dataset, data);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+// Writes only what differs: what is left alone keeps its selection and is not read out again.
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+// What the eye may catch: a glow that fades, or a dot that lights up; nothing where the system asks for stillness.
+
+export function glow(element) {
+  if (!calm.matches) element.animate([{ backgroundColor: "var(--glow)" }, { backgroundColor: "transparent" }], 1400);
+}
+
+export function pulse(element) {
+  if (!calm.matches) element.animate([{ opacity: 1 }, { opacity: 0 }], 1400);
+}

@@ -1,0 +1,103 @@
+// One stream of events, kept open: after every loss it comes back with Last-Event-ID, by itself, until it is stopped
+// or the service says that there is nothing more to come (204, or 404).
+//
+// Announces `open`, `lost` (detail: {error, retryAtMs}), `end`, and `message` for each event (detail: {name, data, id}).
+
+import { NeedsKey, Refused } from "./api.js";
+import { EventParser } from "./sse.js";
+
+const SILENCE_MS = 25_000; // the service sends a comment every 15 s: a stream that says less is dead
+const LONGEST_WAIT_MS = 15_000;
+
+export class EventStream extends EventTarget {
+  #api;
+  #path;
+  #lastId = null;
+  #stopping = new AbortController();
+  #leastWaitMs = 1000;
+  #waitMs = 0;
+
+  constructor(api, path) {
+    super();
+    this.#api = api;
+    this.#path = path;
+  }
+
+  async start() {
+    while (!this.#stopping.signal.aborted) {
+      let error = null;
+      try {
+        if (!(await this.#readToItsEnd())) return this.#announce("end");
+      } catch (caught) {
+        error = caught;
+      }
+      if (this.#stopping.signal.aborted) return;
+      if (error instanceof Refused && error.status === 404) return this.#announce("end");
+      await this.#pause(error);
+    }
+  }
+
+  stop() {
+    this.#stopping.abort();
+  }
+
+  // The service is known to be there again: wait no longer.
+  wake() {
+    this.dispatchEvent(new Event("wake"));
+  }
+
+  #announce(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  // One connection. False: there is nothing more to come.
+  async #readToItsEnd() {
+    const silence = new AbortController();
+    const signal = AbortSignal.any([silence.signal, this.#stopping.signal]);
+    let watchdog = setTimeout(() => silence.abort(), SILENCE_MS);
+    try {
+      const headers = this.#lastId === null ? {} : { "Last-Event-ID": this.#lastId };
+      const response = await this.#api.get(this.#path, { headers, signal });
+      if (response.status === 204) return false;
+      this.#announce("open");
+      const parser = new EventParser();
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+        clearTimeout(watchdog);
+        watchdog = setTimeout(() => silence.abort(), SILENCE_MS);
+        this.#waitMs = 0;
+        for (const event of parser.push(piece.value)) this.#take(event);
+      }
+      return true;
+    } finally {
+      clearTimeout(watchdog);
+    }
+  }
+
+  #take(event) {
+    if (event.retryMs !== undefined) {
+      this.#leastWaitMs = event.retryMs;
+      return;
+    }
+    if (event.id !== undefined) this.#lastId = event.id;
+    this.#announce("message", event);
+  }
+
+  // Longer each time, with jitter so that not all come back at once; cut short by `wake`, a new key, or a network that
+  // returns.
+  async #pause(error) {
+    this.#waitMs = Math.min(Math.max(this.#leastWaitMs, this.#waitMs * 2), LONGEST_WAIT_MS);
+    const waitMs = error instanceof NeedsKey ? Infinity : this.#waitMs * (0.75 + Math.random() / 2);
+    this.#announce("lost", { error, retryAtMs: Date.now() + waitMs });
+    const over = new AbortController();
+    await new Promise((resolve) => {
+      const once = { once: true, signal: over.signal };
+      this.#api.addEventListener("key", resolve, once);
+      addEventListener("online", resolve, once);
+      this.addEventListener("wake", resolve, once);
+      this.#stopping.signal.addEventListener("abort", resolve, once);
+      if (waitMs < Infinity) AbortSignal.timeout(waitMs).addEventListener("abort", resolve, once);
+    });
+    over.abort();
+  }
+}

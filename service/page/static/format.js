@@ -1,0 +1,48 @@
+// Values as people read them. Times are UTC, as the API's filters are. Pure.
+
+const number = new Intl.NumberFormat("en");
+const decimal = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
+const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: "UTC" });
+const minutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+const fullDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+
+export const UNKNOWN = "–";
+
+export const count = (value) => (value === null ? UNKNOWN : number.format(value));
+
+export const rate = (perSecond) => `${perSecond < 10 ? decimal.format(perSecond) : number.format(Math.round(perSecond))}/s`;
+
+export const timeOfDay = (ms) => clock.format(ms);
+
+// An RFC 3339 time as milliseconds; NaN where there is none.
+export const milliseconds = (time) => (time === null ? NaN : Date.parse(time));
+
+// "10:32" today, "21 Nov, 10:32" this year, with the year otherwise.
+export function moment(time, nowMs) {
+  const ms = milliseconds(time);
+  if (Number.isNaN(ms)) return UNKNOWN;
+  const [then, now] = [new Date(ms), new Date(nowMs)];
+  if (fullDay.format(then) === fullDay.format(now)) return minutes.format(then);
+  const date = then.getUTCFullYear() === now.getUTCFullYear() ? day.format(then) : fullDay.format(then);
+  return `${date}, ${minutes.format(then)}`;
+}
+
+export function duration(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (Number.isNaN(seconds)) return UNKNOWN;
+  if (seconds < 60) return `${seconds} s`;
+  const [min, hours, days] = [Math.floor(seconds / 60), Math.floor(seconds / 3600), Math.floor(seconds / 86400)];
+  if (hours < 1) return `${min} min ${seconds % 60} s`;
+  return days < 1 ? `${hours} h ${min % 60} min` : `${days} d ${hours % 24} h`;
+}
+
+// Coarser than a duration: it stands in every row.
+export function ago(time, nowMs) {
+  const ms = nowMs - milliseconds(time);
+  if (Number.isNaN(ms)) return UNKNOWN;
+  if (ms < 1500) return "now";
+  if (ms < 60_000) return `${Math.floor(ms / 1000)} s ago`;
+  if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ago`;
+  return ms < 86_400_000 ? `${Math.floor(ms / 3_600_000)} h ago` : `${Math.floor(ms / 86_400_000)} d ago`;
+}

@@ -1,0 +1,47 @@
+// The changes that this page has seen, a bounded number of the latest: what the time line shows and speeds come from.
+
+const CHANGES_EACH = 60;
+const PROCESSES = 500;
+const NONE = [];
+const NEW_MS = 2000;
+const SPEED_WINDOW_MS = 60_000;
+const SPEED_EXPIRES_MS = 20_000;
+
+const handled = (process) => (process.products_processed ?? 0) + (process.products_failed ?? 0);
+
+export class History {
+  #changes = new Map(); // the processes that changed last stand last
+
+  // `was` undefined for a process that is new.
+  add(was, is, atMs) {
+    const id = is.process_id;
+    const changes = this.#changes.get(id) ?? [];
+    this.#changes.delete(id);
+    this.#changes.set(id, [...changes, { was, is, atMs }].slice(-CHANGES_EACH));
+    if (this.#changes.size > PROCESSES) this.#changes.delete(this.#changes.keys().next().value);
+  }
+
+  forget(id) {
+    this.#changes.delete(id);
+  }
+
+  of(id) {
+    return this.#changes.get(id) ?? NONE;
+  }
+
+  // Whether it came into being a moment ago, before this page's eyes.
+  isNew(id, nowMs) {
+    const first = this.of(id)[0];
+    return first !== undefined && first.was === undefined && nowMs - first.atMs < NEW_MS;
+  }
+
+  // Products a second, from the counts of the last minute's changes; null where too little was seen to say.
+  speed(id, nowMs) {
+    const recent = this.of(id).filter((change) => nowMs - change.atMs < SPEED_WINDOW_MS);
+    const [first, last] = [recent[0], recent.at(-1)];
+    if (recent.length < 2 || nowMs - last.atMs > SPEED_EXPIRES_MS) return null;
+    const seconds = (last.atMs - first.atMs) / 1000;
+    const products = handled(last.is) - handled(first.is);
+    return seconds >= 1 && products >= 0 ? products / seconds : null;
+  }
+}

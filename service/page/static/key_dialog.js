@@ -1,0 +1,28 @@
+// Asks for the API key when the service wants one, and lets go of it again.
+
+import { byId, setText } from "./dom.js";
+
+export function askForKeys(api) {
+  const dialog = byId("key-dialog");
+  const forget = byId("forget-key");
+
+  api.addEventListener("needskey", () => {
+    if (api.hasKey) setText(byId("key-why"), "The service does not accept this key. Try another one.");
+    byId("key").setAttribute("aria-invalid", String(api.hasKey));
+    if (!dialog.open) dialog.showModal();
+    byId("key").focus();
+  });
+  api.addEventListener("key", () => (forget.hidden = !api.hasKey));
+  forget.hidden = !api.hasKey;
+
+  byId("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    dialog.close();
+    api.setKey(byId("key").value.trim());
+    byId("key").value = "";
+  });
+  forget.addEventListener("click", () => {
+    api.setKey(null);
+    location.reload(); // nothing that was shown with it stays
+  });
+}

@@ -1,0 +1,57 @@
+// Walks through GET /status with the filters of the moment, a page at a time. One request is under way at most: a new
+// filter aborts the one of the old.
+
+const PAGE = 50;
+
+export class Pages {
+  #api;
+  #processes;
+  #parameters = {};
+  #token = null;
+  #underWay = null;
+
+  constructor(api, processes) {
+    this.#api = api;
+    this.#processes = processes;
+    this.shown = PAGE;
+  }
+
+  // Whether the service has rows that were not asked for yet.
+  get hasMore() {
+    return this.#token !== null;
+  }
+
+  // From the newest again. Throws what Api.get does; resolves to false where newer filters have overtaken it.
+  restart({ status, from, to }) {
+    this.shown = PAGE;
+    this.#token = null;
+    this.#parameters = { status, start_date: from, end_date: to };
+    return this.#load();
+  }
+
+  // The next page.
+  more() {
+    this.shown += PAGE;
+    return this.#token === null ? Promise.resolve(true) : this.#load();
+  }
+
+  async #load() {
+    this.#underWay?.abort();
+    const underWay = (this.#underWay = new AbortController());
+    this.#processes.beginPage();
+    const query = new URLSearchParams({ limit: PAGE });
+    for (const [name, value] of Object.entries({ ...this.#parameters, page_token: this.#token })) {
+      if (value) query.set(name, value);
+    }
+    try {
+      const response = await this.#api.get(`status?${query}`, { signal: underWay.signal });
+      const page = await response.json();
+      this.#token = page.next_page_token;
+      this.#processes.add(page.processes);
+      return true;
+    } catch (error) {
+      if (underWay.signal.aborted) return false;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,54 @@
+// Asks /readyz again and again what the service itself knows of its freshness: an open stream proves that the service
+// is there, not that Firestore still speaks to it. Where a load balancer spreads requests, another replica may answer.
+//
+// `present` is the last answer with `heardAtMs`, or null while nobody is there to answer. Announces `change`.
+
+import { NeedsKey } from "./api.js";
+
+const INTERVAL_MS = 5000;
+const INTERVAL_IN_TROUBLE_MS = 2000;
+const TIMEOUT_MS = 10_000; // in an outage the service tries to reach Firestore first, for some seconds
+
+export class Readiness extends EventTarget {
+  #api;
+  #serverAheadMs = 0;
+  present = null;
+
+  constructor(api) {
+    super();
+    this.#api = api;
+  }
+
+  // The service's time of day, which the documents' times are compared with: this machine's clock may be wrong.
+  now() {
+    return Date.now() + this.#serverAheadMs;
+  }
+
+  // Resolves after the first answer that is not about a missing key, or none; then goes on by itself.
+  async start() {
+    while (await this.#lacksKey()) {
+      await new Promise((resolve) => this.#api.addEventListener("key", resolve, { once: true }));
+    }
+    setTimeout(() => this.start(), this.present?.model_trusted ? INTERVAL_MS : INTERVAL_IN_TROUBLE_MS);
+  }
+
+  async #lacksKey() {
+    try {
+      const response = await this.#api.get("readyz", { signal: AbortSignal.timeout(TIMEOUT_MS), accepts: 503 });
+      this.#setClock(response.headers.get("Date"));
+      this.present = { ...(await response.json()), heardAtMs: Date.now() };
+    } catch (error) {
+      if (error.name !== "TimeoutError") this.present = null; // one that is slow is there
+      if (error instanceof NeedsKey) return true;
+    } finally {
+      this.dispatchEvent(new Event("change"));
+    }
+    return false;
+  }
+
+  // `Date` has whole seconds; a smaller difference is none.
+  #setClock(date) {
+    const ahead = Date.parse(date) - Date.now();
+    this.#serverAheadMs = Math.abs(ahead) > 2000 ? ahead : 0;
+  }
+}

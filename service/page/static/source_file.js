@@ -1,0 +1,23 @@
+// The source file as a link, where its address is one that a browser may be sent to; as plain text otherwise: whoever
+// writes the documents must not be able to make a link run something.
+
+import { el } from "./dom.js";
+import { UNKNOWN } from "./format.js";
+
+const path = (name) => name.split("/").map(encodeURIComponent).join("/");
+
+// Where a link may lead, or null. gs://bucket/object is opened in the storage's own browser download.
+export function safeAddress(address) {
+  if (!URL.canParse(address)) return null;
+  const { protocol } = new URL(address);
+  if (protocol === "gs:") return `https://storage.cloud.google.com/${path(address.slice("gs://".length))}`;
+  return protocol === "https:" || protocol === "http:" ? address : null;
+}
+
+export function sourceFile(address) {
+  if (address === null) return el("span", { text: UNKNOWN });
+  const href = safeAddress(address);
+  if (href === null) return el("span", { text: address });
+  const name = address.split("/").at(-1) || address;
+  return el("a", { href, title: address, rel: "noopener noreferrer", target: "_blank", text: name });
+}

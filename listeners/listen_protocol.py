@@ -54,12 +54,12 @@ class ConsistentPoint:
     answered: tuple[int, ...]
 
     def event(self, as_of: float) -> Event:
-        """What the consumer is told; its lists are its own."""
+        """What the consumer is told; its lists are the consumer's own."""
         change = self.difference
         if change.is_whole:
-            return Replaced(list(change.upserts), self.read_time, as_of)
+            return Replaced(change.upserts, self.read_time, as_of)
         if change.upserts or change.removals:
-            return Changed(list(change.upserts), list(change.removals), self.read_time, as_of)
+            return Changed(change.upserts, change.removals, self.read_time, as_of)
         return Confirmed(self.read_time, as_of)
 
 

@@ -18,7 +18,6 @@ import grpc
 from google.cloud.firestore_v1.types import ListenResponse
 from google.protobuf.message import DecodeError
 
-from listeners.events import Document
 from listeners.firestore_values import Message
 from listeners.freshness import Freshness
 from listeners.listen_protocol import MODEL_TARGET, ConsistentPoint, ListenProtocol, ProbeRefused
@@ -30,9 +29,6 @@ OPENING_INTERVALS = 3
 
 STEPS = 8
 """Timers are looked at so often in the shortest of their times."""
-
-RELEASE_SLICE = 1_000
-"""Documents let go of at a time: freeing a large batch in one go would hold the event loop."""
 
 _parse = ListenResponse.pb().FromString  # here rather than in gRPC, which would log what can't be parsed and go on
 
@@ -153,7 +149,6 @@ class OpenStream:
                 self._protocol.forget()  # who knows how much of it was taken
                 raise
             self._protocol.take(point)
-            await _let_go(point.difference.upserts)
         if not self._resync.done():
             self._tell_answers(point.answered, as_of)
 
@@ -251,10 +246,3 @@ async def _next_response(call: grpc.aio.StreamStreamCall) -> Message:
         return _parse(response)
     except DecodeError as error:
         raise ListenerFailure("protocol_error", f"a message can't be parsed: {error}") from error
-
-
-async def _let_go(documents: list[Document]) -> None:
-    """Drop the last references to a batch in slices."""
-    while len(documents) > RELEASE_SLICE:
-        del documents[-RELEASE_SLICE:]
-        await asyncio.sleep(0)

@@ -46,7 +46,7 @@ class DocumentsRead:
 class Point:
     """A consistent point; no changes: still what it was. `read_time` in microseconds since the epoch."""
 
-    upserts: Sequence[Document]
+    upserts: list[Document]
     removed_ids: Sequence[str]
     read_time: int
 

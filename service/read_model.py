@@ -7,8 +7,7 @@ for the processes themselves are shared. Whether the model may be believed is a 
 connection: `is_trusted`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -20,13 +19,11 @@ from listeners.events import Changed, Document, Event, Replaced
 from listeners.listener import Clock
 from listeners.window import StartTimeType
 from service.documents import ProcessSummary, StartKey, summarize
+from service.in_slices import in_slices
 from service.list_query import ListQuery
 from service.process_index import ProcessIndex
 
 Item = TypeVar("Item")
-
-SLICE = 100
-"""Documents decoded or indexed before the event loop gets its turn: about a millisecond's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,17 +187,17 @@ class ReadModel:
             self._believe(event)
 
     async def _replace(self, event: Replaced) -> None:
-        present = {document.id async for document in _in_slices(event.documents)} if len(self) else set()
+        present = {document.id async for document in in_slices(event.documents)} if len(self) else set()
         upserts = await self._summarize(event.documents)
         held = list(self._index.by_id)
-        vanished: dict[str, bool | None] = {id_: None async for id_ in _in_slices(held) if id_ not in present}
+        vanished: dict[str, bool | None] = {id_: None async for id_ in in_slices(held) if id_ not in present}
         await self._show(event, upserts, vanished)
 
     async def _summarize(self, documents: list[Document]) -> list[ProcessSummary]:
         """Of those that are not held as they are. Lets go of each, so that a whole result is never held twice."""
         summaries = []
         documents.reverse()
-        async for document in _in_slices(_taken_from_the_end(documents)):
+        async for document in in_slices(_taken_from_the_end(documents)):
             held = self._index.by_id.get(document.id)
             if held is not None and held.version == document.update_time:
                 continue
@@ -224,7 +221,7 @@ class ReadModel:
         await _update(preceding, upserts, removed)
         self._spare = preceding
         if not is_first_load:
-            async for summary in _in_slices(upserts):
+            async for summary in in_slices(upserts):
                 self._observer.became_visible(summary.version)
 
     async def _copied(self) -> ProcessIndex:
@@ -250,9 +247,9 @@ class ReadModel:
 async def _update(index: ProcessIndex, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None]) -> int:
     """Returns how many of the upserts are new."""
     added = 0
-    async for process_id in _in_slices(removed):
+    async for process_id in in_slices(removed):
         index.discard(process_id)
-    async for summary in _in_slices(upserts):
+    async for summary in in_slices(upserts):
         added += index.put(summary)
     return added
 
@@ -260,14 +257,6 @@ async def _update(index: ProcessIndex, upserts: Sequence[ProcessSummary], remove
 def _taken_from_the_end(items: list[Item]) -> Iterator[Item]:
     while items:
         yield items.pop()
-
-
-async def _in_slices(items: Iterable[Item]) -> AsyncIterator[Item]:
-    """All of them, with a turn for everything else on the event loop after each slice."""
-    for number, item in enumerate(items, 1):
-        yield item
-        if number % SLICE == 0:
-            await asyncio.sleep(0)
 
 
 def _below(query: ListQuery) -> tuple[StartKey, str] | tuple[StartKey] | None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from listeners.events import Changed, Document, Removal, Replaced
 from listeners.times import moment
-from service import read_model as module
+from service import in_slices as module
 from service.list_query import ListQuery
 from service.read_model import ReadModel
 from tests.service.scripted_firestore import Seen, document, ids, read_model, replaced

@@ -5,6 +5,9 @@ held at `read_time`. Times of Firestore's (`update_time`, `read_time`) are whole
 epoch, which is their precision in Firestore. `as_of` is on the listener's own injected clock, in seconds: what
 the event describes was Firestore's state at that instant or later, so `clock() - as_of` is a bound on its age
 that holds however long the event took to arrive.
+
+The documents' list is the consumer's own, which takes them out of it as it goes: a large result is then never held
+twice, and never freed in one go.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +44,7 @@ class Removal:
 class Replaced:
     """The whole result; whatever the consumer held before and is not in it has vanished."""
 
-    documents: Sequence[Document]
+    documents: list[Document]
     read_time: int
     as_of: float
 
@@ -50,7 +53,7 @@ class Replaced:
 class Changed:
     """The difference to the consistent point before. An ID occurs at most once in both sequences together."""
 
-    upserts: Sequence[Document]
+    upserts: list[Document]
     removals: Sequence[Removal]
     read_time: int
     as_of: float

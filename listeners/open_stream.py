@@ -20,7 +20,6 @@ from google.protobuf.message import DecodeError
 
 from listeners.consistent_point import ConsistentPoint, TargetsEnded
 from listeners.document_targets import DocumentTargets
-from listeners.events import Document
 from listeners.firestore_values import Message
 from listeners.freshness import Freshness
 from listeners.listen_protocol import MODEL_TARGET, ListenProtocol
@@ -32,9 +31,6 @@ OPENING_INTERVALS = 3
 
 STEPS = 8
 """Timers are looked at so often in the shortest of their times."""
-
-RELEASE_SLICE = 1_000
-"""Documents let go of at a time: freeing a large batch in one go would hold the event loop."""
 
 _parse = ListenResponse.pb().FromString  # here rather than in gRPC, which would log what can't be parsed and go on
 
@@ -161,7 +157,6 @@ class OpenStream:
                 raise
             self._protocol.take(point)
             self._documents.tell(point, as_of)
-            await _let_go(point.window.upserts)
         if not self._resync.done():
             self._tell_answers(point.answered, as_of)
 
@@ -262,10 +257,3 @@ async def _next_response(call: grpc.aio.StreamStreamCall) -> Message:
         return _parse(response)
     except DecodeError as error:
         raise ListenerFailure("protocol_error", f"a message can't be parsed: {error}") from error
-
-
-async def _let_go(documents: list[Document]) -> None:
-    """Drop the last references to a batch in slices."""
-    while len(documents) > RELEASE_SLICE:
-        del documents[-RELEASE_SLICE:]
-        await asyncio.sleep(0)

@@ -2,7 +2,8 @@
 
 Holds ID → update time of what was taken, the pending changes since the last consistent point, and, while Firestore
 tells a result again from the start, which of the held documents have not come again. Every operation costs the
-same whatever is held, except `reset` and the sweep after it.
+same whatever is held, except `reset` and the sweep after it. Documents are held until a difference is asked for, and
+then they are its: whoever asks may let go of them one by one.
 """
 
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ class Difference:
     is_whole: bool
 
     def event(self, read_time: int, as_of: float) -> Event:
-        """What the consumer is told; its lists are its own."""
+        """What the consumer is told; its lists are the consumer's own."""
         if self.is_whole:
-            return Replaced(list(self.upserts), read_time, as_of)
+            return Replaced(self.upserts, read_time, as_of)
         if self.upserts or self.removals:
-            return Changed(list(self.upserts), list(self.removals), read_time, as_of)
+            return Changed(self.upserts, self.removals, read_time, as_of)
         return Confirmed(read_time, as_of)
 
 
@@ -34,10 +35,10 @@ class TargetResult:
         self._held: dict[str, int] = {}
         self._has_been_taken = False
         self._upserts: dict[str, Document] = {}
-        self._versions: dict[str, int] = {}  # of the upserts: taking them over is then no loop in Python
+        self._versions: dict[str, int] = {}  # of the upserts, handed out or not: taking them is then no loop in Python
         self._added = 0  # upserts of documents not held
         self._removals: dict[str, Removal] = {}  # of held documents only
-        self._unseen: dict[str, None] = {}  # held before a reset, not come again since
+        self._unseen: dict[str, int] = {}  # held before a reset, not come again since
 
     def __repr__(self) -> str:
         return f"<TargetResult {len(self._held)} held, {len(self._upserts)} upserts, {len(self._removals)} removals>"
@@ -55,7 +56,7 @@ class TargetResult:
         document_id = document.id
         self._unseen.pop(document_id, None)
         self._removals.pop(document_id, None)
-        if document_id not in self._held and document_id not in self._upserts:
+        if document_id not in self._held and document_id not in self._versions:
             self._added += 1
         self._upserts[document_id] = document
         self._versions[document_id] = document.update_time
@@ -74,14 +75,14 @@ class TargetResult:
             self._removals[document_id] = Removal(document_id, deleted)
 
     def _drop_upsert(self, document_id: str) -> None:
-        if self._upserts.pop(document_id, None) is not None:
-            del self._versions[document_id]
+        if self._versions.pop(document_id, None) is not None:
+            self._upserts.pop(document_id, None)
             self._added -= document_id not in self._held
 
     def reset(self) -> None:
         """The whole result will be told again: mark what is held; what is not told again is removed at the end."""
         self.drop_pending()
-        self._unseen = dict.fromkeys(self._held)
+        self._unseen = self._held.copy()  # a copy of the table: ten times faster than making one of its keys
 
     def drop_pending(self) -> None:
         """Back to what was taken last."""
@@ -98,11 +99,15 @@ class TargetResult:
         self._has_been_taken = False
 
     def difference(self) -> Difference:
-        """What a consumer must change to hold the result; sweeps what was marked and has not come again."""
+        """What a consumer must change to hold the result; sweeps what was marked and has not come again.
+
+        The documents are handed out: only `take` or `drop_pending` may follow.
+        """
         for document_id in self._unseen:
             self._removals[document_id] = Removal(document_id, None)
         self._unseen = {}
-        return Difference(list(self._upserts.values()), list(self._removals.values()), not self._has_been_taken)
+        upserts, self._upserts = list(self._upserts.values()), {}
+        return Difference(upserts, list(self._removals.values()), not self._has_been_taken)
 
     def take(self) -> None:
         """The consumer holds the difference now."""

@@ -50,7 +50,7 @@ class Point:
     result that is idle; Google's emulator does neither.
     """
 
-    upserts: Sequence[Document]
+    upserts: list[Document]
     removed_ids: Sequence[str]
     read_time: int
     is_delta: bool

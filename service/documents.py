@@ -19,6 +19,7 @@ from google.cloud.firestore_v1.base_document import BaseDocumentReference
 from google.cloud.firestore_v1.vector import Vector
 
 from listeners.times import microseconds, moment
+from listeners.untracked import untrack
 
 StartKey = int | str
 """A `start_time` as it is ordered: microseconds since the epoch for timestamps, the text itself for strings."""
@@ -108,6 +109,9 @@ def summarize(
         csv_from=len(head),
         csv_to=len(head) + len(csv_url),
     )
+    untrack(summary)
+    if summary.position is not None:
+        untrack(summary.position)
     return summary, tuple(malformed)
 
 

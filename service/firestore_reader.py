@@ -27,6 +27,7 @@ from service.documents import (
     summarize,
     with_products,
 )
+from service.in_slices import in_slices
 from service.list_query import ListQuery
 
 PRODUCTS_LIMIT = 1000
@@ -133,7 +134,7 @@ class FirestoreReader:
         found = await call(query.get)
         billed = max(1, len(found))
         self._observer.documents_billed("get", billed)
-        return [product.to_dict() for product in found], billed
+        return [product.to_dict() async for product in in_slices(found)], billed
 
     async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
         """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""
@@ -142,7 +143,7 @@ class FirestoreReader:
         self._observer.documents_billed(billed_as, max(1, len(found)))
         return [
             self._summarize(snapshot.id, microseconds(snapshot.update_time), snapshot.to_dict() or {})
-            for snapshot in found
+            async for snapshot in in_slices(found)
         ]
 
     async def versions(self, process_ids: list[str]) -> dict[str, int | None]:

@@ -86,6 +86,7 @@ class Metrics:
         self._describe_listener()
         self._describe_model()
         self._tallies: dict[tuple[str, str, int], RequestTally] = {}
+        self._applied_at = 0.0
 
     def _describe_listener(self) -> None:
         self._states = self._gauge("listener_state", "1 for the listener's present state", "livesum", ["state"])
@@ -194,14 +195,11 @@ class Metrics:
         self._changes["modified"].inc(len(applied.upserts) - applied.added)
         self._changes["removed"].inc(len(applied.removed))
         self._documents.set(documents)
-        if not applied.is_first_load:
-            self._observe_lag(applied)
+        self._applied_at = time.time()
 
-    def _observe_lag(self, applied: Applied) -> None:
-        """How late each change became visible, against the wall clock."""
-        now = time.time()
-        for summary in applied.upserts:
-            self._lag.observe(max(0.0, now - summary.version / 1_000_000))
+    def became_visible(self, version: int) -> None:
+        """How late a change became visible, against the wall clock."""
+        self._lag.observe(max(0.0, self._applied_at - version / 1_000_000))
 
     def confirmed(self, as_of: float) -> None:
         self._confirmed.set(time.time() - (self._clock() - as_of))

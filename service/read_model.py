@@ -1,12 +1,13 @@
 """The newest processes, indexed, as the listener last told them.
 
-Lives on the event loop. `apply` takes one consistent batch: what it costs is spent in slices beforehand, then it
-becomes visible in one step without awaiting, so no reader ever sees half of it and no lock is needed (invariant 4).
-Whether the model may be believed is a question of its lease, not of any connection: `is_trusted`.
+Lives on the event loop. `apply` takes one consistent batch: it is applied in slices to a copy of the index that nobody
+reads, then the two copies change places in one step without awaiting, so no reader ever sees half of it and no lock is
+needed (invariant 4). A batch costs what it changes, whatever is held; the second copy costs some 60 bytes a process,
+for the processes themselves are shared. Whether the model may be believed is a question of its lease, not of any
+connection: `is_trusted`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -17,16 +18,12 @@ from sortedcontainers import SortedList
 from listeners.events import Changed, Document, Event, Replaced
 from listeners.listener import Clock
 from listeners.window import StartTimeType
-from service.documents import Position, ProcessSummary, StartKey, summarize
+from service.documents import ProcessSummary, StartKey, summarize
+from service.in_slices import in_slices
 from service.list_query import ListQuery
+from service.process_index import ProcessIndex
 
 Item = TypeVar("Item")
-
-SLICE = 100
-"""Documents decoded and indexed before the event loop gets its turn: about a millisecond's work."""
-
-LARGE_BATCH = 500
-"""Changes that are cheaper to build aside, in slices, than to hold the loop for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,61 +44,16 @@ class ModelObserver(Protocol):
     """Whoever counts what the model goes through. Called on the event loop."""
 
     def applied(self, applied: Applied, documents: int) -> None:
-        """One batch became visible; the model now holds this many documents."""
+        """One batch became visible; the model now holds this many documents. Takes no time per document."""
+
+    def became_visible(self, version: int) -> None:
+        """One upsert of the batch that became visible last, unless it was a first load."""
 
     def confirmed(self, as_of: float) -> None:
         """The model is known to have been Firestore's state at this instant of the injected clock."""
 
     def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
         """These fields of this version could not be read."""
-
-
-class _Index:
-    """The held processes: by ID, and by position overall and per status."""
-
-    __slots__ = ("by_id", "by_position", "by_status")
-
-    def __init__(self) -> None:
-        self.by_id: dict[str, ProcessSummary] = {}
-        self.by_position: SortedList[Position] = SortedList()
-        self.by_status: dict[str, SortedList[Position]] = {}
-
-    def put(self, summary: ProcessSummary) -> bool:
-        """Add or replace. Returns whether it is new."""
-        held = self.by_id.get(summary.process_id)
-        if held is not None and (held.position, held.status) == (summary.position, summary.status):
-            summary.position = held.position  # most changes move nothing: the index keeps its one tuple
-        else:
-            if held is not None:
-                self._unlink(held)
-            self._link(summary)
-        self.by_id[summary.process_id] = summary
-        return held is None
-
-    def discard(self, process_id: str) -> bool:
-        """Remove, where it is held. Returns whether it was."""
-        held = self.by_id.pop(process_id, None)
-        if held is None:
-            return False
-        self._unlink(held)
-        return True
-
-    def _link(self, summary: ProcessSummary) -> None:
-        if summary.position is None:
-            return
-        self.by_position.add(summary.position)
-        if summary.status is not None:
-            self.by_status.setdefault(summary.status, SortedList()).add(summary.position)
-
-    def _unlink(self, summary: ProcessSummary) -> None:
-        if summary.position is None:
-            return
-        self.by_position.remove(summary.position)
-        if summary.status is not None:
-            positions = self.by_status[summary.status]
-            positions.remove(summary.position)
-            if not positions:
-                del self.by_status[summary.status]
 
 
 class ReadModel:
@@ -121,7 +73,8 @@ class ReadModel:
         self._lease_s = lease_s
         self._clock = clock
         self._observer = observer
-        self._index = _Index()
+        self._index = ProcessIndex()
+        self._spare: ProcessIndex | None = ProcessIndex()  # its equal, while no batch is being applied
         self._subscribers: list[Callable[[Applied], None]] = []
         self._confirmed_at: float | None = None
         self.read_time = 0
@@ -224,48 +177,57 @@ class ReadModel:
         self._subscribers.append(subscriber)
 
     async def apply(self, event: Event) -> None:
-        """Make one consistent point visible."""
+        """Make one consistent point visible. The event's documents are taken out of it."""
         if isinstance(event, Replaced):
             await self._replace(event)
         elif isinstance(event, Changed):
-            await self._change(event)
-        if self._confirmed_at is None:
-            if not isinstance(event, Replaced):
-                return  # the difference to something that is not trusted proves nothing
-            self._confirmed_at = float("-inf")
-        self.read_time = max(self.read_time, event.read_time)
-        self.confirm(event.as_of)
+            upserts = await self._summarize(event.upserts)
+            await self._show(event, upserts, {removal.id: removal.deleted for removal in event.removals})
+        else:
+            self._believe(event)
 
     async def _replace(self, event: Replaced) -> None:
-        summaries = await self._summarize(event.documents)
-        built = await _build(summaries)
-        held = self._index.by_id
-        changed: Sequence[ProcessSummary] = summaries
-        vanished: dict[str, bool | None] = {}
-        if held:
-            changed = [summary async for summary in _in_slices(summaries) if not self._holds(summary)]
-            vanished = {id_: None async for id_ in _in_slices(list(held)) if id_ not in built.by_id}
-        added = len(built.by_id) + len(vanished) - len(held)
-        self._index = built
-        self._announce(Applied(changed, vanished, added, event.read_time, is_first_load=not self.has_synced))
+        present = {document.id async for document in in_slices(event.documents)} if len(self) else set()
+        upserts = await self._summarize(event.documents)
+        held = list(self._index.by_id)
+        vanished: dict[str, bool | None] = {id_: None async for id_ in in_slices(held) if id_ not in present}
+        await self._show(event, upserts, vanished)
 
-    async def _change(self, event: Changed) -> None:
-        upserts = await self._summarize(event.upserts)
-        removed = {removal.id: removal.deleted for removal in event.removals}
-        if len(upserts) + len(removed) > LARGE_BATCH:
-            merged = {id_: summary for id_, summary in self._index.by_id.items() if id_ not in removed}
-            added = sum(summary.process_id not in merged for summary in upserts)
-            merged.update((summary.process_id, summary) for summary in upserts)
-            self._index = await _build(list(merged.values()))
-        else:
-            for process_id in removed:
-                self._index.discard(process_id)
-            added = sum([self._index.put(summary) for summary in upserts])
-        self._announce(Applied(upserts, removed, added, event.read_time))
+    async def _summarize(self, documents: list[Document]) -> list[ProcessSummary]:
+        """Of those that are not held as they are. Lets go of each, so that a whole result is never held twice."""
+        summaries = []
+        documents.reverse()
+        async for document in in_slices(_taken_from_the_end(documents)):
+            held = self._index.by_id.get(document.id)
+            if held is not None and held.version == document.update_time:
+                continue
+            summary, malformed = summarize(document.id, document.update_time, document.fields, self._start_time_type)
+            summaries.append(summary)
+            if malformed:
+                self._observer.malformed(document.id, document.update_time, malformed)
+        return summaries
 
-    def _holds(self, summary: ProcessSummary) -> bool:
-        held = self._index.by_id.get(summary.process_id)
-        return held is not None and held.version == summary.version
+    async def _show(
+        self, event: Replaced | Changed, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None]
+    ) -> None:
+        """Bring the spare index up to date, exchange it for the one that is read, and bring that up to date."""
+        following = self._spare or await self._copied()
+        self._spare = None  # where this is cancelled, none is left: it may be half done
+        added = await _update(following, upserts, removed)
+        is_first_load = isinstance(event, Replaced) and not self.has_synced
+        preceding, self._index = self._index, following
+        self._announce(Applied(upserts, removed, added, event.read_time, is_first_load))
+        self._believe(event)
+        await _update(preceding, upserts, removed)
+        self._spare = preceding
+        if not is_first_load:
+            async for summary in in_slices(upserts):
+                self._observer.became_visible(summary.version)
+
+    async def _copied(self) -> ProcessIndex:
+        copy = ProcessIndex()
+        await _update(copy, self.held(), {})
+        return copy
 
     def _announce(self, applied: Applied) -> None:
         self.read_time = max(self.read_time, applied.read_time)
@@ -273,29 +235,28 @@ class ReadModel:
         for subscriber in self._subscribers:
             subscriber(applied)
 
-    async def _summarize(self, documents: Sequence[Document]) -> list[ProcessSummary]:
-        summaries = []
-        async for document in _in_slices(documents):
-            summary, malformed = summarize(document.id, document.update_time, document.fields, self._start_time_type)
-            summaries.append(summary)
-            if malformed:
-                self._observer.malformed(document.id, document.update_time, malformed)
-        return summaries
+    def _believe(self, event: Event) -> None:
+        if self._confirmed_at is None:
+            if not isinstance(event, Replaced):
+                return  # the difference to something that is not trusted proves nothing
+            self._confirmed_at = float("-inf")
+        self.read_time = max(self.read_time, event.read_time)
+        self.confirm(event.as_of)
 
 
-async def _build(summaries: Sequence[ProcessSummary]) -> _Index:
-    built = _Index()
-    async for summary in _in_slices(summaries):
-        built.put(summary)
-    return built
+async def _update(index: ProcessIndex, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None]) -> int:
+    """Returns how many of the upserts are new."""
+    added = 0
+    async for process_id in in_slices(removed):
+        index.discard(process_id)
+    async for summary in in_slices(upserts):
+        added += index.put(summary)
+    return added
 
 
-async def _in_slices(items: Sequence[Item]) -> AsyncIterator[Item]:
-    """All of them, with a turn for everything else on the event loop after each slice."""
-    for number, item in enumerate(items, 1):
-        yield item
-        if number % SLICE == 0:
-            await asyncio.sleep(0)
+def _taken_from_the_end(items: list[Item]) -> Iterator[Item]:
+    while items:
+        yield items.pop()
 
 
 def _below(query: ListQuery) -> tuple[StartKey, str] | tuple[StartKey] | None:

@@ -7,7 +7,7 @@ clock does meanwhile.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -79,7 +79,7 @@ class ReadThrough:
         `now`: the clock as the caller has read it, where an age is claimed by that reading too.
         """
         read = self._cache.get((process_id, include_products))
-        if not isinstance(read, Read):
+        if not isinstance(read, Read) or self._is_superseded(process_id, read):
             return None
         if max_age_s is None:
             max_age_s = self._cache_ttl_s if read.summary is not None else self._negative_ttl_s
@@ -159,19 +159,21 @@ class ReadThrough:
             del self._tombstones[process_id]
 
     def _on_applied(self, applied: Applied) -> None:
-        """The listener spoke: what it spoke of is forgotten here, and reads under way are checked against it."""
-        if self._cache:
-            for summary in applied.upserts:
-                self._forget(summary.process_id)
-        for process_id in applied.removed:
-            self._forget(process_id)
-            if self._reads_under_way:
+        """The listener spoke. What it removed is forgotten here; what it changed is told apart when it is asked for,
+        since a whole result may change all that is held in the step in which it becomes visible."""
+        for process_id in self._remembered_among(applied.removed):
+            self._cache.pop((process_id, False), None)
+            self._cache.pop((process_id, True), None)
+        if self._reads_under_way:
+            for process_id in applied.removed:
                 self._tombstones[process_id] = (applied.read_time, self._reads_begun)
                 self._tombstones.move_to_end(process_id)
 
-    def _forget(self, process_id: str) -> None:
-        self._cache.pop((process_id, False), None)
-        self._cache.pop((process_id, True), None)
+    def _remembered_among(self, removed: Mapping[str, object]) -> Iterable[str]:
+        """At least those that are remembered: costs the smaller of the two."""
+        if len(removed) <= len(self._cache):
+            return removed
+        return {key[0] for key in self._cache if isinstance(key, tuple) and key[0] in removed}
 
     def _remember_read(self, process_id: str, include_products: bool, read: Read) -> None:
         """Reads may land in another order than Firestore served them: the later `read_time` stays."""

@@ -10,7 +10,7 @@ status is: a client never goes on believing that a process matches.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.documents import ProcessSummary
@@ -42,25 +42,36 @@ class Removed:
 
 
 class RemovalLog:
-    """The latest removals. `reaches_back_to`: the read time after which it knows of every one; None before any load."""
+    """The latest removals, kept by the batch, so that a large one costs no more than a small one to remember.
+
+    `reaches_back_to`: the read time after which it knows of every one; None before any load.
+    """
 
     def __init__(self, length: int = LOG_LENGTH) -> None:
         self._length = length
-        self._removals: deque[Removed] = deque()
+        self._batches: deque[tuple[int, Mapping[str, bool | None]]] = deque()
+        self._count = 0
         self.reaches_back_to: int | None = None
 
     def add(self, applied: Applied) -> None:
         """Remember a batch's removals; the first batch is where the log begins."""
         if self.reaches_back_to is None:
             self.reaches_back_to = applied.read_time
-        for process_id, deleted in applied.removed.items():
-            self._removals.append(Removed(process_id, applied.read_time, deleted))
-        while len(self._removals) > self._length:
-            self.reaches_back_to = self._removals.popleft().read_time
+        if applied.removed:
+            self._batches.append((applied.read_time, applied.removed))
+            self._count += len(applied.removed)
+        while self._count > self._length:
+            self.reaches_back_to, forgotten = self._batches.popleft()
+            self._count -= len(forgotten)
 
     def since(self, read_time: int) -> list[Removed]:
         """The last removal of each process after `read_time`, oldest first."""
-        last = {removed.process_id: removed for removed in self._removals if removed.read_time > read_time}
+        last = {
+            process_id: Removed(process_id, removed_at, deleted)
+            for removed_at, removed in self._batches
+            if removed_at > read_time
+            for process_id, deleted in removed.items()
+        }
         return list(last.values())
 
 

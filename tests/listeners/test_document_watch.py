@@ -69,7 +69,7 @@ async def test_every_consistent_point_is_told_with_the_document_as_it_is_then() 
             Replaced([FIRST], 110, 1.0),
             Confirmed(120, 2.0),
             Changed([SECOND], (), 210, 3.0),
-            Changed((), [Removal("import-1", None)], 300, 4.0),
+            Changed([], [Removal("import-1", None)], 300, 4.0),
         ]
     )
     following = Following(listener)

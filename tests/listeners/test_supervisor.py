@@ -14,8 +14,8 @@ from listeners.listener import Apply, CannotConfirm, ListenerFailure, ListenerSt
 from listeners.supervisor import BackOff, Supervisor
 from tests.waiting import until
 
-REPLACED = Replaced((), read_time=1, as_of=0)
-CHANGED = Changed((), (), read_time=2, as_of=0)
+REPLACED = Replaced([], read_time=1, as_of=0)
+CHANGED = Changed([], (), read_time=2, as_of=0)
 CONFIRMED = Confirmed(read_time=3, as_of=0)
 
 OPEN = "open"

@@ -37,9 +37,13 @@ class Seen:
         self.batches: list[Applied] = []
         self.malformed_fields: list[tuple[str, int, tuple[str, ...]]] = []
         self.confirmations: list[float] = []
+        self.visible: list[int] = []
 
     def applied(self, applied: Applied, documents: int) -> None:
         self.batches.append(applied)
+
+    def became_visible(self, version: int) -> None:
+        self.visible.append(version)
 
     def confirmed(self, as_of: float) -> None:
         self.confirmations.append(as_of)
@@ -55,15 +59,15 @@ def read_model(clock: Clock, *, window_size: int = 0, lease_s: float = 15.0, see
 
 
 def replaced(clock: Clock, read_time: int, *documents: Document) -> Replaced:
-    return Replaced(documents, read_time, clock())
+    return Replaced(list(documents), read_time, clock())
 
 
 def changed(clock: Clock, read_time: int, *upserts: Document) -> Changed:
-    return Changed(upserts, (), read_time, clock())
+    return Changed(list(upserts), (), read_time, clock())
 
 
 def removed(clock: Clock, read_time: int, process_id: str, *, deleted: bool | None = True) -> Changed:
-    return Changed((), (Removal(process_id, deleted),), read_time, clock())
+    return Changed([], (Removal(process_id, deleted),), read_time, clock())
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -97,20 +98,22 @@ def test_exactly_one_listener_state_is_1() -> None:
         assert shown == {each.value: float(each is state) for each in ListenerState}
 
 
-def test_a_batch_is_counted_by_type_and_its_lag_observed() -> None:
+def test_a_batch_is_counted_by_type() -> None:
     metrics = Metrics(Clock())
     upserts = [summary("a", 1), summary("b", 1), summary("c", 1)]
     metrics.applied(Applied(upserts, {"d": True}, 2, 9), 17)
     shown = samples(metrics)
     assert [shown["listener_changes_total", (kind,)] for kind in ("added", "modified", "removed")] == [2, 1, 1]
     assert shown["model_documents", ()] == 17
-    assert shown["listener_lag_seconds_count", ()] == 3
 
 
-def test_a_first_load_is_old_by_nature_and_no_lag() -> None:
+def test_a_changes_lag_ends_when_its_batch_became_visible() -> None:
     metrics = Metrics(Clock())
-    metrics.applied(Applied([summary("a", 1)], {}, 1, 9, is_first_load=True), 1)
-    assert samples(metrics)["listener_lag_seconds_count", ()] == 0
+    metrics.applied(Applied([summary("a", 1)], {}, 0, 9), 1)
+    metrics.became_visible(int(time.time() * 1_000_000) - 3_600_000_000)
+    shown = samples(metrics)
+    assert shown["listener_lag_seconds_count", ()] == 1
+    assert shown["listener_lag_seconds_sum", ()] == pytest.approx(3600, abs=5)
 
 
 def test_lookups_and_reads_have_the_contracts_labels() -> None:

@@ -1,6 +1,7 @@
 """The read model: claims about trust, batches and subscribers. Its lists are in test_read_model_lists.py."""
 
 import asyncio
+from collections.abc import Coroutine
 from random import Random
 
 import pytest
@@ -160,6 +161,67 @@ async def test_an_application_that_is_cancelled_changes_nothing() -> None:
     applying.cancel()
     await asyncio.wait([applying])
     assert visible(model) == (1, {1}, 1)
+
+
+async def test_an_application_that_is_cancelled_once_it_is_visible_loses_nothing() -> None:
+    clock = Clock()
+    model = read_model(clock)
+    await model.apply(replaced(clock, 1, document("a", 1, status="s")))
+    applying = asyncio.create_task(
+        model.apply(changed(clock, 2, *[document(f"p{n}", 2, n, status="s") for n in range(1200)]))
+    )
+
+    def cancel(_: Applied) -> None:
+        applying.cancel()
+
+    model.subscribe(cancel)
+    await asyncio.wait([applying])
+    assert visible(model) == (1201, {1, 2}, 2)
+    await model.apply(removed(clock, 3, "a"))
+    assert visible(model) == (1200, {2}, 3)
+    await model.apply(changed(clock, 4, document("p0", 4, status="other")))
+    assert visible(model) == (1200, {2}, 4)
+    assert ids(model.rows(ListQuery(2, status="other"))) == ["p0"]
+
+
+async def test_a_whole_result_makes_nothing_anew_of_what_is_held_already() -> None:
+    clock = Clock()
+    model = read_model(clock)
+    await model.apply(replaced(clock, 1, document("a", 1), document("b", 1)))
+    a, b = model.get("a"), model.get("b")
+    await model.apply(replaced(clock, 2, document("a", 1), document("b", 2)))
+    assert model.get("a") is a
+    assert model.get("b") is not b
+
+
+async def test_a_batch_costs_what_it_changes_whatever_is_held() -> None:
+    turns = []
+    for held in (900, 9_000):
+        clock = Clock()
+        model = read_model(clock)
+        await model.apply(replaced(clock, 1, *[document(f"p{n}", 1, n) for n in range(held)]))
+        batch = changed(clock, 2, *[document(f"p{n}", 2, 2 * n) for n in range(900)])
+        turns.append(await turns_of(model.apply(batch)))
+    assert turns[0] == turns[1] == 9 * 4 + 1  # decoded, indexed twice, lags told: a hundred documents a turn
+
+
+async def turns_of(work: Coroutine[None, None, None]) -> int:
+    """How often the loop goes round until it has ended."""
+    task, count = asyncio.create_task(work), 0
+    while not task.done():
+        await asyncio.sleep(0)
+        count += 1
+    return count
+
+
+async def test_lags_are_told_of_each_change_but_not_of_a_first_load() -> None:
+    clock, seen = Clock(), Seen()
+    model = read_model(clock, seen=seen)
+    await model.apply(replaced(clock, 1, document("a", 1), document("b", 1)))
+    assert seen.visible == []
+    await model.apply(changed(clock, 2, document("a", 2)))
+    await model.apply(replaced(clock, 3, document("a", 2), document("b", 3)))
+    assert seen.visible == [2, 3]
 
 
 async def test_malformed_fields_are_told_with_their_version() -> None:

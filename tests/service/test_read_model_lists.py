@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from listeners.events import Changed, Document, Removal, Replaced
 from listeners.times import moment
-from service import read_model as module
+from service import in_slices as module
 from service.list_query import ListQuery
 from service.read_model import ReadModel
 from tests.service.scripted_firestore import Seen, document, ids, read_model, replaced
@@ -119,11 +119,10 @@ def check(model: ReadModel, collection: Collection) -> int:
     seed=st.integers(0, 2**32),
     start_time_type=st.sampled_from(["timestamp", "string"]),
     window_size=st.sampled_from([0, 1, 5, 20, 1000]),
-    large_batch=st.sampled_from([2, 500]),
 )
-@example(seed=1, start_time_type="string", window_size=5, large_batch=2)
+@example(seed=1, start_time_type="string", window_size=5)
 async def test_rows_are_firestores_or_none_after_any_sequence_of_events(
-    seed: int, start_time_type: Type, window_size: int, large_batch: int
+    seed: int, start_time_type: Type, window_size: int
 ) -> None:
     rng, clock = Random(seed), Clock()
     collection = Collection(rng, start_time_type, window_size)
@@ -131,7 +130,6 @@ async def test_rows_are_firestores_or_none_after_any_sequence_of_events(
         window_size=window_size, start_time_type=start_time_type, lease_s=15, clock=clock, observer=Seen()
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "LARGE_BATCH", large_batch)
         patch.setattr(module, "SLICE", 3)
         for size in (40, 3, 10, 1, 60, 2):
             collection.write_some(size)

@@ -1,12 +1,14 @@
 """Direct reads against listener events, interleaved by hand: what is later in Firestore wins, never what came later."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
 from service.budget import BudgetExhausted
 from service.firestore_reader import Unreachable
 from service.list_query import ListQuery
+from service.read_model import Applied
 from tests.service.scripted_firestore import Parts, document, ids, summary
 from tests.service.virtual_time import settle
 
@@ -255,3 +257,36 @@ async def test_a_list_is_charged_by_its_rows_and_remembered() -> None:
     parts.clock.advance(5.001)
     assert parts.reads.remembered_list(query) is None
     assert parts.reads.remembered_list(query, max_age_s=300) is not None
+
+
+class Counted(dict[str, bool | None]):
+    """Removals that count how many of them were looked through."""
+
+    looked_through = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for process_id in super().__iter__():
+            self.looked_through += 1
+            yield process_id
+
+
+async def test_a_batch_larger_than_the_cache_costs_only_what_is_remembered() -> None:
+    parts = Parts()
+    reading = await parts.gets("p")
+    parts.reader.gets[0].finds(summary("p", 5), read_time=10)
+    await reading
+    removed = Counted({f"n{number}": True for number in range(1000)} | {"p": True})
+    parts.reads._on_applied(Applied([], removed, 0, 20))
+    assert remembered(parts) is None
+    assert removed.looked_through == 0
+
+
+async def test_a_remembered_read_ends_when_the_listener_tells_of_a_newer_version() -> None:
+    parts = Parts()
+    await parts.hears_all(1)
+    reading = await parts.gets("p")
+    parts.reader.gets[0].finds(summary("p", 5), read_time=10)
+    await reading
+    assert remembered(parts) == 5
+    await parts.hears(20, document("p", 15))
+    assert remembered(parts) is None

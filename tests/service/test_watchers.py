@@ -96,6 +96,8 @@ class Observer:
 
     def applied(self, *_: object) -> None: ...
 
+    def became_visible(self, version: int) -> None: ...
+
     def confirmed(self, *_: object) -> None: ...
 
 
@@ -163,13 +165,13 @@ class Watched:
         return count
 
     async def load(self, *documents: Document, read_time: int = 100) -> "Watched":
-        await self.model.apply(Replaced(documents, read_time, self.clock()))
+        await self.model.apply(Replaced(list(documents), read_time, self.clock()))
         self.run()
         return self
 
     async def change(self, *documents: Document, read_time: int = 0, gone: tuple[Removal, ...] = ()) -> None:
         read_time = read_time or max(document.update_time for document in documents)
-        await self.model.apply(Changed(documents, gone, read_time, self.clock()))
+        await self.model.apply(Changed(list(documents), gone, read_time, self.clock()))
         self.run()
 
     def waiting(

@@ -6,7 +6,7 @@ when: `STALE` and 503 are excused by nothing but direct reads in trouble.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ EPOCH_US = 1_700_000_000_000_000
 """What Firestore's clock shows when the service's shows 0."""
 
 LEASE_S, CACHE_TTL_S, NEGATIVE_TTL_S, STALE_IF_ERROR_S, FIRESTORE_TIMEOUT_S, AUDIT_S = 15.0, 5.0, 1.0, 40.0, 5.0, 30.0
-LIE_NOTICED_S = 1.1 * AUDIT_S + 2 * SETTLE_S + FIRESTORE_TIMEOUT_S + 1.0
+LIE_NOTICED_S = 2 * (1.1 * AUDIT_S + SETTLE_S + FIRESTORE_TIMEOUT_S) + 1.0
 """One audit may just have read, or be trying to; it waits for what it found to settle; the next one finds the lie."""
 
 TICK_S = 0.002
@@ -53,8 +53,9 @@ class Asked:
 class CheckedService:
     """What the machine does to both of them, and asks."""
 
-    def __init__(self, running: RunningService, firestore: LocalFirestore, loop: VirtualTimeLoop) -> None:
-        self.running = running
+    running: RunningService
+
+    def __init__(self, firestore: LocalFirestore, loop: VirtualTimeLoop) -> None:
         self.faults = firestore.faults
         self.history = History(int(LIE_NOTICED_S * 1_000_000))
         self.checker = Checker(self.history, Bounds(LEASE_S, CACHE_TTL_S, STALE_IF_ERROR_S))
@@ -99,6 +100,10 @@ class CheckedService:
         """Firestore's clock."""
         return EPOCH_US + int(self.loop.now * 1_000_000)
 
+    def may_time_pass(self) -> bool:
+        """Not while there are direct reads that nothing is wrong with: they take no time."""
+        return self.may_reads_fail() or not any(task.get_name().startswith("read ") for task in asyncio.all_tasks())
+
     def tick(self) -> None:
         self.loop.now += TICK_S
 
@@ -106,6 +111,10 @@ class CheckedService:
         """Nobody gets to run meanwhile; what it makes of reads under way is nobody's fault."""
         self.loop.now += seconds
         self.reads_in_trouble()
+
+    def may_reads_fail(self) -> bool:
+        """Those that begin now, and those that share one that began before."""
+        return self._are_reads_failing() or self.loop.now <= self._trouble_until + FIRESTORE_TIMEOUT_S
 
     def reads_in_trouble(self) -> None:
         """Direct reads that are under way may fail, and those that share them."""
@@ -127,9 +136,8 @@ class CheckedService:
     def ask(self, question: Question, *, wait_s: int | None = None) -> None:
         """Begin to ask; what comes of it is judged in `answers`."""
         self.tick()
-        is_excused = self._are_reads_failing() or self.loop.now <= self._trouble_until + FIRESTORE_TIMEOUT_S
         task = asyncio.create_task(self._answered(question, wait_s))
-        self._under_way.append(Asked(question, task, self._commits, is_excused))
+        self._under_way.append(Asked(question, task, self._commits, self.may_reads_fail()))
 
     async def _answered(self, question: Question, wait_s: int | None) -> Answered:
         """Who waits has asked, as far as its age goes, when the answer comes."""
@@ -198,12 +206,16 @@ async def checked_service(window_size: int) -> AsyncIterator[CheckedService]:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     clock = Clock(lambda: EPOCH_US + int(loop.now * 1_000_000))
-    async with AsyncExitStack() as stack:
-        firestore = await stack.enter_async_context(LocalFirestore(clock=clock))
-        passing = asyncio.create_task(loop.pass_time(await stack.enter_async_context(_fence(firestore.host))))
+    async with (
+        LocalFirestore(clock=clock) as firestore,
+        grpc.aio.insecure_channel(firestore.host) as channel,
+        AsyncExitStack() as stack,
+    ):
+        service = CheckedService(firestore, loop)
+        passing = asyncio.create_task(loop.pass_time(lambda: _fence(channel), service.may_time_pass))
         stack.callback(passing.cancel)
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
-        running = await stack.enter_async_context(
+        service.running = await stack.enter_async_context(
             running_service(
                 firestore.host,
                 PROJECT,
@@ -218,17 +230,10 @@ async def checked_service(window_size: int) -> AsyncIterator[CheckedService]:
                 audit_sample=100,
             )
         )
-        yield CheckedService(running, firestore, loop)
+        yield service
 
 
-@asynccontextmanager
-async def _fence(host: str) -> AsyncIterator[Callable[[], Awaitable[object]]]:
-    """A call that no fault is for: the answer is that there is no such thing."""
-    async with grpc.aio.insecure_channel(host) as channel:
-        call = channel.unary_unary("/google.firestore.v1.Firestore/Fence")
-
-        async def fence() -> None:
-            with suppress(grpc.aio.AioRpcError):
-                await call(b"")
-
-        yield fence
+async def _fence(channel: grpc.aio.Channel) -> None:
+    """A call that no fault is for."""
+    with suppress(grpc.aio.AioRpcError):
+        await channel.unary_unary("/google.firestore.v1.Firestore/Fence")(b"")

@@ -23,8 +23,8 @@ from tests.service.checked_service import EPOCH_US, LIE_NOTICED_S, READS, Checke
 from tests.service.virtual_time import settle
 from tests.service.virtual_time_loop import VirtualTimeLoop
 
-RECOVERED_S = 120.0
-"""The longest back-off of the listener is 90 s."""
+RECOVERED_S = 600.0
+"""The longest back-off of the listener is 90 s; on a busy machine it takes more than one try."""
 
 TRANSIENT = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.ABORTED]
 
@@ -36,7 +36,9 @@ changes = st.dictionaries(
 pauses = st.integers(0, 30) | st.none()
 """Turns of the loop, None: until everything is done that needs no time."""
 
-known_versions = st.sampled_from(("none", "none", "newest", "any"))
+known_versions = st.sampled_from((None, None, -1, -1, -2, 0, 1))
+"""Which of a process's versions the client has seen, on this replica or another; -1 is the newest."""
+
 max_ages = st.sampled_from((None, None, None, 0, 0, 1, 10))
 instants = st.none() | seconds.map(lambda second: EPOCH_US + second * 1_000_000)
 queries = st.builds(
@@ -106,33 +108,27 @@ class ContractMachine(RuleBasedStateMachine):
         known=known_versions,
         max_age_s=max_ages,
         pause=pauses,
-        data=st.data(),
     )
-    def ask(
-        self, process_id: str, kind: str, known: str, max_age_s: int | None, pause: int | None, data: st.DataObject
-    ) -> None:
-        version = self.known_version(process_id, known, data)
+    def ask(self, process_id: str, kind: str, known: int | None, max_age_s: int | None, pause: int | None) -> None:
+        version = self.known_version(process_id, known)
         self.ask_for(Question(kind, process_id, version, max_age_s, self.etag(version, kind)), pause)
 
-    @rule(process_id=process_ids, known=known_versions, wait_s=st.integers(1, 20), pause=pauses, data=st.data())
+    @rule(process_id=process_ids, known=known_versions, wait_s=st.integers(1, 20), pause=pauses)
     @precondition(lambda self: self.window_size == 0)  # else what is outside is followed, with a thread
-    def wait(self, process_id: str, known: str, wait_s: int, pause: int | None, data: st.DataObject) -> None:
-        version = self.known_version(process_id, known, data)
+    def wait(self, process_id: str, known: int | None, wait_s: int, pause: int | None) -> None:
+        version = self.known_version(process_id, known)
         question = Question("status", process_id, version, etag=self.etag(version, "status"))
         self.ask_for(question, pause, wait_s=wait_s)
 
-    @rule(query=queries, max_age_s=max_ages, knows=st.booleans(), pause=pauses, data=st.data())
-    def ask_for_a_list(
-        self, query: Query, max_age_s: int | None, knows: bool, pause: int | None, data: st.DataObject
-    ) -> None:
-        lists = self.service.lists
-        etag = data.draw(st.sampled_from(sorted(lists))) if knows and lists else ""
+    @rule(query=queries, max_age_s=max_ages, knows=st.booleans(), pause=pauses)
+    def ask_for_a_list(self, query: Query, max_age_s: int | None, knows: bool, pause: int | None) -> None:
+        etag = next(reversed(self.service.lists), "") if knows else ""
         self.ask_for(Question("list", query, max_age_s=max_age_s, etag=etag), pause)
 
     @rule(max_age_s=max_ages, pause=pauses)
-    @precondition(lambda self: self.next_page is not None)
     def ask_for_the_next_page(self, max_age_s: int | None, pause: int | None) -> None:
-        assert self.next_page is not None
+        if self.next_page is None:
+            return
         query, token = self.next_page
         self.ask_for(Question("list", query, max_age_s=max_age_s, token=token), pause)
 
@@ -153,12 +149,10 @@ class ContractMachine(RuleBasedStateMachine):
 
         self.run(ask, pause)
 
-    def known_version(self, process_id: str, known: str, data: st.DataObject) -> int:
-        """What the client has seen, on this replica or another."""
+    def known_version(self, process_id: str, known: int | None) -> int:
+        """0 where there is none."""
         versions = [each.from_us for each in self.service.history.versions.get(process_id, ()) if each.exists]
-        if known == "none" or not versions:
-            return 0
-        return versions[-1] if known == "newest" else data.draw(st.sampled_from(versions))
+        return 0 if known is None or not -len(versions) <= known < len(versions) else versions[known]
 
     @staticmethod
     def etag(version: int, kind: str) -> str:
@@ -188,59 +182,54 @@ class ContractMachine(RuleBasedStateMachine):
 
     def break_(self, fault: Callable[[], object], pause: int | None) -> None:
         async def begin() -> None:
-            fault()
+            if not self.is_lying:
+                fault()
 
         self.run(begin, pause)
 
     @rule(code=codes, after=st.integers(0, 5), new_streams=st.integers(0, 1), pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def end_the_stream(self, code: grpc.StatusCode, after: int, new_streams: int, pause: int | None) -> None:
         self.break_(lambda: self.service.faults.end_streams(code, after_messages=after, new_streams=new_streams), pause)
 
     @rule(existing=st.booleans(), new=st.booleans(), pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def stall_streams(self, existing: bool, new: bool, pause: int | None) -> None:
         self.break_(lambda: self.service.faults.stall_streams(existing=existing, new=new), pause)
 
     @rule(code=codes, pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def remove_the_target(self, code: grpc.StatusCode, pause: int | None) -> None:
         self.break_(lambda: self.service.faults.remove_targets(code), pause)
 
     @rule(pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def reset(self, pause: int | None) -> None:
         self.break_(self.service.faults.send_reset, pause)
 
     @rule(off_by=st.integers(-1, 1), pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def send_a_filter(self, off_by: int, pause: int | None) -> None:
         self.break_(lambda: self.service.faults.send_existence_filter(off_by=off_by), pause)
 
     @rule(pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def expire_tokens(self, pause: int | None) -> None:
         self.break_(self.service.faults.expire_tokens, pause)
 
     @rule(rpc=rpcs, code=st.sampled_from(TRANSIENT), calls=calls, pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def fail_calls(self, rpc: str, code: grpc.StatusCode, calls: int | None, pause: int | None) -> None:
         self.break_calls(rpc, lambda: self.service.faults.fail_calls(rpc, code, calls=calls), pause)
 
     @rule(rpc=rpcs, delay_s=st.sampled_from((0.05, 0.9, 4.0, 7.0)), calls=calls, pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def delay_calls(self, rpc: str, delay_s: float, calls: int | None, pause: int | None) -> None:
         self.break_calls(rpc, lambda: self.service.faults.delay_calls(rpc, delay_s, calls=calls), pause)
 
     @rule(rpc=rpcs, calls=calls, pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def hold_calls(self, rpc: str, calls: int | None, pause: int | None) -> None:
         self.break_calls(rpc, lambda: self.service.faults.hold_calls(rpc, calls=calls), pause)
 
     def break_calls(self, rpc: str, fault: Callable[[], object], pause: int | None) -> None:
-        if rpc in READS:
-            self.service.reads_in_trouble()
-        self.break_(fault, pause)
+        def begin() -> None:
+            if rpc in READS:
+                self.service.reads_in_trouble()
+            fault()
+
+        self.break_(begin, pause)
 
     @rule(pause=pauses)
     def heal(self, pause: int | None) -> None:
@@ -251,11 +240,12 @@ class ContractMachine(RuleBasedStateMachine):
         self.run(lambda: asyncio.sleep(passing_s))
 
     @rule(frozen_s=st.sampled_from((0.9, 4.0, 14.0, 16.0, 41.0, 4000.0)), changes=changes, pause=pauses)
-    @precondition(lambda self: not self.is_lying)
     def freeze(self, frozen_s: float, changes: Changes, pause: int | None) -> None:
         """SIGSTOP, a commit, SIGCONT."""
 
         async def frozen() -> None:
+            if self.is_lying:
+                return
             self.service.freeze(frozen_s / 2)
             await self.committed(changes)
             self.service.freeze(frozen_s / 2)
@@ -263,7 +253,6 @@ class ContractMachine(RuleBasedStateMachine):
         self.run(frozen, pause)
 
     @rule(process_id=process_ids, status=st.sampled_from(STATUSES), is_deletion=st.booleans(), pause=pauses)
-    @precondition(lambda self: not self.is_lying and not self.service.faults.active)
     def lie(self, process_id: str, status: str, is_deletion: bool, pause: int | None) -> None:
         """Commit something that the listener is told nothing of, though it is told that all is well.
 
@@ -271,7 +260,8 @@ class ContractMachine(RuleBasedStateMachine):
         window, and that nobody knows about any bound for.
         """
         present = self.service.present()
-        if process_id not in present or (is_deletion and 0 < self.window_size <= len(present)):
+        is_full = 0 < self.window_size <= len(present)
+        if self.is_lying or self.service.faults.active or process_id not in present or (is_deletion and is_full):
             return
         change = None if is_deletion else (status, (present[process_id].start_us - EPOCH_US) // 1_000_000)
         self.run(lambda: self.lied(process_id, change), pause)
@@ -302,8 +292,8 @@ class ContractMachine(RuleBasedStateMachine):
 
 TestContractMachine = ContractMachine.TestCase
 TestContractMachine.settings = settings(
-    max_examples=int(os.environ.get("CONTRACT_EXAMPLES", "30")),
-    stateful_step_count=30,
+    max_examples=int(os.environ.get("CONTRACT_EXAMPLES", "20")),
+    stateful_step_count=25,
     derandomize="CONTRACT_EXAMPLES" not in os.environ,
     deadline=None,
     suppress_health_check=list(HealthCheck),

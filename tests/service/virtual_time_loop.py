@@ -2,8 +2,8 @@
 
 Timers, timeouts and sleeps go by `now`. While somebody is running `pass_time`, it leaps to the next timer whenever the
 loop has had nothing to do for `QUIET_S` of real time and the fence, a message that takes the same way as all others,
-has come back: so time does not run out under messages that a busy machine is slow to deliver. Nothing that is claimed
-about an answer may depend on that, though: to the loop it is a network that is slow.
+has come back: so time seldom runs out under messages that a busy machine is slow to deliver. What must not depend on
+that at all says so by `may_pass`.
 """
 
 import asyncio
@@ -54,10 +54,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._waiting.append(future)
         return await future
 
-    async def pass_time(self, fence: Callable[[], Awaitable[object]]) -> None:
+    async def pass_time(self, fence: Callable[[], Awaitable[object]], may_pass: Callable[[], bool]) -> None:
         """Until cancelled."""
         while True:
             await self.quiet()
             await fence()
             next_timer_s = await self.quiet()
-            self.now += next_timer_s or 0.0
+            if may_pass():
+                self.now += next_timer_s or 0.0

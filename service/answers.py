@@ -163,7 +163,7 @@ class Answers:
     def _remembered_page(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
         now = self._clock()
         cached = self._reads.remembered_list(one_more, now=now)
-        if cached is None or (max_age_s is not None and now - cached.as_of > max_age_s):
+        if cached is None or not _is_young_enough(now - cached.as_of, max_age_s):
             return None
         return _page(Source.CACHED, _rounded(now - cached.as_of), cached.summaries, one_more.limit - 1)
 
@@ -172,8 +172,8 @@ class Answers:
         if max_age_s is None:
             return True
         age_s = self._model.age_s
-        if age_s is not None and age_s + (arrived - self._clock()) <= max_age_s:
-            return True
+        if max_age_s and age_s is not None and age_s + (arrived - self._clock()) <= max_age_s:
+            return True  # never for a strong read: a clock that is read twice may show the same
         try:
             return await self._listener.confirm() >= arrived - max_age_s
         except CannotConfirm:
@@ -184,7 +184,7 @@ class Answers:
     ) -> Answer | None:
         now = self._clock()
         read = self._reads.remembered(process_id, include_products=include_products, now=now)
-        if read is None or (max_age_s is not None and now - read.as_of > max_age_s):
+        if read is None or not _is_young_enough(now - read.as_of, max_age_s):
             return None
         return _unless_older(Source.CACHED, now - read.as_of, read, known_version)
 
@@ -213,6 +213,11 @@ class Answers:
         if read is None:
             return None
         return _page(Source.STALE, _rounded(now - read.as_of), read.summaries, one_more.limit - 1)
+
+
+def _is_young_enough(age_s: float, max_age_s: float | None) -> bool:
+    """Nothing that was there before is, to a strong read: it may have begun at the same reading of the clock."""
+    return max_age_s is None or (max_age_s > 0 and age_s <= max_age_s)
 
 
 def _rounded(age_s: float) -> int:

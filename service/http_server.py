@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service.http_frame import JSON_TYPE, SERVER, HttpFrame, error_response
+from service.http_frame import BASE_HEADERS, JSON_TYPE, HttpFrame, error_response
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +28,7 @@ TOO_SLOW = b'{"status":"error","message":"The request took too long to arrive"}'
 
 def _headers() -> dict[str, str]:
     """What every response carries, of those that no frame goes around."""
-    return {
-        "Server": SERVER,
-        "Cache-Control": "no-cache",
-        "X-Content-Type-Options": "nosniff",
-        "X-Request-Id": secrets.token_hex(16),
-        "Connection": "close",
-    }
+    return {**BASE_HEADERS, "X-Request-Id": secrets.token_hex(16), "Connection": "close"}
 
 
 def _too_slow() -> bytes:

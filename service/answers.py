@@ -6,13 +6,16 @@ version the client saw last: nothing older is ever answered (monotonic reads). `
 for: 0 is Firestore's state at or after the request's arrival.
 
 An age is tested and claimed by one reading of the clock: a process may be frozen between any two.
+
+However many reads an answer takes, and whatever they had to wait for, it is there within `timeout_s` of the question.
 """
 
+import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from listeners.listener import CannotConfirm, Clock
 from service.documents import ProcessSummary
@@ -20,6 +23,8 @@ from service.firestore_reader import Read, Unreachable
 from service.list_query import ListQuery
 from service.read_model import ReadModel
 from service.read_through import ReadThrough
+
+T = TypeVar("T")
 
 SHARED_S = 1.0
 """How long before a request a read may have begun to be that request's too: less than an Age can tell."""
@@ -80,12 +85,14 @@ class Answers:
         *,
         clock: Clock,
         stale_if_error_s: float,
+        timeout_s: float,
     ) -> None:
         self._model = model
         self._reads = reads
         self._listener = listener
         self._clock = clock
         self._stale_if_error_s = stale_if_error_s
+        self._timeout_s = timeout_s
 
     def status_from_model(self, process_id: str, known_version: int = 0) -> Answer | None:
         """The answer that costs nothing: the held version, under the lease, not older than the one known."""
@@ -108,7 +115,7 @@ class Answers:
         include_products: bool = False,
     ) -> Answer:
         """The state of one process. Raises: Unreachable, ReadRefused, BudgetExhausted."""
-        arrived = self._clock()
+        arrived, deadline = self._clock(), self._deadline()
         for attempt in range(self.ATTEMPTS):
             if not include_products and await self._is_confirmed(arrived, max_age_s):
                 hit = self.status_from_model(process_id, known_version)
@@ -120,7 +127,8 @@ class Answers:
                     return cached
             try:
                 fresh = attempt > 0 or max_age_s is not None or known_version > 0
-                read = await self._reads.get(process_id, include_products=include_products, fresh=fresh)
+                reading = self._reads.get(process_id, include_products=include_products, fresh=fresh)
+                read = await _before(deadline, reading)
             except Unreachable:
                 stale = self._stale(process_id, include_products, known_version, max_age_s)
                 if stale is None:
@@ -132,7 +140,7 @@ class Answers:
 
     async def page(self, query: ListQuery, *, max_age_s: float | None = None) -> ListAnswer:
         """One page of processes. Raises: Unreachable, ReadRefused, BudgetExhausted."""
-        arrived = self._clock()
+        arrived, deadline = self._clock(), self._deadline()
         one_more = replace(query, limit=query.limit + 1)
         if await self._is_confirmed(arrived, max_age_s):
             hit = self._page_from_model(one_more, max_age_s)
@@ -142,15 +150,19 @@ class Answers:
         if cached is not None:
             return cached
         try:
-            rows = await self._reads.rows(one_more, fresh=max_age_s is not None)
+            rows = await _before(deadline, self._reads.rows(one_more, fresh=max_age_s is not None))
             if rows.as_of < arrived - SHARED_S:
-                rows = await self._reads.rows(one_more, fresh=True)
+                rows = await _before(deadline, self._reads.rows(one_more, fresh=True))
         except Unreachable:
             stale = self._stale_list(one_more, max_age_s)
             if stale is None:
                 raise
             return stale
         return _page(Source.MISS, 0, rows.summaries, query.limit)
+
+    def _deadline(self) -> float:
+        """On the loop's clock, as everything is that ends a read."""
+        return asyncio.get_running_loop().time() + self._timeout_s
 
     def _page_from_model(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
         age_s = self._model.trusted_age_s
@@ -213,6 +225,15 @@ class Answers:
         if read is None:
             return None
         return _page(Source.STALE, _rounded(now - read.as_of), read.summaries, one_more.limit - 1)
+
+
+async def _before(deadline: float, reading: Awaitable[T]) -> T:
+    """Raises: Unreachable where it is not there by then; and what `reading` raises."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await reading
+    except TimeoutError as late:
+        raise Unreachable("no answer in time") from late
 
 
 def _is_young_enough(age_s: float, max_age_s: float | None) -> bool:

@@ -140,14 +140,14 @@ class CheckedService:
         self._under_way.append(Asked(question, task, self._commits, self.may_reads_fail()))
 
     async def _answered(self, question: Question, wait_s: int | None) -> Answered:
-        """Who waits has asked, as far as its age goes, when the answer comes."""
+        """The age of what ends a wait counts from then, unless it was read, for the wait and since it began."""
         sent_us = self.now_us()
         wait = "" if wait_s is None else f"?wait={wait_s}"
         reply = await self.running.get(question.path + wait, headers=question.headers, timeout=PATIENT)
         headers, received_us = reply.headers, self.now_us()
         return Answered(
             question,
-            sent_us if wait_s is None else received_us,
+            sent_us if wait_s is None or headers.get("X-Cache") == "MISS" else received_us,
             received_us,
             reply.status,
             headers.get("X-Cache", ""),

@@ -23,6 +23,9 @@ HEAD_TIMEOUT_S = 10.0
 READER_TIMEOUT_S = 30.0
 """How long answers may wait in a connection's buffer for their reader to make room."""
 
+AT_ONCE_S = 0.001
+"""The shortest grace that requests under way are given at the end: aiohttp takes 0 for no limit at all."""
+
 TOO_SLOW = b'{"status":"error","message":"The request took too long to arrive"}'
 
 
@@ -128,7 +131,7 @@ class ServiceRunner(web.AppRunner):
     """
 
     def __init__(self, app: web.Application, frame: HttpFrame, *, shutdown_timeout_s: float) -> None:
-        super().__init__(app, shutdown_timeout=shutdown_timeout_s)
+        super().__init__(app, shutdown_timeout=max(shutdown_timeout_s, AT_ONCE_S))
         self._frame = frame
 
     async def _make_server(self) -> Any:

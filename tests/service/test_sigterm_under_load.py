@@ -10,6 +10,8 @@ import signal
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+import pytest
+
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import RawConnection, raw_connection
 from tests.service.running import COLLECTION
@@ -86,3 +88,18 @@ async def test_no_request_that_was_accepted_is_lost(local_firestore: BackgroundF
     assert sorted(each for each in asked if each[0].startswith("nobody")) == [
         (f"nobody-{number}", 404) for number in range(READING)
     ]
+
+
+async def test_no_grace_is_no_grace(local_firestore: BackgroundFirestore, project: str) -> None:
+    environment = {**PATIENT, "DRAIN_S": "0", "FIRESTORE_EMULATOR_HOST": local_firestore.host, "PROJECT_ID": project}
+    async with program(*SERVE, **environment) as started:
+        await until_async(started.is_ready, "the service is ready")
+        with local_firestore.faults.hold_calls("BatchGetDocuments") as held:
+            async with raw_connection(started.url) as connection:
+                reading = asyncio.create_task(read_slowly(connection, 0))
+                await held.until_struck()
+                started.process.send_signal(signal.SIGTERM)
+                code, output = await started.ended()
+                with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+                    await reading
+    assert code == 0, output

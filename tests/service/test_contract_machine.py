@@ -102,6 +102,19 @@ class ContractMachine(RuleBasedStateMachine):
 
     # -- what clients ask
 
+    @rule(process_id=process_ids, status=st.sampled_from(STATUSES), second=seconds, is_stalled=st.booleans())
+    def ask_for_what_another_replica_told_first(
+        self, process_id: str, status: str, second: int, is_stalled: bool
+    ) -> None:
+        async def ask() -> None:
+            if is_stalled and not self.is_lying:
+                self.service.faults.stall_streams()
+            await self.committed({process_id: (status, second)})
+            version = self.known_version(process_id, -1)
+            self.service.ask(Question("status", process_id, version, etag=self.etag(version, "status")))
+
+        self.run(ask, None)
+
     @rule(
         process_id=process_ids,
         kind=st.sampled_from(("status", "status", "status", "products")),
@@ -252,8 +265,8 @@ class ContractMachine(RuleBasedStateMachine):
 
         self.run(frozen, pause)
 
-    @rule(process_id=process_ids, status=st.sampled_from(STATUSES), is_deletion=st.booleans(), pause=pauses)
-    def lie(self, process_id: str, status: str, is_deletion: bool, pause: int | None) -> None:
+    @rule(process_id=process_ids, status=st.sampled_from(STATUSES), is_deletion=st.booleans(), outlasted=st.booleans())
+    def lie(self, process_id: str, status: str, is_deletion: bool, outlasted: bool) -> None:
         """Commit something that the listener is told nothing of, though it is told that all is well.
 
         Nothing else goes wrong until the audit must have noticed. A deletion would move another process up into a full
@@ -264,12 +277,15 @@ class ContractMachine(RuleBasedStateMachine):
         if self.is_lying or self.service.faults.active or process_id not in present or (is_deletion and is_full):
             return
         change = None if is_deletion else (status, (present[process_id].start_us - EPOCH_US) // 1_000_000)
-        self.run(lambda: self.lied(process_id, change), pause)
+        self.run(lambda: self.lied(process_id, change, outlasted))
 
-    async def lied(self, process_id: str, change: tuple[str, int] | None) -> None:
+    async def lied(self, process_id: str, change: tuple[str, int] | None, outlasted: bool) -> None:
         with self.service.faults.drop_deltas(1):
             self.service.commit({process_id: change}, is_hidden=True)
         self.lied_about, self.lie_is_over_at = process_id, self.service.loop.now + LIE_NOTICED_S
+        if outlasted:
+            await asyncio.sleep(LIE_NOTICED_S)
+            self.service.ask(Question("status", process_id))
 
     # -- when all is well again
 

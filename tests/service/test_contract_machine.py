@@ -13,15 +13,18 @@ from typing import Any
 
 import grpc
 import orjson
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from benchmarks.chaos.history import STATUSES, Query
 from benchmarks.chaos.questions import Answered, Batch, Question
-from tests.service.checked_service import EPOCH_US, LIE_NOTICED_S, READS, CheckedService, checked_service
+from tests.service.checked_service import EPOCH_US, LEASE_S, LIE_NOTICED_S, READS, CheckedService, checked_service
 from tests.service.virtual_time import settle
 from tests.service.virtual_time_loop import VirtualTimeLoop
+
+pytestmark = pytest.mark.timeout(300)
 
 RECOVERED_S = 600.0
 """The longest back-off of the listener is 90 s; on a busy machine it takes more than one try."""
@@ -116,15 +119,16 @@ class ContractMachine(RuleBasedStateMachine):
         self.run(ask, None)
 
     @rule(
-        process_id=process_ids,
+        asked=st.lists(process_ids, min_size=1, max_size=4),
         kind=st.sampled_from(("status", "status", "status", "products")),
         known=known_versions,
         max_age_s=max_ages,
         pause=pauses,
     )
-    def ask(self, process_id: str, kind: str, known: int | None, max_age_s: int | None, pause: int | None) -> None:
-        version = self.known_version(process_id, known)
-        self.ask_for(Question(kind, process_id, version, max_age_s, self.etag(version, kind)), pause)
+    def ask(self, asked: list[str], kind: str, known: int | None, max_age_s: int | None, pause: int | None) -> None:
+        for process_id in asked:
+            version = self.known_version(process_id, known)
+            self.ask_for(Question(kind, process_id, version, max_age_s, self.etag(version, kind)), pause)
 
     @rule(process_id=process_ids, known=known_versions, wait_s=st.integers(1, 20), pause=pauses)
     @precondition(lambda self: self.window_size == 0)  # else what is outside is followed, with a thread
@@ -265,8 +269,8 @@ class ContractMachine(RuleBasedStateMachine):
 
         self.run(frozen, pause)
 
-    @rule(process_id=process_ids, status=st.sampled_from(STATUSES), is_deletion=st.booleans(), outlasted=st.booleans())
-    def lie(self, process_id: str, status: str, is_deletion: bool, outlasted: bool) -> None:
+    @rule(process_id=process_ids, status=st.sampled_from(STATUSES), is_deletion=st.booleans(), pause=pauses)
+    def lie(self, process_id: str, status: str, is_deletion: bool, pause: int | None) -> None:
         """Commit something that the listener is told nothing of, though it is told that all is well.
 
         Nothing else goes wrong until the audit must have noticed. A deletion would move another process up into a full
@@ -274,18 +278,17 @@ class ContractMachine(RuleBasedStateMachine):
         """
         present = self.service.present()
         is_full = 0 < self.window_size <= len(present)
-        if self.is_lying or self.service.faults.active or process_id not in present or (is_deletion and is_full):
+        if self.is_lying or process_id not in present or (is_deletion and is_full):
             return
         change = None if is_deletion else (status, (present[process_id].start_us - EPOCH_US) // 1_000_000)
-        self.run(lambda: self.lied(process_id, change, outlasted))
+        self.run(lambda: self.lied(process_id, change), pause)
 
-    async def lied(self, process_id: str, change: tuple[str, int] | None, outlasted: bool) -> None:
+    async def lied(self, process_id: str, change: tuple[str, int] | None) -> None:
+        self.service.heal()
+        await asyncio.sleep(LEASE_S)
         with self.service.faults.drop_deltas(1):
             self.service.commit({process_id: change}, is_hidden=True)
         self.lied_about, self.lie_is_over_at = process_id, self.service.loop.now + LIE_NOTICED_S
-        if outlasted:
-            await asyncio.sleep(LIE_NOTICED_S)
-            self.service.ask(Question("status", process_id))
 
     # -- when all is well again
 
@@ -300,7 +303,9 @@ class ContractMachine(RuleBasedStateMachine):
     async def recovered(self) -> None:
         self.service.heal()
         await self.service.answers()
-        self.lie_is_over_at = 0.0
+        if self.is_lying:
+            await asyncio.sleep(LIE_NOTICED_S + LEASE_S)  # so that no Age reaches back to when it was excused
+            self.service.ask(Question("status", self.lied_about))
         version = self.service.commit({"a": ("running", 9)})
         await self.service.until_hit("a", version, RECOVERED_S)
         await self.service.strong(Question("list", Query(100)))
@@ -311,6 +316,7 @@ TestContractMachine.settings = settings(
     max_examples=int(os.environ.get("CONTRACT_EXAMPLES", "20")),
     stateful_step_count=25,
     derandomize="CONTRACT_EXAMPLES" not in os.environ,
+    phases=[Phase.generate],  # a run is not the same twice to the microsecond: nothing to make smaller
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

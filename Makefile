@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo run test test-deploy test-browser screenshots strong-reads chaos soak check lock clean
+.PHONY: demo run test test-deploy test-browser screenshots strong-reads contract chaos soak check lock clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,9 @@ screenshots: $(VENV)/.installed  ## renew the pictures of the page that the READ
 
 strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server
 	STRONG_READ_TRIES=10000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k acknowledged_commit
+
+contract: $(VENV)/.installed   ## random faults in virtual time, every answer checked against the contract
+	CONTRACT_EXAMPLES=1000 $(BIN)/pytest --timeout 3600 tests/service/test_contract_machine.py
 
 chaos: $(VENV)/.installed      ## a few minutes of faults, every answer checked against the history of commits
 	$(BIN)/python -m benchmarks.chaos --seconds 300

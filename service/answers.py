@@ -6,13 +6,16 @@ version the client saw last: nothing older is ever answered (monotonic reads). `
 for: 0 is Firestore's state at or after the request's arrival.
 
 An age is tested and claimed by one reading of the clock: a process may be frozen between any two.
+
+However many reads an answer takes, and whatever they had to wait for, it is there within `timeout_s` of the question.
 """
 
+import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from listeners.listener import CannotConfirm, Clock
 from service.documents import ProcessSummary
@@ -20,6 +23,8 @@ from service.firestore_reader import Read, Unreachable
 from service.list_query import ListQuery
 from service.read_model import ReadModel
 from service.read_through import ReadThrough
+
+T = TypeVar("T")
 
 SHARED_S = 1.0
 """How long before a request a read may have begun to be that request's too: less than an Age can tell."""
@@ -83,12 +88,14 @@ class Answers:
         *,
         clock: Clock,
         stale_if_error_s: float,
+        timeout_s: float,
     ) -> None:
         self._model = model
         self._reads = reads
         self._listener = listener
         self._clock = clock
         self._stale_if_error_s = stale_if_error_s
+        self._timeout_s = timeout_s
 
     def status_from_model(self, process_id: str, known_version: int = 0) -> Answer | None:
         """The answer that costs nothing: the held version, under the lease, not older than the one known."""
@@ -113,7 +120,7 @@ class Answers:
         include_products: bool = False,
     ) -> Answer:
         """The state of one process. Raises: Unreachable, ReadRefused, BudgetExhausted."""
-        arrived = self._clock()
+        arrived, deadline = self._clock(), self._deadline()
         for attempt in range(self.ATTEMPTS):
             if not include_products and await self._is_confirmed(arrived, max_age_s):
                 hit = self.status_from_model(process_id, known_version)
@@ -125,7 +132,8 @@ class Answers:
                     return cached
             try:
                 fresh = attempt > 0 or max_age_s is not None or known_version > 0
-                read = await self._reads.get(process_id, include_products=include_products, fresh=fresh)
+                reading = self._reads.get(process_id, include_products=include_products, fresh=fresh)
+                read = await _before(deadline, reading)
             except Unreachable:
                 stale = self._stale(process_id, include_products, known_version, max_age_s)
                 if stale is None:
@@ -137,7 +145,7 @@ class Answers:
 
     async def page(self, query: ListQuery, *, max_age_s: float | None = None) -> ListAnswer:
         """One page of processes. Raises: Unreachable, ReadRefused, BudgetExhausted."""
-        arrived = self._clock()
+        arrived, deadline = self._clock(), self._deadline()
         one_more = replace(query, limit=query.limit + 1)
         if await self._is_confirmed(arrived, max_age_s):
             hit = self._page_from_model(one_more, max_age_s)
@@ -147,15 +155,19 @@ class Answers:
         if cached is not None:
             return cached
         try:
-            rows = await self._reads.rows(one_more, fresh=max_age_s is not None)
+            rows = await _before(deadline, self._reads.rows(one_more, fresh=max_age_s is not None))
             if rows.as_of < arrived - SHARED_S:
-                rows = await self._reads.rows(one_more, fresh=True)
+                rows = await _before(deadline, self._reads.rows(one_more, fresh=True))
         except Unreachable:
             stale = self._stale_list(one_more, max_age_s)
             if stale is None:
                 raise
             return stale
         return _page(Source.MISS, 0, rows.summaries, query.limit)
+
+    def _deadline(self) -> float:
+        """On the loop's clock, as everything is that ends a read."""
+        return asyncio.get_running_loop().time() + self._timeout_s
 
     def _page_from_model(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
         age_s = self._model.trusted_age_s
@@ -168,7 +180,7 @@ class Answers:
     def _remembered_page(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
         now = self._clock()
         cached = self._reads.remembered_list(one_more, now=now)
-        if cached is None or (max_age_s is not None and now - cached.as_of > max_age_s):
+        if cached is None or not _is_young_enough(now - cached.as_of, max_age_s):
             return None
         return _page(Source.CACHED, _rounded(now - cached.as_of), cached.summaries, one_more.limit - 1)
 
@@ -177,8 +189,8 @@ class Answers:
         if max_age_s is None:
             return True
         age_s = self._model.age_s
-        if age_s is not None and age_s + (arrived - self._clock()) <= max_age_s:
-            return True
+        if max_age_s and age_s is not None and age_s + (arrived - self._clock()) <= max_age_s:
+            return True  # never for a strong read: a clock that is read twice may show the same
         try:
             return await self._listener.confirm() >= arrived - max_age_s
         except CannotConfirm:
@@ -189,7 +201,7 @@ class Answers:
     ) -> Answer | None:
         now = self._clock()
         read = self._reads.remembered(process_id, include_products=include_products, now=now)
-        if read is None or (max_age_s is not None and now - read.as_of > max_age_s):
+        if read is None or not _is_young_enough(now - read.as_of, max_age_s):
             return None
         return _unless_older(Source.CACHED, now - read.as_of, read, known_version)
 
@@ -218,6 +230,20 @@ class Answers:
         if read is None:
             return None
         return _page(Source.STALE, _rounded(now - read.as_of), read.summaries, one_more.limit - 1)
+
+
+async def _before(deadline: float, reading: Awaitable[T]) -> T:
+    """Raises: Unreachable where it is not there by then; and what `reading` raises."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await reading
+    except TimeoutError as late:
+        raise Unreachable("no answer in time") from late
+
+
+def _is_young_enough(age_s: float, max_age_s: float | None) -> bool:
+    """Nothing that was there before is, to a strong read: it may have begun at the same reading of the clock."""
+    return max_age_s is None or (max_age_s > 0 and age_s <= max_age_s)
 
 
 def _rounded(age_s: float) -> int:

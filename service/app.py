@@ -133,7 +133,12 @@ class Service:
             on_mismatch=self.metrics.audit_mismatched,
         )
         self._answers = Answers(
-            self.model, self.reads, self.supervisor, clock=clock, stale_if_error_s=settings.stale_if_error_s
+            self.model,
+            self.reads,
+            self.supervisor,
+            clock=clock,
+            stale_if_error_s=settings.stale_if_error_s,
+            timeout_s=settings.firestore_timeout_s,
         )
 
     def _join_watching(self) -> None:
@@ -276,6 +281,7 @@ def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> tuple[Liste
         observer=metrics,
         rng=random.Random(),  # noqa: S311 - jitter
         probe_interval_s=settings.probe_interval_s,
+        confirm_timeout_s=settings.firestore_timeout_s / 2,  # the other half is for the direct read after it
     )
     return stream, stream.documents
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from service.fast_path import FastPath
-from service.http_frame import JSON_TYPE, SERVER, HttpFrame, error_response, new_request_id
+from service.http_frame import BASE_HEADERS, JSON_TYPE, HttpFrame, error_response, new_request_id
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +26,15 @@ READER_TIMEOUT_S = 30.0
 KEEPALIVE_TIMEOUT_S = 3630.0
 """How long a connection may be idle: longer than load balancers keep theirs, so that it is they who close it."""
 
+AT_ONCE_S = 0.001
+"""The shortest grace that requests under way are given at the end: aiohttp takes 0 for no limit at all."""
+
 TOO_SLOW = b'{"status":"error","message":"The request took too long to arrive"}'
 
 
 def _headers() -> dict[str, str]:
     """What every response carries, of those that no frame goes around."""
-    return {
-        "Server": SERVER,
-        "Cache-Control": "no-cache",
-        "X-Content-Type-Options": "nosniff",
-        "X-Request-Id": new_request_id(),
-        "Connection": "close",
-    }
+    return {**BASE_HEADERS, "X-Request-Id": new_request_id(), "Connection": "close"}
 
 
 def _too_slow() -> bytes:
@@ -173,7 +170,7 @@ class ServiceRunner(web.AppRunner):
         shutdown_timeout_s: float,
         fast_path: FastPath | None = None,
     ) -> None:
-        super().__init__(app, shutdown_timeout=shutdown_timeout_s)
+        super().__init__(app, shutdown_timeout=max(shutdown_timeout_s, AT_ONCE_S))
         self._frame = frame
         self._fast_path = fast_path
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from benchmarks.chaos.clients import Answered, Batch
 from benchmarks.chaos.history import History, Query, Version, rendered_page
+from benchmarks.chaos.questions import Answered, Batch
 
 SHARED_READ_US = 1_000_000
 CLOCKS_US = 1_000

@@ -10,13 +10,14 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from benchmarks.chaos.firestore import MARKER, process_ids
-from benchmarks.chaos.history import STATUSES, Query, rendered_time
+from benchmarks.chaos.history import STATUSES, Query
+from benchmarks.chaos.questions import Answered, Batch, Question
 from benchmarks.chaos.replies import Reply, ReplyReader
 from benchmarks.processes import Child, answer_requests
 
@@ -26,37 +27,6 @@ PAUSE_S = 0.02
 
 POLLS = 24
 """Requests that a busy client pipelines."""
-
-
-class Batch(NamedTuple):
-    """Several processes by their IDs."""
-
-    process_ids: tuple[str, ...]
-
-
-class Question(NamedTuple):
-    """One request. `target`: a process ID, several of them, or a list's query. `known` is the version in its ETag."""
-
-    kind: str  # status, products, list or batch
-    target: str | Batch | Query
-    known: int = 0
-    max_age_s: int | None = None
-    etag: str = ""
-    token: str = ""
-
-
-class Answered(NamedTuple):
-    """A question and its answer; status 0 where there was none: `body` then says why. `age_s` -1: none was given."""
-
-    question: Question
-    sent_us: int
-    received_us: int
-    status: int
-    source: str = ""
-    age_s: int = -1
-    etag: str = ""
-    may_retry: bool = False
-    body: bytes = b""
 
 
 class Chooser:
@@ -116,30 +86,8 @@ class Chooser:
 
     def request(self, question: Question) -> bytes:
         """Its bytes."""
-        lines = [f"GET {self._path(question)} HTTP/1.1\r\nHost: chaos"]
-        if question.etag:
-            lines.append(f"If-None-Match: {question.etag}")
-        if question.max_age_s is not None:
-            wish = f"max-age={question.max_age_s}" if question.max_age_s else "no-cache"
-            lines.append(f"Cache-Control: {wish}")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-    def _path(self, question: Question) -> str:
-        target = question.target
-        if isinstance(target, Query):
-            parameters: dict[str, object] = {"limit": target.limit}
-            if target.status is not None:
-                parameters["status"] = target.status
-            if target.lower_us is not None:
-                parameters["start_date"] = rendered_time(target.lower_us)
-            if target.upper_us is not None:
-                parameters["end_date"] = rendered_time(target.upper_us)
-            if question.token:
-                parameters["page_token"] = question.token
-            return f"/status?{urlencode(parameters)}"
-        if isinstance(target, Batch):
-            return "/status?" + "&".join(f"process_id={each}" for each in target.process_ids)
-        return f"/status/{target}?include_products=1" if question.kind == "products" else f"/status/{target}"
+        headers = "".join(f"\r\n{name}: {value}" for name, value in question.headers.items())
+        return f"GET {question.path} HTTP/1.1\r\nHost: chaos{headers}\r\n\r\n".encode()
 
     def answered(self, question: Question, sent_us: int, reply: Reply) -> Answered:
         """Note what was seen."""

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.checker import Checker, Verdicts
-from benchmarks.chaos.clients import Answered, clients_process
+from benchmarks.chaos.clients import clients_process
 from benchmarks.chaos.firestore import firestore_process
 from benchmarks.chaos.history import History
 from benchmarks.chaos.injector import Injector, Recoveries, SharedFirestore
 from benchmarks.chaos.options import Options
+from benchmarks.chaos.questions import Answered
 from benchmarks.chaos.service import Service
 from benchmarks.processes import Child
 

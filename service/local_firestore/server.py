@@ -11,6 +11,7 @@ import grpc
 import grpc.aio
 
 from service.local_firestore import messages
+from service.local_firestore.clock import Clock
 from service.local_firestore.database import Database
 from service.local_firestore.errors import FirestoreError
 from service.local_firestore.faults import Faults
@@ -36,7 +37,7 @@ class LocalFirestore:
     `port` 0 is any free one. `heartbeat_s` is the longest silence of an idle Listen stream, `resume_window_s` how
     long its resume tokens are good for, `read_retention_s` how far back a read time may lie; both are cut short
     where more than `max_versions` superseded versions would have to be kept. `max_queued` messages may wait for
-    a slow Listen reader. `max_history` commits are remembered for `Database.history`.
+    a slow Listen reader. `max_history` commits are remembered for `Database.history`. `clock`: when is now.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class LocalFirestore:
         max_versions: int = 100_000,
         max_queued: int = 100_000,
         max_history: int = 0,
+        clock: Clock | None = None,
     ) -> None:
         self.store = Store(
             read_retention_s=read_retention_s,
             resume_window_s=resume_window_s,
             max_versions=max_versions,
             max_history=max_history,
+            clock=clock,
         )
         self.listening = Listening(self.store, heartbeat_s=heartbeat_s, max_queued=max_queued)
         self.faults = Faults(self.store, self.listening, self)

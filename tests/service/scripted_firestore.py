@@ -195,7 +195,7 @@ class Parts:
         if can_probe:
             self.listener.clock, self.listener.model = self.clock, self.model
         self.answers = Answers(
-            self.model, self.reads, self.listener, clock=self.clock, stale_if_error_s=stale_if_error_s
+            self.model, self.reads, self.listener, clock=self.clock, stale_if_error_s=stale_if_error_s, timeout_s=5
         )
 
     async def hears_all(self, read_time: int, *documents: Document) -> None:

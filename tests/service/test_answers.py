@@ -166,6 +166,20 @@ async def test_max_age_holds_for_what_is_remembered_too() -> None:
     assert claim(await strict) == (MISS, 6, 0)
 
 
+async def test_what_is_as_old_as_a_strong_request_by_the_clock_may_be_older() -> None:
+    parts = Parts(can_probe=True)
+    await parts.hears_all(1, document("p", 1))
+    assert claim(await parts.answers.status("p", max_age_s=0)) == (HIT, 1, 0)
+    assert parts.listener.proofs == 1
+    unproven = Parts()
+    asking = await unproven.asks()
+    unproven.reader.gets[0].finds(summary("p", 5), read_time=10)
+    await asking
+    strong = await unproven.asks(max_age_s=0)
+    unproven.reader.gets[1].finds(summary("p", 6), read_time=20)
+    assert claim(await strong) == (MISS, 6, 0)
+
+
 async def test_nothing_older_than_what_the_client_saw_is_answered() -> None:
     parts = Parts()
     await parts.hears_all(5, document("p", 5))

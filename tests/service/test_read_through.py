@@ -138,6 +138,19 @@ async def test_a_deletion_that_the_listener_has_not_told_of_yet_is_believed() ->
     assert read.summary is None
 
 
+async def test_an_absence_that_the_listener_has_not_told_of_is_answered_no_longer_than_any_other() -> None:
+    parts = Parts()
+    await parts.hears_all(5, document("p", 1))
+    reading = await parts.gets()
+    parts.reader.gets[0].finds(None, read_time=10)
+    await reading
+    parts.clock.advance(1.001)
+    assert remembered(parts) is None
+    stale = parts.reads.remembered("p", include_products=False, max_age_s=300)
+    assert stale is not None  # the model, which still holds it, must not be the last known state
+    assert stale.summary is None
+
+
 @pytest.mark.parametrize("creation_first", [True, False])
 async def test_an_absence_is_forgotten_when_the_process_is_created(creation_first: bool) -> None:
     parts = Parts()

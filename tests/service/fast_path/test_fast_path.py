@@ -181,10 +181,13 @@ async def test_an_idle_connection_is_closed_as_aiohttp_would(
 ) -> None:
     monkeypatch.setattr(http_server.JsonErrorServer, "keepalive_timeout_s", 0.2)
     for fast_path in (True, False):
-        async with running_service(local_firestore.host, project, listener="stream", fast_path=fast_path) as running:
+        async with running_service(
+            local_firestore.host, project, listener="stream", window_size=0, fast_path=fast_path
+        ) as running:
             await running.synced()
             async with raw_connection(running.url) as connection:
                 assert await answered(connection, GET) == 200
+                assert on_fast_path(running) == fast_path
                 assert await connection.all() == b""
 
 
@@ -207,7 +210,9 @@ async def test_nothing_is_left_of_a_connection_that_has_gone(running: RunningSer
 
 
 async def test_it_can_be_switched_off(local_firestore: BackgroundFirestore, project: str) -> None:
-    async with running_service(local_firestore.host, project, listener="stream", fast_path=False) as running:
+    async with running_service(
+        local_firestore.host, project, listener="stream", window_size=0, fast_path=False
+    ) as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
             assert await answered(connection, GET) == 200

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo run test test-deploy strong-reads chaos soak check lock clean
+.PHONY: demo run test test-deploy bench strong-reads chaos soak check lock clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,9 @@ test: $(VENV)/.installed       ## the test suite
 
 test-deploy: $(VENV)/.installed  ## deploy/: rules, alerts and dashboard on a real Prometheus, manifests, the image's steps
 	$(BIN)/pytest -n auto tests/deploy
+
+bench: $(VENV)/.installed      ## every question, beside what one would pick instead; results and plots are kept
+	$(BIN)/python -m benchmarks --save --plots benchmarks/results
 
 strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server
 	STRONG_READ_TRIES=10000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k acknowledged_commit

@@ -42,10 +42,13 @@ class Run:
     """For logs and configurations; gone after the run."""
     progress: Progress
     cores: Cores = field(default_factory=Cores.of_this_machine)
+    alone: bool = False
+    """Without rivals."""
+    asked_rounds: int | None = None
 
     @property
     def rounds(self) -> int:
-        return QUICK_ROUNDS if self.quick else FULL_ROUNDS
+        return self.asked_rounds or (QUICK_ROUNDS if self.quick else FULL_ROUNDS)
 
     @property
     def seconds(self) -> int:

@@ -123,7 +123,7 @@ def enter(
     """Start those that are installed, until the stack is closed. Returns them, and why others are left out."""
     started: dict[str, Program] = {}
     left_out: dict[str, str] = {}
-    for rival in rivals:
+    for rival in () if run.alone else rivals:
         if missing := rival.missing():
             left_out[rival.name] = missing
         else:

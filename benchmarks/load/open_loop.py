@@ -7,6 +7,7 @@ percentiles are of all requests but those that were answered with an error, and 
 
 import asyncio
 import itertools
+import os
 import resource
 import ssl
 import time
@@ -116,7 +117,7 @@ class OpenLoop:
                 _, connection = await loop.create_connection(
                     lambda: _Connection(self), self._target.host, self._target.port, ssl=self._tls
                 )
-        except (OSError, TimeoutError) as error:
+        except OSError as error:  # TimeoutError is one
             self._open -= 1
             self.lose(appointed, f"can't connect: {_reason(error)}")
             return
@@ -208,7 +209,7 @@ class _Connection(asyncio.Protocol):
         self._loop.closed(self)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"TLS: {error.reason}"
-    return "timeout" if isinstance(error, TimeoutError) else (getattr(error, "strerror", "") or type(error).__name__)
+    return os.strerror(error.errno) if error.errno else type(error).__name__

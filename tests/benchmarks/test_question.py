@@ -103,9 +103,10 @@ def test_what_a_part_needs_is_ended_even_where_a_round_breaks(tmp_path: Path) ->
             ended.append("the server")
 
     question = Question("hit", "?", ("per_s",), parts)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as broken:
         answer(question, Run(True, BuiltIn(tmp_path), tmp_path, Steps()))
     assert ended == ["the server"]
+    assert broken.tb  # its frames are still there: nothing was ended merely because nobody needed it any more
 
 
 @pytest.mark.parametrize(

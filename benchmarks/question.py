@@ -5,6 +5,7 @@ once for all. The first contender of a part is the one that is asked about, the 
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -21,7 +22,7 @@ Figures = dict[str, float]
 Round = Callable[[], Figures]
 """Measures once. Raises: NotMeasured."""
 
-QUICK_SECONDS, FULL_SECONDS = 1, 3
+QUICK_SECONDS, FULL_SECONDS = 1, 2
 QUICK_ROUNDS, FULL_ROUNDS = 2, 5
 
 
@@ -30,6 +31,15 @@ class Progress(Protocol):
 
     def step(self, text: str) -> None:
         """This begins now."""
+
+
+class Kept(ExitStack):
+    """What several questions of one run measure and takes minutes to start; ended with the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.services: dict[int, Any] = {}
+        """`start.Held` by the number of processes held."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Run:
     alone: bool = False
     """Without rivals."""
     asked_rounds: int | None = None
+    kept: Kept = field(default_factory=Kept)
 
     @property
     def rounds(self) -> int:
@@ -103,9 +114,14 @@ def measure(part: Part, name: str, progress: Progress) -> dict[str, Any]:
                 rounds[contender].append(part.contenders[contender]())
             except NotMeasured as why:
                 refused[contender] = str(why)
-            except (OSError, HTTPException) as error:  # it did not answer, or not in time
-                refused[contender] = f"{type(error).__name__}: {error}"
+            except (OSError, HTTPException, RuntimeError) as error:  # it did not start, or not answer, or not in time
+                refused[contender] = f"{type(error).__name__}: {_last_line(error)}"
     return _summary(part, {contender: made for contender, made in rounds.items() if contender not in refused}, refused)
+
+
+def _last_line(error: Exception) -> str:
+    """What it says in the end: an error of another process brings its traceback along."""
+    return str(error).strip().rpartition("\n")[2]
 
 
 def _summary(part: Part, rounds: Mapping[str, list[Figures]], refused: Mapping[str, str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.load.loader import BuiltIn, installed_loader
 from benchmarks.progress import ProgressLine
-from benchmarks.question import Run, answer
+from benchmarks.question import Kept, Run, answer
 from benchmarks.questions import QUESTIONS
 
 RESULTS = Path(__file__).parent / "results"
@@ -53,12 +53,13 @@ def _answer_all(names: list[str], options: argparse.Namespace, results: dict[str
     with (
         tempfile.TemporaryDirectory(prefix="benchmarks-") as directory,
         ProgressLine(Console(stderr=True), len(names)) as progress,
+        Kept() as kept,
     ):
         place = Path(directory)
         place.chmod(0o755)  # for servers that give up root
         loader = BuiltIn(place) if options.built_in_load else installed_loader(place)
+        run = Run(options.quick, loader, place, progress, alone=options.alone, asked_rounds=options.rounds, kept=kept)
         for name in names:
-            run = Run(options.quick, loader, place, progress, alone=options.alone, asked_rounds=options.rounds)
             try:
                 results[name] = {**answer(QUESTIONS[name], run), **about, "loader": loader.name}
             except (RuntimeError, OSError) as failed:  # something did not start: the other questions have answers yet

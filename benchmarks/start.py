@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from benchmarks.firestore import PROJECT, firestore_process
 from benchmarks.machine import pinned
@@ -68,6 +69,28 @@ def service(run: Run, firestore_host: str, documents: int, **settings: str) -> I
     with Program(SERVICE, command, port, run.directory, cores=run.cores.server, environment=environment) as program:
         await_model(program, documents)
         yield program
+
+
+@dataclass(frozen=True)
+class Held:
+    """A service that holds a whole collection, and what that took right after its load."""
+
+    server: Program
+    resident_bytes: int
+    most_resident_bytes: int
+    loaded_s: float
+
+
+def held(run: Run, documents: int) -> Held:
+    """Such a service, started by whichever question of the run asks first."""
+    if documents not in run.kept.services:
+        host = run.kept.enter_context(firestore(run, documents)).ask("host")
+        started = time.perf_counter()
+        server = run.kept.enter_context(service(run, host, documents, WINDOW_SIZE="0"))
+        loaded_s = time.perf_counter() - started
+        memory = server.memory_bytes(), server.memory_bytes("VmHWM")
+        run.kept.services[documents] = Held(server, *memory, loaded_s)
+    return cast(Held, run.kept.services[documents])
 
 
 @contextmanager

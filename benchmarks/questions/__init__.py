@@ -14,5 +14,5 @@ from benchmarks.questions import (
     workers,
 )
 
-_MODULES = (hit, list, miss, mixed, propagation, cost, workers, watchers, listener, memory)
+_MODULES = (hit, miss, mixed, propagation, cost, workers, watchers, listener, memory, list)
 QUESTIONS: dict[str, Question] = {each.QUESTION.name: each.QUESTION for each in _MODULES}

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from benchmarks.firestore import FIRST_DAY
 from benchmarks.http_round import Expected, Side, contest, head
 from benchmarks.question import Part, Question, Run
-from benchmarks.start import BARE_AIOHTTP, FLASK, NGINX, SERVICE, TTL_CACHE, Scene, enter, firestore, service
+from benchmarks.start import BARE_AIOHTTP, FLASK, NGINX, SERVICE, TTL_CACHE, Scene, enter, firestore, held, service
 
 FEW = 1_000
 PLAIN = "/status?limit=10"
@@ -23,8 +23,7 @@ def parts(run: Run) -> Iterator[Part]:
     with ExitStack() as stack:
         host = stack.enter_context(firestore(run, FEW)).ask("host")
         ours = stack.enter_context(service(run, host, FEW))
-        large_host = stack.enter_context(firestore(run, many)).ask("host")
-        large = stack.enter_context(service(run, large_host, many, WINDOW_SIZE="0"))
+        large = held(run, many).server
         for name, path in (("no filter", PLAIN), ("two filters", FILTERED)):
             sides = {
                 f"{SERVICE}, {count:,} held": Side(server, [head(path)], HIT)

@@ -7,7 +7,6 @@ read model itself allocated, told by tracemalloc. The rival is Redis with the re
 
 import asyncio
 import functools
-import time
 import tracemalloc
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -15,7 +14,7 @@ from multiprocessing.connection import Connection
 from benchmarks.firestore import PROJECT, process_fields, process_id
 from benchmarks.processes import Child, answer_requests
 from benchmarks.question import Figures, Part, Question, Run
-from benchmarks.start import REDIS, SERVICE, fill_redis, firestore, redis, service
+from benchmarks.start import REDIS, SERVICE, fill_redis, firestore, held, redis, service
 from listeners.events import Changed, Document, Replaced
 from service.documents import summarize
 
@@ -36,16 +35,13 @@ def parts(run: Run) -> Iterator[Part]:
 
 
 def _service(run: Run, count: int, empty_bytes: int) -> Figures:
-    with firestore(run, count) as database:
-        started = time.perf_counter()
-        with service(run, database.ask("host"), count, WINDOW_SIZE="0") as server:
-            loaded_s = time.perf_counter() - started
-            figures = {
-                "bytes_per_process": (server.memory_bytes() - empty_bytes) / count,
-                "resident_mib": server.memory_bytes() / MIB,
-                "most_resident_mib": server.memory_bytes("VmHWM") / MIB,
-                "loaded_s": loaded_s,
-            }
+    loaded = held(run, count)
+    figures = {
+        "bytes_per_process": (loaded.resident_bytes - empty_bytes) / count,
+        "resident_mib": loaded.resident_bytes / MIB,
+        "most_resident_mib": loaded.most_resident_bytes / MIB,
+        "loaded_s": loaded.loaded_s,
+    }
     if count <= MOST_TRACED:
         with Child(_model_main, name="read model") as model:
             figures["traced_bytes_per_process"] = model.ask("traced", count) / count

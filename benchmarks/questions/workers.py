@@ -23,8 +23,9 @@ def parts(run: Run) -> Iterator[Part]:
         sides = {}
         for count in COUNTS:
             server = stack.enter_context(workers(run, host, HELD, count))
-            name = f"{count} worker{'s' if count > 1 else ''} on {len(run.cores.first(count)) or 'unpinned'} cores"
-            sides[name] = Side(server, polls, Expected(x_cache="HIT"))
+            sides[f"workers: {count}, cores: {len(run.cores.first(count)) or 'any'}"] = Side(
+                server, polls, Expected(x_cache="HIT")
+            )
         yield contest(run, "hits", sides, {})
 
 

@@ -34,6 +34,10 @@ def does_not_answer() -> Figures:
     raise TimeoutError("timed out")
 
 
+def breaks_elsewhere() -> Figures:
+    raise RuntimeError("service: Traceback (most recent call last):\n  File x\nCannotConfirm: why\n")
+
+
 def test_every_second_round_is_the_other_way_round() -> None:
     steps = Steps()
     measure(Part("hits", {"ours": turns(1, 1, 1), "theirs": turns(1, 1, 1)}, 3), "hit", steps)
@@ -62,7 +66,12 @@ def test_the_first_is_compared_with_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fails", "why"), [(refuses, "errors among 7 answers"), (does_not_answer, "TimeoutError: timed out")]
+    ("fails", "why"),
+    [
+        (refuses, "errors among 7 answers"),
+        (does_not_answer, "TimeoutError: timed out"),
+        (breaks_elsewhere, "RuntimeError: CannotConfirm: why"),
+    ],
 )
 def test_one_that_is_refused_in_any_round_has_no_figure(fails: Callable[[], Figures], why: str) -> None:
     first = turns(10)

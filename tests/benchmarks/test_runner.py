@@ -26,6 +26,7 @@ from benchmarks.start import (
 )
 
 REPOSITORY = Path(__file__).parents[2]
+READ_FIRESTORE = (TTL_CACHE, FLASK)
 RIVALS = (BARE_AIOHTTP, NGINX, REDIS, TTL_CACHE, FLASK, NGINX_FLASK)
 
 
@@ -77,6 +78,12 @@ def test_every_rival_that_is_installed_answers_a_poll(tmp_path: Path) -> None:
         for name, program in started.items():
             answer = json.loads(program.get(f"/status/{process_id(0)}"))
             assert answer["process_id"] == "import-00000000", name
+        for rival in READ_FIRESTORE:
+            if rival.name in started:
+                newest = json.loads(started[rival.name].get("/status?limit=2"))
+                assert [each["process_id"] for each in newest["processes"]] == [process_id(2), process_id(1)], (
+                    rival.name
+                )
     assert set(started) | set(left_out) == {rival.name for rival in RIVALS}
 
 

@@ -12,7 +12,8 @@ from benchmarks.http_round import Expected, Side, contest, head
 from benchmarks.programs import Program
 from benchmarks.question import Part, Question, Run
 from benchmarks.rivals.bare_aiohttp import ETAG
-from benchmarks.start import BARE_AIOHTTP, FLASK, NGINX, REDIS, SERVICE, TTL_CACHE, Scene, enter, firestore, service
+from benchmarks.rivals.start import BARE_AIOHTTP, FLASK, NGINX, REDIS, TTL_CACHE, Scene, enter
+from benchmarks.start import SERVICE, firestore, service
 
 HELD, POLLED = 10_000, 1_000
 HIT = Expected(x_cache="HIT")

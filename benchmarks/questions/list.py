@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from benchmarks.firestore import FIRST_DAY
 from benchmarks.http_round import Expected, Side, contest, head
 from benchmarks.question import Part, Question, Run
-from benchmarks.start import BARE_AIOHTTP, FLASK, NGINX, SERVICE, TTL_CACHE, Scene, enter, firestore, held, service
+from benchmarks.rivals.start import BARE_AIOHTTP, FLASK, NGINX, TTL_CACHE, Scene, enter
+from benchmarks.start import SERVICE, firestore, held, service
 
 FEW = 1_000
 PLAIN = "/status?limit=10"

@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection
 from benchmarks.firestore import PROJECT, process_fields, process_id
 from benchmarks.processes import Child, answer_requests
 from benchmarks.question import Figures, Part, Question, Run
-from benchmarks.start import REDIS, SERVICE, fill_redis, firestore, held, redis, service
+from benchmarks.rivals.start import REDIS, fill_redis, redis
+from benchmarks.start import SERVICE, firestore, held, service
 from listeners.events import Changed, Document, Replaced
 from service.documents import summarize
 

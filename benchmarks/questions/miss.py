@@ -11,7 +11,8 @@ from benchmarks.firestore import process_id
 from benchmarks.http_round import Expected, head, one_round
 from benchmarks.programs import Program
 from benchmarks.question import Figures, Part, Question, Run
-from benchmarks.start import FLASK, SERVICE, TTL_CACHE, Scene, enter, firestore, service
+from benchmarks.rivals.start import FLASK, TTL_CACHE, Scene, enter
+from benchmarks.start import SERVICE, firestore, service
 
 WINDOW, OUTSIDE = 1_000, 60_000
 IN_ONE_ROUND = 12_000

@@ -17,7 +17,8 @@ from benchmarks.processes import Child
 from benchmarks.programs import Program
 from benchmarks.question import Figures, Part, Question, Round, Run
 from benchmarks.questions.miss import NO_BUDGET
-from benchmarks.start import FLASK, SERVICE, TTL_CACHE, Scene, enter, firestore, service
+from benchmarks.rivals.start import FLASK, TTL_CACHE, Scene, enter
+from benchmarks.start import SERVICE, firestore, service
 
 HELD, OUTSIDE = 10_000, 20_000
 CHANGES_PER_S, CHANGES_PER_COMMIT = 500, 10

@@ -20,7 +20,8 @@ from benchmarks.processes import Child
 from benchmarks.programs import Program
 from benchmarks.question import Figures, Part, Question, Run
 from benchmarks.refusal import NotMeasured
-from benchmarks.start import FLASK, NGINX_FLASK, SERVICE, TTL_CACHE, Scene, enter, firestore, service
+from benchmarks.rivals.start import FLASK, NGINX_FLASK, TTL_CACHE, Scene, enter
+from benchmarks.start import SERVICE, firestore, service
 from benchmarks.statistics import percentile
 
 HELD, CHANGED = 10_000, 1_000

@@ -12,18 +12,8 @@ from benchmarks.firestore import process_id
 from benchmarks.load.loader import BuiltIn
 from benchmarks.question import Run
 from benchmarks.questions import QUESTIONS
-from benchmarks.start import (
-    BARE_AIOHTTP,
-    FLASK,
-    NGINX,
-    NGINX_FLASK,
-    REDIS,
-    TTL_CACHE,
-    Rival,
-    Scene,
-    enter,
-    firestore,
-)
+from benchmarks.rivals.start import BARE_AIOHTTP, FLASK, NGINX, NGINX_FLASK, REDIS, TTL_CACHE, Rival, Scene, enter
+from benchmarks.start import firestore
 
 REPOSITORY = Path(__file__).parents[2]
 READ_FIRESTORE = (TTL_CACHE, FLASK)

@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     names = options.questions or list(QUESTIONS)
     if unknown := [name for name in names if name not in QUESTIONS]:
         parser.error(f"no such question: {', '.join(unknown)}; there are {', '.join(QUESTIONS)}")
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # both end what was started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is ended
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     results: dict[str, dict[str, Any]] = {}

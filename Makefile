@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo run test test-deploy test-browser screenshots strong-reads contract chaos soak check lock clean
+.PHONY: demo run test test-deploy test-browser screenshots bench strong-reads contract chaos soak check lock clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ test-browser: $(VENV)/.installed  ## the page, in Debian's chromium
 
 screenshots: $(VENV)/.installed  ## renew the pictures of the page that the README shows
 	SAVE_SCREENSHOTS=benchmarks/results $(BIN)/pytest tests/browser/test_screenshots.py
+
+bench: $(VENV)/.installed      ## every question, beside what one would pick instead; results and plots are kept
+	$(BIN)/python -m benchmarks --save --plots benchmarks/results
 
 strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server
 	STRONG_READ_TRIES=10000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k acknowledged_commit

@@ -15,7 +15,8 @@ from typing import Any
 import grpc
 
 from benchmarks.chaos.history import STATUSES, Written
-from benchmarks.processes import COLLECTION, PROJECT, Child, answer_requests
+from benchmarks.firestore import COLLECTION, PROJECT
+from benchmarks.processes import Child, answer_requests
 from service.local_firestore import Fault, LocalFirestore
 
 MARKER = "process-marker"

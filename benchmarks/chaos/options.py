@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from benchmarks.chaos.checker import Bounds
 from benchmarks.chaos.injector import Times
-from benchmarks.processes import PROJECT
+from benchmarks.firestore import PROJECT
 from service.audit import SETTLE_S
 
 FIRESTORE_TIMEOUT_S = 2.0

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -34,8 +34,14 @@ def environment(host: str, project: str, listener_kind: str) -> dict[str, str]:
         "LISTENER_LEASE_S": str(LEASE_S),
         "PROBE_INTERVAL_S": "0.1",
         "CACHE_TTL_S": "0",
-        "AUDIT_INTERVAL_S": "0.2",
     }
+
+
+@pytest.fixture(scope="module")
+def local_firestore() -> Iterator[BackgroundFirestore]:
+    """With heartbeats to match the lease: they are all that an idle `on_snapshot` has for evidence."""
+    with BackgroundFirestore(heartbeat_s=0.1) as server:
+        yield server
 
 
 @pytest.fixture
@@ -43,7 +49,7 @@ async def thawing(local_firestore: BackgroundFirestore, project: str, listener_k
     """A service that answers all of them from its model, with the version `running`."""
     version = commit(local_firestore, project, "running")
     async with program(
-        *SERVE, **environment(local_firestore.host, project, listener_kind), AUDIT_SAMPLE="20"
+        *SERVE, **environment(local_firestore.host, project, listener_kind)
     ) as started:
 
         async def all_are_hits() -> bool:

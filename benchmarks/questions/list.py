@@ -1,0 +1,45 @@
+"""What does a list of ten cost, with and without a filter, when few processes are held, and when very many are?
+
+The lists at both sizes are asked of services that run side by side, in alternation. The rivals answer the plain list.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from benchmarks.firestore import FIRST_DAY
+from benchmarks.http_round import Expected, Side, contest, head
+from benchmarks.question import Part, Question, Run
+from benchmarks.rivals.start import BARE_AIOHTTP, FLASK, NGINX, TTL_CACHE, Scene, enter
+from benchmarks.start import SERVICE, firestore, held, service
+
+FEW = 1_000
+PLAIN = "/status?limit=10"
+FILTERED = f"/status?limit=10&status=running&start_date={FIRST_DAY:%Y-%m-%d}"
+HIT = Expected(x_cache="HIT")
+RIVALS = (BARE_AIOHTTP, NGINX, TTL_CACHE, FLASK)
+
+
+def parts(run: Run) -> Iterator[Part]:
+    many = 10_000 if run.quick else 1_000_000
+    with ExitStack() as stack:
+        host = stack.enter_context(firestore(run, FEW)).ask("host")
+        ours = stack.enter_context(service(run, host, FEW))
+        large = held(run, many).server
+        for name, path in (("no filter", PLAIN), ("two filters", FILTERED)):
+            sides = {
+                f"{SERVICE}, {count:,} held": Side(server, [head(path)], HIT)
+                for count, server in ((many, large), (FEW, ours))
+            }
+            yield contest(run, name, sides, {})
+        rivals, left_out = enter(stack, run, RIVALS, Scene(host, ours.get(PLAIN)))
+        sides = {SERVICE: Side(ours, [head(PLAIN)], HIT)}
+        sides |= {name: Side(rival, [head(PLAIN)]) for name, rival in rivals.items()}
+        yield contest(run, f"{FEW:,} held", sides, left_out)
+
+
+QUESTION = Question(
+    "list",
+    "What does a list of ten cost, and does it grow with what is held?",
+    ("cpu_per_request_us", "requests_per_s", "p99_ms"),
+    parts,
+)

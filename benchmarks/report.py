@@ -1,0 +1,100 @@
+"""Results as Markdown: what the README shows comes from here, so its figures can't differ from the results' files.
+
+`python -m benchmarks report` prints it from `benchmarks/results`; `--write README.md` puts it between the two marks.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- benchmarks: written by `python -m benchmarks report --write README.md` -->", "<!-- /benchmarks -->"
+NONE = "\N{EN DASH}"
+UNITS = {"per_s": "/s", "ms": "ms", "us": "µs", "s": "s", "bytes": "bytes", "cores": "cores", "mib": "MiB"}
+
+
+def load(directory: Path, names: list[str]) -> dict[str, dict[str, Any]]:
+    """The results there are, by question."""
+    files = {name: directory / f"{name}.json" for name in names}
+    return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+
+
+def markdown(results: Mapping[str, dict[str, Any]], asks: Mapping[str, str]) -> str:
+    """A table for each question, in the order of `asks`; those without a result are named."""
+    blocks = [table(results[name]) for name in asks if name in results]
+    missing = [f"`{name}`" for name in asks if name not in results]
+    if missing:
+        blocks.append(f"Not measured yet: {', '.join(missing)}.")
+    return "\n\n".join(blocks)
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """One question's: a row for each contender; parts that tell the same figures stand in one table.
+
+    The ratio is that of the first figure: the bold row's over this one's.
+    """
+    blocks = [f"**{result['question']}**: {result['asks']} {_where(result)}"]
+    for headline, parts in itertools.groupby(result["parts"], lambda part: _told(part, result["headline"])):
+        columns = [*map(title, headline), "ratio"]
+        lines = [f"| | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
+        blocks.append("\n".join([*lines, *(row for part in parts for row in _rows(part, headline))]))
+    return "\n\n".join(blocks)
+
+
+def _told(part: Mapping[str, Any], headline: list[str]) -> list[str]:
+    """Which of these figures it has."""
+    return [name for name in headline if any(name in figures for figures in part["figures"].values())]
+
+
+def _where(result: Mapping[str, Any]) -> str:
+    machine = result["machine"]
+    names = [name for name in ("Python", "aiohttp", "google-cloud-firestore") if name in machine["versions"]]
+    told = [machine["processor"], f"{machine['cores']} cores"]
+    told += [f"{name} {machine['versions'][name]}" for name in names]
+    told += [f"load by {result['loader']}"] if "requests_per_s" in result["headline"] else []
+    return f"({', '.join(told)}, {machine['date']}{', a quick run' if result['quick'] else ''})"
+
+
+def _rows(part: Mapping[str, Any], headline: list[str]) -> Iterator[str]:
+    for contender, figures in part["figures"].items():
+        name = f"**{contender}**" if contender == part["subject"] else contender
+        cells = [number(figures[each]["median"]) if each in figures else NONE for each in headline]
+        ratios = part["ratios"].get(contender, {})
+        cells.append(ratio(ratios[headline[0]]) if headline and headline[0] in ratios else "")
+        yield f"| {part['part']}: {name} | {' | '.join(cells)} |"
+    for contender, why in part["not_measured"].items():
+        cells = [*[NONE] * len(headline), f"not measured: {why}"]
+        yield f"| {part['part']}: {contender} | {' | '.join(cells)} |"
+
+
+def title(figure: str) -> str:
+    """`requests_per_s` → `requests/s`, `p99_ms` → `p99, ms`."""
+    for suffix, unit in UNITS.items():
+        if figure.endswith(f"_{suffix}"):
+            name = figure[: -len(suffix) - 1].replace("_", " ")
+            return f"{name}{unit}" if unit.startswith("/") else f"{name}, {unit}"
+    return figure.replace("_", " ")
+
+
+def number(value: float) -> str:
+    """Three digits that mean something, thousands apart."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{float(f'{value:.3g}'):,.0f}"
+    return f"{value:.3g}"
+
+
+def ratio(of: Mapping[str, float]) -> str:
+    """The median of the rounds, and how far they were apart."""
+    return f"{number(of['median'])} ({number(of['min'])}{NONE}{number(of['max'])})"
+
+
+def written_into(page: str, block: str) -> str:
+    """The page with the block between its marks. Raises: ValueError where it has none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no place for it: {BEGIN} … {END}")
+    return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"

@@ -75,15 +75,21 @@ def test_the_index_that_gcloud_creates_is_the_one_of_the_file() -> None:
     assert f"--collection-group={index['collectionGroup']} " in command
 
 
-@pytest.mark.parametrize("page", ["deploy/README.md", "deploy/RUNBOOK.md", "CONTRIBUTING.md", "SECURITY.md"])
+def anchors(page: Path) -> set[str]:
+    """What a link can lead to, as GitHub makes it of the titles."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md", "deploy/RUNBOOK.md"]
+)
 def test_links_and_files_named_are_there(page: str) -> None:
     text = (REPOSITORY / page).read_text()
-    directory = (REPOSITORY / page).parent
-    links = [link for link in re.findall(r"\]\(([^)#]+?)(?:#\w+)?\)", text) if not link.startswith("http")]
-    assert [link for link in links if not (directory / link).exists()] == []
-    named = re.findall(r"\b((?:deploy|tests|listeners|service)/[\w./-]+\.(?:py|ya?ml|json))", text)
+    links = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([\w-]+))?\)", text)
+    targets = [(REPOSITORY / page).parent / link if link else REPOSITORY / page for link, _ in links]
+    assert [target for target in targets if not target.exists()] == []
+    led_to = zip(targets, (anchor for _, anchor in links), strict=True)
+    assert [anchor for target, anchor in led_to if anchor and anchor not in anchors(target)] == []
+    named = re.findall(r"\b((?:deploy|tests|listeners|service|benchmarks)/[\w./-]+\.(?:py|ya?ml|json))", text)
     assert [path for path in named if not (REPOSITORY / path).exists()] == []
-    anchors = {
-        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)
-    }
-    assert [anchor for anchor in re.findall(r"\]\(#([\w-]+)\)", text) if anchor not in anchors] == []

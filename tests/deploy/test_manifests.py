@@ -7,14 +7,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import kubernetes_validate
 import pytest
+import yaml
 
 from service.settings import Settings
 from tests.deploy.programs import DEPLOY, REPOSITORY
-
-kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
-jsonschema = pytest.importorskip("jsonschema", reason="pip install kubernetes-validate")
-yaml = pytest.importorskip("yaml", reason="pip install kubernetes-validate")
 
 KUBERNETES = DEPLOY / "kubernetes"
 CLOUD_RUN = DEPLOY / "cloud-run"

@@ -200,7 +200,7 @@ class Service:
         self._background.start("audit", self.audit.run())
         if self.settings.metrics_port is not None:
             app = web.Application()
-            app.add_routes(self._handlers.metrics_routes())
+            app.add_routes(self._handlers.metrics_port_routes())
             self._metrics_runner = ServiceRunner(app, self._frame(AccessRules()), shutdown_timeout_s=1)
             await self._metrics_runner.setup()
             site = web.TCPSite(self._metrics_runner, self.settings.host, self.settings.metrics_port, reuse_port=True)

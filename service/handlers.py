@@ -72,6 +72,10 @@ class Handlers:
         """The scrape."""
         return [web.get("/metrics", self.metrics)]
 
+    def metrics_port_routes(self) -> list[web.RouteDef]:
+        """What METRICS_PORT answers without a key: the scrape, and the probe, which has no key to send."""
+        return [*self.metrics_routes(), web.get("/readyz", self.readyz)]
+
     async def root(self, request: web.Request) -> web.Response:
         """The service's name and time."""
         read_query(request.rel_url.raw_query_string, ())

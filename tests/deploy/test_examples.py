@@ -23,16 +23,10 @@ NUMBERS = count(1)
 
 
 def variants(block: Block) -> list[str]:
-    """The program, once with each of the lines that it offers in comments in place of the one above them."""
-    lines = block.text.splitlines(keepends=True)
-    found = [block.text]
-    for at, line in enumerate(lines):
-        alternative = re.fullmatch(r"( *)(?:#|//) ((?:async )?for .*\n)", line)
-        if alternative:
-            above = max(i for i in range(at) if re.match(r" *(?:async )?for (?:await )?\(?", lines[i]))
-            chosen = [*lines[:above], alternative[1] + alternative[2], *lines[above + 1 :]]
-            found.append("".join(chosen))
-    return found
+    """The program as it stands, and with each of the lines that it offers in a comment."""
+    offered = re.findall(r"^( *)((?:#|//) )(told = .*)$", block.text, re.MULTILINE)
+    taken = [block.text.replace(indent + comment + line, indent + line) for indent, comment, line in offered]
+    return [block.text, *taken]
 
 
 VARIANTS = [(block.language, program) for block in PROGRAMS for program in variants(block)]

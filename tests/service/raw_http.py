@@ -26,12 +26,13 @@ class RawConnection:
             self._writer.write_eof()
 
     async def all(self) -> bytes:
-        """Everything until the service closes the connection."""
+        """Everything until the service closes the connection, or breaks it off."""
+        received = bytearray()
         async with asyncio.timeout(PATIENCE_S):
-            try:
-                return await self._reader.read()
-            except ConnectionResetError:
-                return b""
+            with suppress(ConnectionError):
+                while data := await self._reader.read(2**16):
+                    received += data
+        return bytes(received)
 
     async def reply(self) -> tuple[int, bytes]:
         """One response's status and body."""

@@ -48,9 +48,7 @@ def local_firestore() -> Iterator[BackgroundFirestore]:
 async def thawing(local_firestore: BackgroundFirestore, project: str, listener_kind: str) -> AsyncIterator[Program]:
     """A service that answers all of them from its model, with the version `running`."""
     version = commit(local_firestore, project, "running")
-    async with program(
-        *SERVE, **environment(local_firestore.host, project, listener_kind)
-    ) as started:
+    async with program(*SERVE, **environment(local_firestore.host, project, listener_kind)) as started:
 
         async def all_are_hits() -> bool:
             if not await started.answers("/healthz"):

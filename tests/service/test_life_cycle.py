@@ -154,6 +154,20 @@ async def test_metrics_may_live_on_a_port_of_their_own(local_firestore: Backgrou
             assert response.status == 404
 
 
+async def test_a_probe_needs_no_key_on_the_port_of_the_metrics(local_firestore: BackgroundFirestore) -> None:
+    port = free_port()
+    async with program(
+        *SERVE, FIRESTORE_EMULATOR_HOST=local_firestore.host, METRICS_PORT=str(port), API_KEYS="secret-key"
+    ) as started:
+        await until_async(lambda: _is(started, "/healthz", 200), "the service listens")
+        async with started.http.get(f"http://127.0.0.1:{port}/readyz") as response:
+            assert response.status == 200
+        for path in ("/readyz", "/status"):
+            assert await started.answers(path) == 401
+        async with started.http.get(f"http://127.0.0.1:{port}/status") as response:
+            assert response.status == 404
+
+
 async def test_keys_are_asked_for_and_never_logged(local_firestore: BackgroundFirestore) -> None:
     async with program(*SERVE, FIRESTORE_EMULATOR_HOST=local_firestore.host, API_KEYS="k-one,k-two") as started:
         await until_async(lambda: _is(started, "/healthz", 200), "the service listens")

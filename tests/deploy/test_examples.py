@@ -1,0 +1,133 @@
+"""The programs that the documentation shows run as they stand: they tell each state once, and end with the process."""
+
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from service.settings import DEMO_PROJECT
+from tests.deploy.pages import Block, blocks
+from tests.deploy.programs import Program, eventually, fetch, running, serving
+from tests.deploy.test_readme import PAGES
+from tests.firestore_servers import BackgroundFirestore
+
+PROGRAMS = [block for block in blocks(*PAGES) if block.language in ("python", "javascript")]
+POLLS = [block for block in PROGRAMS if "Retry-After" in block.text]
+NUMBERS = count(1)
+
+
+def variants(block: Block) -> list[str]:
+    """The program as it stands, and with each of the lines that it offers in a comment."""
+    offered = re.findall(r"^( *)((?:#|//) )(told = .*)$", block.text, re.MULTILINE)
+    taken = [block.text.replace(indent + comment + line, indent + line) for indent, comment, line in offered]
+    return [block.text, *taken]
+
+
+VARIANTS = [(block.language, program) for block in PROGRAMS for program in variants(block)]
+THAT_POLL = [(block.language, block.text) for block in POLLS]
+THAT_WAIT = [(block.language, program) for block in POLLS for program in variants(block)[1:]]
+
+
+def command_for(language: str, program: str, url: str, process_id: str, directory: Path) -> list[str | Path]:
+    """How to run it against this service. Skips the test where Node is missing."""
+    path = directory / f"example.{'py' if language == 'python' else 'mjs'}"
+    path.write_text(program.replace("http://localhost:8080", url).replace("import-1", process_id))
+    if language == "python":
+        return [sys.executable, "-W", "error", path]
+    node = shutil.which("node")
+    flags = ["--experimental-eventsource"] if "new EventSource" in program else []
+    if node is None or subprocess.run([node, *flags, "-e", "fetch"], capture_output=True, check=False).returncode:
+        pytest.skip(f"no node that takes {flags}")
+    return [node, *flags, path]
+
+
+class Process:
+    """A process that is being written about."""
+
+    def __init__(self, firestore: BackgroundFirestore) -> None:
+        self.id = f"import-{next(NUMBERS)}"
+        self._firestore = firestore
+
+    def has(self, status: str, processed: int) -> None:
+        fields = {"status": status, "products_processed": processed}
+        self._firestore.commit(DEMO_PROJECT, {f"webServiceLogs/{self.id}": fields})
+
+
+def told(program: Program) -> str:
+    return "".join(program.said)
+
+
+def answered(url: str, code: int) -> float:
+    """How many requests were answered with this code."""
+    metrics = fetch(f"{url}/metrics")[1].decode()
+    counts = re.findall(rf'^process_status_http_requests_total{{code="{code}",.* (\S+)$', metrics, re.MULTILINE)
+    return sum(map(float, counts))
+
+
+@pytest.fixture(scope="module")
+def firestore() -> Iterator[BackgroundFirestore]:
+    with BackgroundFirestore() as firestore:
+        yield firestore
+
+
+@pytest.fixture(scope="module")
+def url(firestore: BackgroundFirestore) -> Iterator[str]:
+    with serving(firestore.host) as service:
+        yield service.found
+
+
+@pytest.mark.parametrize(("language", "program"), VARIANTS)
+def test_it_tells_each_state_once_and_ends_with_the_process(
+    firestore: BackgroundFirestore, url: str, tmp_path: Path, language: str, program: str
+) -> None:
+    process = Process(firestore)
+    process.has("running", 1111)
+    eventually(lambda: fetch(f"{url}/status/{process.id}")[0] == 200, "the process is there")
+    with running(command_for(language, program, url, process.id, tmp_path), "1111") as example:
+        process.has("running", 2222)
+        eventually(lambda: "2222" in told(example), "the change is told")
+        process.has("completed", 3333)
+        eventually(lambda: example.process.poll() is not None, "the program has ended")
+        assert example.process.returncode == 0, told(example)
+        assert [told(example).count(each) for each in ("1111", "2222", "3333")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("language", "program"), THAT_POLL)
+def test_a_poll_names_the_version_it_has_seen(
+    firestore: BackgroundFirestore, url: str, tmp_path: Path, language: str, program: str
+) -> None:
+    process = Process(firestore)
+    process.has("running", 1111)
+    eventually(lambda: fetch(f"{url}/status/{process.id}")[0] == 200, "the process is there")
+    before = answered(url, 304)
+    with running(command_for(language, program, url, process.id, tmp_path), "1111"):
+        eventually(lambda: answered(url, 304) > before, "a poll was answered with 304")
+
+
+@pytest.fixture(scope="module")
+def small_url(firestore: BackgroundFirestore) -> Iterator[str]:
+    """A service in which one client may wait at a time."""
+    with serving(firestore.host, MAX_WATCHERS="1") as service:
+        yield service.found
+
+
+@pytest.mark.parametrize(("language", "program"), THAT_WAIT)
+def test_it_comes_back_after_a_503(
+    firestore: BackgroundFirestore, small_url: str, tmp_path: Path, language: str, program: str
+) -> None:
+    process = Process(firestore)
+    process.has("completed", 1111)
+    eventually(lambda: fetch(f"{small_url}/status/{process.id}")[0] == 200, "the process is there")
+    command = command_for(language, program, small_url, process.id, tmp_path)
+    before = answered(small_url, 503)
+    with urllib.request.urlopen(f"{small_url}/events"):  # noqa: S310 - it takes the only place
+        example = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        eventually(lambda: answered(small_url, 503) > before, "the program was sent away")
+    output, _ = example.communicate(timeout=30)
+    assert (example.returncode, output.count("1111")) == (0, 1)

@@ -1,0 +1,81 @@
+"""What the README says of settings, routes, metrics and dependencies is what the code has: all of it, nothing else."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.app import Service
+from service.clock import boottime
+from service.metrics import Metrics
+from service.settings import LISTENER_LEASE_S, Settings
+from tests.deploy.programs import DEPLOY, REPOSITORY
+
+PAGES = (REPOSITORY / "README.md", DEPLOY / "README.md", DEPLOY / "RUNBOOK.md")
+README = PAGES[0].read_text()
+TOLD_ELSEWHERE = {"FIRESTORE_EMULATOR_HOST", "PROMETHEUS_MULTIPROC_DIR"}
+"""Variables of Google's clients and of prometheus_client: the first is described where the emulator is, the second is
+set by gunicorn.conf.py."""
+
+NOTHING = "\N{EN DASH}"
+
+
+def first_column(section: str) -> list[str]:
+    """The first cells of the table under a heading."""
+    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| (.+?) \|", text.split("| --- |", 1)[1], re.MULTILINE)
+
+
+def settings_told() -> Iterator[tuple[str, str]]:
+    """Each setting's name and its default, as written: several in a row are separated by `, `."""
+    text = README.split("\n## Settings\n")[1].split("\n## ")[0]
+    for names, defaults in re.findall(r"^\| (`[A-Z_`, ]+) \| (.+?) \|", text, re.MULTILINE):
+        listed = names.replace("`", "").split(", ")
+        whole = defaults.replace("`", "")
+        values = whole.split(", ") if len(listed) > 1 else [whole]
+        yield from zip(listed, values * (len(listed) // len(values)), strict=True)
+
+
+def test_the_table_has_every_setting_once() -> None:
+    names = [name for name, _ in settings_told()]
+    assert sorted(names) == sorted({name.upper() for name in Settings.model_fields} - TOLD_ELSEWHERE)
+
+
+@pytest.mark.parametrize(("name", "default"), list(settings_told()))
+def test_a_default_that_is_written_is_read_as_the_default(
+    monkeypatch: pytest.MonkeyPatch, name: str, default: str
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+    monkeypatch.delenv(name, raising=False)
+    unset = getattr(Settings(), name.lower())
+    if name == "LISTENER_LEASE_S":
+        assert default == "{stream:g} (on_snapshot: {on_snapshot:g})".format(**LISTENER_LEASE_S)
+    elif name == "PROJECT_ID":
+        assert (default, Settings.model_fields["project_id"].default) == (NOTHING, "")
+    elif default == NOTHING:
+        assert unset in (None, ())
+    else:
+        monkeypatch.setenv(name, default)
+        assert getattr(Settings(), name.lower()) == unset
+
+
+async def test_the_api_is_every_route_there_is() -> None:
+    service = Service(Settings(firestore_emulator_host="127.0.0.1:1"))
+    routes = {resource.canonical for resource in service.runner.app.router.resources()}
+    told = {path for cell in first_column("The API") for path in re.findall(r"`GET (/[^`?]*)", cell)}
+    assert told == routes
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_metrics_that_are_named_exist(page: Path) -> None:
+    families = {family.name for family in Metrics(boottime).registry.collect()}
+    named = set(re.findall(r"\b(process_status_[a-z_]+?)(?:_total|_bucket|_count|_sum)?\b", page.read_text()))
+    assert named - families == set()
+
+
+def test_the_dependencies_are_those_of_the_project() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[<>=~\[; ]", line)[0] for line in project["dependencies"]}
+    assert {name for cell in first_column("What it depends on") for name in cell.split(", ")} == needed

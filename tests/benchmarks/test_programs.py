@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.programs import PYTHON, Program
 from service.demo.google_emulator import free_port
+from tests.waiting import until
 
 STUBBORN = """
 import os, signal, socket, sys, time
@@ -53,7 +54,7 @@ def test_it_is_gone_after_ctrl_c_too(tmp_path: Path) -> None:
     assert not is_alive(program.pid)
 
 
-def test_one_that_does_not_end_is_killed_with_all_its_processes(
+async def test_one_that_does_not_end_is_killed_with_all_its_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
@@ -62,7 +63,7 @@ def test_one_that_does_not_end_is_killed_with_all_its_processes(
         assert is_alive(child)
         monkeypatch.setattr("benchmarks.programs.PATIENCE_S", 0.1)
     assert not is_alive(program.pid)
-    assert not is_alive(child)
+    await until(lambda: not is_alive(child), "its child, killed with it, is gone")
 
 
 def test_one_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ PYTHONS ?= 3.11 3.12 3.13
 VENV    ?= .venv
 BIN     := $(VENV)/bin
 
-.PHONY: demo run test test-versions test-deploy test-browser screenshots bench strong-reads contract chaos soak check lock clean
+.PHONY: demo run test test-versions test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos soak check lock clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,7 +19,7 @@ run: $(VENV)/.installed        ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_
 	$(BIN)/process-status serve
 
 test: $(VENV)/.installed       ## the test suite
-	$(BIN)/pytest -n auto --ignore=tests/deploy --ignore=tests/browser
+	$(BIN)/pytest -n auto $(addprefix --ignore=tests/,deploy browser benchmarks)
 
 test-versions:                 ## the test suite on each of PYTHONS that is found here, pyenv's too, each in an environment of its own
 	@for version in $(PYTHONS); do \
@@ -35,6 +35,9 @@ test-browser: $(VENV)/.installed  ## the page, in Debian's chromium
 	command -v chromium >/dev/null || test "$$(id -u)" != 0 || (apt-get update && apt-get install -y chromium)
 	$(BIN)/pytest -n auto tests/browser
 
+test-benchmarks: $(VENV)/.installed  ## the benchmarks themselves: what counts as a measurement, and that every rival answers
+	$(BIN)/pytest -n auto tests/benchmarks
+
 screenshots: $(VENV)/.installed  ## renew the pictures of the page that the README shows
 	SAVE_SCREENSHOTS=benchmarks/results $(BIN)/pytest tests/browser/test_screenshots.py
 
@@ -48,7 +51,7 @@ contract: $(VENV)/.installed   ## random faults in virtual time, every answer ch
 	CONTRACT_EXAMPLES=1000 $(BIN)/pytest --timeout 3600 tests/service/test_contract_machine.py
 
 chaos: $(VENV)/.installed      ## a few minutes of faults, every answer checked against the history of commits
-	$(BIN)/python -m benchmarks.chaos --seconds 300
+	$(BIN)/python -m benchmarks.chaos --seconds 300 --answers 1000000
 
 soak: $(VENV)/.installed       ## ten minutes of faults on the stream listener: nothing leaked, nothing missed
 	$(BIN)/python -m benchmarks.soak_listener --seconds 600
@@ -61,6 +64,7 @@ check: $(VENV)/.installed      ## what CI asks: style, types, layers, tests
 	$(MAKE) test
 	$(MAKE) test-deploy
 	$(MAKE) test-browser
+	$(MAKE) test-benchmarks
 
 lock:                          ## renew the locked versions
 	$(PYTHON) -m venv $(VENV)-lock

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parent
-README = TESTS.parent / "README.md"
+REPOSITORY = Path(__file__).parents[1]
 
-NAMED = re.findall(r"`((?:\w+/)*test_\w+\.py)::(\w+)`", README.read_text())
+NAMED = re.findall(r"`(tests/(?:\w+/)*test_\w+\.py)::(\w+)`", (REPOSITORY / "README.md").read_text())
 
 
 def test_the_readme_names_tests() -> None:
@@ -19,7 +18,7 @@ def test_the_readme_names_tests() -> None:
 @pytest.mark.parametrize(("file", "name"), NAMED)
 def test_what_the_readme_names_is_there(file: str, name: str) -> None:
     found = set()
-    for node in ast.parse((TESTS / file).read_text()).body:
+    for node in ast.parse((REPOSITORY / file).read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Assign):  # a state machine's TestCase

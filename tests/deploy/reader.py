@@ -20,6 +20,7 @@ ELSEWHERE = {
     "gcloud auth application-default login": "asks Google who the reader is",
     "firebase deploy --only firestore:indexes": "changes a project of Google's",
     "apt-get install prometheus": "fetches from Debian; .ci/run does it",
+    "apt-get install chromium": "fetches from Debian; .ci/run does it",
 }
 
 ADDRESS = r"127\.0\.0\.1:(\d+)"

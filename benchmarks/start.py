@@ -80,9 +80,18 @@ def workers(run: Run, firestore_host: str, documents: int, count: int) -> Iterat
     command: Command = [PYTHON, "-m", "gunicorn", "service.app:create_app", "-c", REPOSITORY / "gunicorn.conf.py"]
     name, cores = f"{SERVICE} with {count} workers", run.cores.first(count)
     with Program(name, command, port, run.directory, cores=cores, environment=environment) as program:
-        for _ in range(10 * count):  # whichever worker answers: after so many all have been asked
-            await_model(program, documents)
+        await_model(program, documents)
+        _await_workers(program, count)
         yield program
+
+
+def _await_workers(program: Program, count: int) -> None:
+    """Until every worker has a model. `/readyz` would be answered by one that has. Raises: RuntimeError."""
+    deadline = time.monotonic() + PATIENCE_S
+    while f'process_status_listener_state{{state="live"}} {count}.0'.encode() not in program.get("/metrics"):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not all workers of {program.name} are live:\n{program.log_end()}")
+        time.sleep(0.05)
 
 
 def await_model(program: Program, documents: int) -> None:

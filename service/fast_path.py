@@ -2,10 +2,15 @@
 
 A connection starts here. While each request on it is the canonical one (complete when it is read, nothing but known
 headers written as clients write them, a held process, an unbroken lease) it is answered from the rendered bytes.
-At the first that is anything else, in doubt too, the connection is handed to aiohttp's own protocol for good, with
-the bytes not answered yet: so nothing is accepted here that aiohttp would refuse, and every error, wait, list and miss
-has one home. Who does not read fast enough is handed over as well. Answers, log lines and counts are those of
-`Handlers.status` inside `HttpFrame`; `tests/service/fast_path/test_equals_aiohttp.py` sends both the same bytes.
+Anything else is aiohttp's, so nothing is accepted here that aiohttp would refuse, and every error, wait and miss has
+one home:
+- One request that came alone, whole and certainly without a body (a list, a miss, a refused key) is lent to aiohttp's
+  own protocol; once that waits for the next one, the connection is here again. Proxies send the requests of many
+  clients through one connection: a list among a thousand polls must not slow down the rest of them.
+- Whatever else, in doubt too, is handed over for good with the bytes not answered yet: who waits, sends before the
+  answer is there, writes a head unusually or does not read fast enough.
+Answers, log lines and counts are those of `Handlers.status` inside `HttpFrame`;
+`tests/service/fast_path/test_equals_aiohttp.py` sends both the same bytes.
 
 Why it is fast, in CPU time of a request (Python 3.11, uvloop, a loader on the other core; aiohttp's handler took 77 µs
 of it, a bare aiohttp application 35, this 17 to 18, of which two thirds are the kernel's and uvloop's):
@@ -27,7 +32,6 @@ from time import perf_counter, time
 from typing import Protocol, cast
 
 from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
-from aiohttp.web_protocol import RequestHandler
 
 from service.access import cors_headers, is_allowed
 from service.answers import Answers, Source
@@ -46,6 +50,10 @@ MAX_AT_ONCE = 16
 
 _REQUEST_LINE = re.compile(rb"GET (/status/([A-Za-z0-9._~!$&'()*+,;=:@-]+)) HTTP/1\.1\r\n")
 """Without escapes, query or fragment the path is the ID; what may stand in it stands for itself in JSON as well."""
+
+_BODILESS_LINE = re.compile(rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n")
+_HOLDS_ON = re.compile(rb"/events|[?&]wait=")
+"""In the target of a request that may take a minute, or for ever: its connection need not remember anything here."""
 
 _HEADER = re.compile(r"([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)")
 _OWN_ETAG = re.compile(r'"v[1-9][0-9]{0,18}"')
@@ -92,6 +100,8 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 _KNOWN = _READ | _WITHOUT_EFFECT
+_BODILESS = _KNOWN | {"cache-control", "if-modified-since", "pragma", "x-requested-with"}
+"""None of them says that a body or another protocol follows."""
 
 
 def _lines(headers: dict[str, str]) -> bytes:
@@ -155,7 +165,7 @@ class FastPath:
     def read_headers(self, block: bytes, remote: str | None) -> _Headers | None:
         """What the headers say; None where they are not all known, or ask for what only aiohttp can give."""
         headers = _canonical(block)
-        if headers is None or "host" not in headers or headers.get("connection", "keep-alive").lower() != "keep-alive":
+        if headers is None or "host" not in headers or not _keeps_alive(headers):
             return None
         if not is_allowed(self._access.keys, headers.get("authorization", ""), headers.get("x-api-key", "")):
             return None
@@ -175,16 +185,20 @@ class FastPath:
         )
 
 
-def _canonical(block: bytes) -> dict[str, str] | None:
+def _canonical(block: bytes, known: frozenset[str] = _KNOWN) -> dict[str, str] | None:
     """The headers by their names in lower case; None where one is unknown, repeated, or written unusually."""
     headers: dict[str, str] = {}
     for line in block.decode("latin-1")[:-4].split("\r\n"):
         match = _HEADER.fullmatch(line)
         name = match[1].lower() if match else ""
-        if match is None or name not in _KNOWN or name in headers:
+        if match is None or name not in known or name in headers:
             return None
         headers[name] = match[2]
     return headers
+
+
+def _keeps_alive(headers: dict[str, str]) -> bool:
+    return headers.get("connection", "keep-alive").lower() == "keep-alive"
 
 
 def _address(transport: asyncio.Transport) -> str | None:
@@ -193,18 +207,38 @@ def _address(transport: asyncio.Transport) -> str | None:
     return str(name[0] if isinstance(name, tuple) else name) if name else None
 
 
+class Handler(Protocol):
+    """aiohttp's own protocol for one connection."""
+
+    @property
+    def has_answered_all(self) -> bool:
+        """Whether all it was given is answered and the connection stays open."""
+
+    def count_from_now(self) -> None:
+        """The connection has been used just now: how long it may be idle counts from here."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def connection_lost(self, exc: BaseException | None) -> None: ...
+    def data_received(self, data: bytes) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+
 class Server(Protocol):
-    """Whom a connection is handed to."""
+    """Whom a connection is lent, and handed over, to."""
 
     requests_count: int
     keepalive_timeout_s: float
 
-    def handler(self) -> RequestHandler:
-        """aiohttp's own protocol for one connection."""
+    def handler(self) -> Handler:
+        """aiohttp's part of one connection."""
 
 
 class FastConnection(asyncio.Protocol):
-    """One connection, until it is handed over. Holds no byte that is not answered."""
+    """One connection, until it is handed over. Holds no byte that is not answered.
+
+    Its handler, once there is one, is who closes it: after its time, at the end of the service, for a slow reader.
+    """
 
     __slots__ = ("_answered_at", "_block", "_handler", "_headers", "_idle_timer", "_path", "_server", "_transport")
 
@@ -214,7 +248,7 @@ class FastConnection(asyncio.Protocol):
     def __init__(self, path: FastPath, server: Server) -> None:
         self._path = path
         self._server = server
-        self._handler: RequestHandler | None = None
+        self._handler: Handler | None = None
         self._block = b""
         self._headers: _Headers | None = None
         self._answered_at = perf_counter()
@@ -228,34 +262,38 @@ class FastConnection(asyncio.Protocol):
         self._close_after(self._server.keepalive_timeout_s)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Nothing is left to do: every request has been answered when it was read."""
+        """Nothing is left to do here: every request has been answered when it was read, or lent."""
         self._forget()
+        if self._handler is not None:
+            self._handler.connection_lost(exc)
 
     def close(self) -> None:
         """End it once what has been written is sent."""
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Answer what has come; hand over from the first request on that is not for here."""
+        """Answer what has come, or let aiohttp do it from the first request on that is not for here."""
         started = perf_counter()
-        requests = self._requests_in(data)
-        if requests is None:
+        if self._handler is not None and not self._handler.has_answered_all:
             self._hand_over(data)
             return
+        requests = self._requests_in(data)
+        if requests is None:
+            self._pass_on(data, is_lendable=self._is_bodiless(data))
+            return
         for begin, line, headers in requests:
-            if self._handler is not None:  # the reader is behind
-                self._handler.data_received(data[begin:])
+            if self._transport.get_protocol() is not self:  # the reader is behind
+                cast("Handler", self._handler).data_received(data[begin:])
                 return
             if not self._answer(line, headers, started):
-                self._hand_over(data[begin:])
+                self._pass_on(data[begin:], is_lendable=len(requests) == 1)
                 return
             started = self._answered_at
 
     def pause_writing(self) -> None:
         """The reader is behind: aiohttp waits for readers, and not without end."""
         self._hand_over(b"")
-        if self._handler is not None:
-            self._handler.pause_writing()
+        cast("Handler", self._handler).pause_writing()
 
     def _requests_in(self, data: bytes) -> list[tuple[int, re.Match[bytes], _Headers]] | None:
         """Where each begins, its line and its headers; None where they are not all canonical, or too many.
@@ -282,6 +320,19 @@ class FastConnection(asyncio.Protocol):
             self._block = block
         return self._headers
 
+    def _is_bodiless(self, data: bytes) -> bool:
+        """Whether this is one whole request, nothing of which can follow, and which is answered soon."""
+        line = _BODILESS_LINE.match(data)
+        if line is None or _HOLDS_ON.search(data, 0, line.end()):
+            return False
+        if len(data) > MAX_HEAD_BYTES or data.find(b"\r\n\r\n", line.end()) + 4 != len(data):
+            return False
+        block = data[line.end() :]
+        if self._headers is not None and block == self._block:
+            return True
+        headers = _canonical(block, _BODILESS)
+        return headers is not None and _keeps_alive(headers)
+
     def _answer(self, line: re.Match[bytes], headers: _Headers, started: float) -> bool:
         """Answer one request, where the model may."""
         path = self._path
@@ -306,16 +357,29 @@ class FastConnection(asyncio.Protocol):
         if path.request_log is not None and line_kind is not None:
             path.request_log.log(line_kind, headers.caller, line[1], len(body), answered_at - started, request_id)
         self._server.requests_count += 1
+        if self._handler is not None:
+            self._handler.count_from_now()
         return True
+
+    def _pass_on(self, unanswered: bytes, *, is_lendable: bool) -> None:
+        if is_lendable:
+            self._with_handler().data_received(unanswered)
+        else:
+            self._hand_over(unanswered)
 
     def _hand_over(self, unanswered: bytes) -> None:
         """For good."""
-        self._forget()
-        self._handler = handler = self._server.handler()
-        handler.connection_made(self._transport)
-        self._transport.set_protocol(handler)
+        handler = self._with_handler()
+        self._transport.set_protocol(cast("asyncio.Protocol", handler))
         if unanswered:
             handler.data_received(unanswered)
+
+    def _with_handler(self) -> Handler:
+        if self._handler is None:
+            self._forget()
+            self._handler = self._server.handler()
+            self._handler.connection_made(self._transport)
+        return self._handler
 
     def _forget(self) -> None:
         self._path.connections.discard(self)

@@ -47,7 +47,7 @@ def _too_slow() -> bytes:
 class JsonErrorHandler(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_head_timer", "_reader_timer")
+    __slots__ = ("_answered", "_head_timer", "_is_open_after_answer", "_reader_timer")
 
     head_timeout_s = HEAD_TIMEOUT_S
     reader_timeout_s = READER_TIMEOUT_S
@@ -56,12 +56,34 @@ class JsonErrorHandler(RequestHandler):
         super().__init__(*args, **options)
         self._head_timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
+        self._answered = 0
+        self._is_open_after_answer = False
+
+    @property
+    def has_answered_all(self) -> bool:
+        """Whether all it was given is answered and the connection stays open.
+
+        True before aiohttp's loop has come round to waiting: on a fast network the next request is here earlier.
+        """
+        return self._is_open_after_answer and self._answered == self._request_count
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Write what is left of an answer, and take note of it."""
+        response, is_reset = await super().finish_response(request, resp, start_time)
+        self._answered += 1
+        self._is_open_after_answer = bool(response.keep_alive) and not is_reset
+        return response, is_reset
+
+    def count_from_now(self) -> None:
+        """The connection has been used just now: how long it may be idle counts from here."""
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
 
     def data_received(self, data: bytes) -> None:
         """Bytes that leave the connection waiting for a request are the beginning of one: from now on time counts."""
         super().data_received(data)
-        waits = self._request_count == 0 or (self._waiter is not None and not self._waiter.done())
-        if waits:
+        if self._request_count == 0 or (self._waiter is not None and not self._waiter.done()):
             if self._head_timer is None and data.strip(b"\r\n"):  # empty lines may stand between requests
                 self._head_timer = self._loop.call_later(self.head_timeout_s, self._head_is_late)
         elif self._head_timer is not None:

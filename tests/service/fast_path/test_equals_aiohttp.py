@@ -295,8 +295,9 @@ async def assert_same_effect(both: tuple[Observed, Observed, int], parts: list[b
 
 
 async def test_each_deviation_has_the_same_effect(both: tuple[Observed, Observed, int]) -> None:
+    """Twice on one connection, with the usual request before, between and after: whether it comes back or not."""
     for data in DEVIATIONS:
-        await assert_same_effect(both, [head(), data])
+        await assert_same_effect(both, [head(), data, head(), data, head()])
 
 
 @settings(

@@ -48,11 +48,35 @@ def request(*lines: bytes, target: bytes = b"/status/import-1", key: bytes = b"k
     )
 
 
-def on_fast_path(running: RunningService) -> int:
-    """How many connections are there."""
+def open_connections(running: RunningService) -> list[FastConnection | http_server.JsonErrorHandler]:
     server = running.service.runner.server
     assert server is not None
-    return sum(isinstance(connection, FastConnection) for connection in server.connections)
+    return list(server.connections)  # type: ignore[arg-type]
+
+
+def on_fast_path(running: RunningService) -> int:
+    """How many connections begin each request there."""
+    transports = [
+        each._transport if isinstance(each, FastConnection) else each.transport for each in open_connections(running)
+    ]
+    return sum(each is not None and isinstance(each.get_protocol(), FastConnection) for each in transports)
+
+
+def answered_by_aiohttp(running: RunningService) -> int:
+    """How many requests of the connections that are open."""
+    handlers = [each for each in open_connections(running) if isinstance(each, http_server.JsonErrorHandler)]
+    return sum(each._request_count for each in handlers)
+
+
+async def aiohttp_is_done(running: RunningService) -> None:
+    await until(
+        lambda: all(
+            each.has_answered_all
+            for each in open_connections(running)
+            if isinstance(each, http_server.JsonErrorHandler)
+        ),
+        "aiohttp has answered",
+    )
 
 
 async def answered(connection: RawConnection, data: bytes) -> int:
@@ -86,17 +110,55 @@ async def test_what_clients_send_stays_on_the_fast_path(running: RunningService,
     [
         (request(target=b"/status/nobody"), 404),
         (request(target=b"/status/%69mport-1"), 200),
-        (request(target=b"/status/import-1?wait=1"), 200),
         (request(target=b"/status"), 200),
+        (request(target=b"/status?limit=0"), 400),
+        (request(target=b"/nowhere"), 404),
+        (request(target=b"/metrics"), 200),
         (request(key=b"key-2"), 401),
         (request(b'If-None-Match: "other"'), 200),
         (request(b"Cache-Control: no-cache"), 200),
+        (request().replace(b"X-Api-Key: key-1", b"Authorization: Bearer key-1, key-2"), 401),
+    ],
+)
+async def test_a_request_without_a_body_is_lent_and_the_connection_comes_back(
+    running: RunningService, sent: bytes, status: int
+) -> None:
+    async with raw_connection(running.url) as connection:
+        for lent in range(1, 3):
+            assert await answered(connection, sent) == status
+            await aiohttp_is_done(running)
+            assert await answered(connection, request()) == 200
+            assert (on_fast_path(running), answered_by_aiohttp(running)) == (1, lent)
+
+
+async def test_what_is_sent_before_the_lent_request_is_answered_is_answered_after_it(running: RunningService) -> None:
+    async with raw_connection(running.url) as connection:
+        await connection.send(request(target=b"/status/nobody"))
+        await connection.send(request())
+        assert [(await connection.reply())[0] for _ in range(2)] == [404, 200]
+        assert await answered(connection, request()) == 200
+
+
+async def test_who_leaves_while_lent_leaves_nothing_behind(running: RunningService) -> None:
+    server = running.service.runner.server
+    assert server is not None
+    async with raw_connection(running.url) as connection:
+        assert await answered(connection, request(target=b"/status/nobody")) == 404
+        assert on_fast_path(running) == 1
+    await until(lambda: not server.connections, "it is gone")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (request(target=b"/status/import-1?wait=1"), 200),
         (request(b"Prefer: wait=1"), 200),
         (request(b"Content-Length: 0"), 200),
         (request(b"X-Unknown: value"), 200),
         (request(b"Accept: a", b"Accept: b"), 200),
         (request(b"Cookie: " + b"c" * 8000), 200),
         (request(b"User-Agent: caf\xc3\xa9"), 200),
+        (request() + request(target=b"/status"), 200),
     ],
 )
 async def test_anything_else_is_handed_over_for_good(running: RunningService, sent: bytes, status: int) -> None:
@@ -108,21 +170,23 @@ async def test_anything_else_is_handed_over_for_good(running: RunningService, se
         assert on_fast_path(running) == 0
 
 
-async def test_a_lapsed_lease_is_handed_over(running: RunningService, clock: Clock) -> None:
+async def test_a_lapsed_lease_ends_every_answer_from_here(running: RunningService, clock: Clock) -> None:
     async with raw_connection(running.url) as connection:
         assert await answered(connection, request()) == 200
         running.service.model.confirm = lambda as_of: None  # type: ignore[method-assign] # Firestore is not heard
         clock.advance(15.1)
         await connection.send(request())
         assert b"X-Cache: HIT" not in await connection.head()
-        assert on_fast_path(running) == 0
+        assert answered_by_aiohttp(running) == 1
 
 
-async def test_an_older_version_than_the_clients_is_handed_over(running: RunningService, version: int) -> None:
+async def test_an_older_version_than_the_clients_is_not_answered_from_here(
+    running: RunningService, version: int
+) -> None:
     async with raw_connection(running.url) as connection:
         await connection.send(request(b'If-None-Match: "v%d"' % (version + 1)))
         assert b"X-Cache: MISS" in await connection.head()
-        assert on_fast_path(running) == 0
+        assert answered_by_aiohttp(running) == 1
 
 
 async def test_a_long_pipeline_does_not_hold_the_loop(running: RunningService) -> None:
@@ -185,10 +249,25 @@ async def test_an_idle_connection_is_closed_as_aiohttp_would(
             local_firestore.host, project, listener="stream", window_size=0, fast_path=fast_path
         ) as running:
             await running.synced()
-            async with raw_connection(running.url) as connection:
-                assert await answered(connection, GET) == 200
-                assert on_fast_path(running) == fast_path
-                assert await connection.all() == b""
+            for paths in (["import-1"], ["nobody", "import-1"]):
+                async with raw_connection(running.url) as connection:
+                    for path in paths:
+                        await connection.send(GET.replace(b"import-1", path.encode()))
+                        await connection.reply()
+                        await aiohttp_is_done(running)
+                    assert on_fast_path(running) == fast_path
+                    assert await connection.all() == b""
+
+
+async def test_a_connection_that_has_been_lent_is_not_idle_while_it_is_used_here(running: RunningService) -> None:
+    async with raw_connection(running.url) as connection:
+        assert await answered(connection, request(target=b"/status/nobody")) == 404
+        (handler,) = open_connections(running)
+        assert isinstance(handler, http_server.JsonErrorHandler)
+        await until(lambda: handler._waiter is not None, "aiohttp counts how long it is idle")
+        handler._next_keepalive_close_time = 0
+        assert await answered(connection, request()) == 200
+        assert handler._next_keepalive_close_time > 0
 
 
 async def test_the_end_of_the_service_closes_idle_connections_and_loses_no_answer(running: RunningService) -> None:

@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
+import orjson
+
 from listeners.listener import CannotConfirm, Clock
 from service.documents import ProcessSummary
 from service.firestore_reader import Read, Unreachable
-from service.list_query import ListQuery
+from service.list_query import ListQuery, write_page_token
 from service.read_model import ReadModel
 from service.read_through import ReadThrough
 
@@ -65,6 +67,15 @@ class ListAnswer:
     age_s: int
     rows: Sequence[ProcessSummary]
     has_more: bool
+
+    @property
+    def body(self) -> bytes:
+        """The 200 body, rendered anew."""
+        token = None
+        if self.has_more and (position := self.rows[-1].position) is not None:
+            token = write_page_token(position)
+        rows = b",".join([summary.row for summary in self.rows])
+        return b'{"processes":[%b],"count":%d,"next_page_token":%b}' % (rows, len(self.rows), orjson.dumps(token))
 
 
 class Confirms(Protocol):
@@ -111,6 +122,16 @@ class Answers:
             return Answer(Source.HIT, _rounded(age_s), None, b"")
         return None
 
+    @property
+    def model_age_s(self) -> int | None:
+        """What an answer from the model may claim now; None while it may not be asked."""
+        age_s = self._model.trusted_age_s
+        return None if age_s is None else _rounded(age_s)
+
+    def page_from_model(self, query: ListQuery) -> ListAnswer | None:
+        """The page that costs nothing: under the lease, where the window proves it."""
+        return self._page_from_model(_and_one_more(query), None)
+
     async def status(
         self,
         process_id: str,
@@ -146,7 +167,7 @@ class Answers:
     async def page(self, query: ListQuery, *, max_age_s: float | None = None) -> ListAnswer:
         """One page of processes. Raises: Unreachable, ReadRefused, BudgetExhausted."""
         arrived, deadline = self._clock(), self._deadline()
-        one_more = replace(query, limit=query.limit + 1)
+        one_more = _and_one_more(query)
         if await self._is_confirmed(arrived, max_age_s):
             hit = self._page_from_model(one_more, max_age_s)
             if hit is not None:
@@ -262,6 +283,11 @@ def _unless_older(source: Source, age_s: float, read: Read, known_version: int) 
 
 def _answer(source: Source, age_s: int, read: Read) -> Answer:
     return Answer(source, age_s, read.summary, read.body)
+
+
+def _and_one_more(query: ListQuery) -> ListQuery:
+    """One row beyond the page tells whether another page follows."""
+    return replace(query, limit=query.limit + 1)
 
 
 def _page(source: Source, age_s: int, rows: Sequence[ProcessSummary], limit: int) -> ListAnswer:

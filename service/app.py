@@ -42,6 +42,7 @@ from service.page import Page
 from service.read_model import ReadModel
 from service.read_through import ReadThrough
 from service.readiness import ReadinessCheck
+from service.rendered_pages import RenderedPages
 from service.routes import with_document
 from service.settings import Settings, WrongSettings, read_settings
 from service.watching.event_streams import EventStreams
@@ -175,8 +176,12 @@ class Service:
             frame,
             start_time_type=settings.start_time_type,
         )
-        fast_path = FastPath(self._answers, self.metrics, self._request_log, access) if settings.fast_path else None
-        self.runner = self._api(frame, page, fast_path)
+        self.runner = self._api(frame, page, self._fast_path(access) if settings.fast_path else None)
+
+    def _fast_path(self, access: AccessRules) -> FastPath:
+        pages = RenderedPages(self._answers, self.settings.start_time_type)
+        self.model.subscribe(pages.model_changed)
+        return FastPath(self._answers, pages, self.metrics, self._request_log, access)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call this when a part has ended that never should: the process can only be replaced."""

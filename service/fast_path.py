@@ -1,12 +1,12 @@
-"""The one request that nearly all clients send, answered without aiohttp: `GET /status/{id} HTTP/1.1` from the model.
+"""The requests that nearly all clients send, answered without aiohttp: polls of a process or a list, from the model.
 
-A connection starts here. While each request on it is the canonical one (complete when it is read, nothing but known
-headers written as clients write them, a held process, an unbroken lease) it is answered from the rendered bytes.
+A connection starts here. While each request on it is canonical (complete when it is read, nothing but known headers
+written as clients write them) and the model may answer it, it is answered from the rendered bytes.
 Anything else is aiohttp's, so nothing is accepted here that aiohttp would refuse, and every error, wait and miss has
 one home:
-- One request that came alone, whole and certainly without a body (a list, a miss, a refused key) is lent to aiohttp's
-  own protocol; once that waits for the next one, the connection is here again. Proxies send the requests of many
-  clients through one connection: a list among a thousand polls must not slow down the rest of them.
+- One request that came alone, whole and certainly without a body (a miss, a strong read, a refused key) is lent to
+  aiohttp's own protocol; once it is answered the connection is here again. Proxies send the requests of many clients
+  through one connection: a miss among a thousand polls must not slow down the rest of them.
 - Whatever else, in doubt too, is handed over for good with the bytes not answered yet: who waits, sends before the
   answer is there, writes a head unusually or does not read fast enough.
 Answers, log lines and counts are those of `Handlers.status` inside `HttpFrame`;
@@ -35,80 +35,25 @@ from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
 
 from service.access import cors_headers, is_allowed
 from service.answers import Answers, Source
+from service.canonical_requests import MAX_HEAD_BYTES, POLL_LINE, is_bodiless, poll_headers
 from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, new_request_id
 from service.logs import RequestLog
 from service.metrics import Metrics, RequestTally
 from service.parameters import REQUEST_ID, known_version
-
-ROUTE = "/status/{process_id}"
-
-MAX_HEAD_BYTES = 8000
-"""Less than any limit of aiohttp's."""
+from service.rendered_pages import RenderedPages
 
 MAX_AT_ONCE = 16
 """Requests of one pipeline answered before anybody else has a turn; aiohttp, which takes turns, answers the rest."""
 
-_REQUEST_LINE = re.compile(rb"GET (/status/([A-Za-z0-9._~!$&'()*+,;=:@-]+)) HTTP/1\.1\r\n")
-"""Without escapes, query or fragment the path is the ID; what may stand in it stands for itself in JSON as well."""
-
-_BODILESS_LINE = re.compile(rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n")
-_HOLDS_ON = re.compile(rb"/events|[?&]wait=")
-"""In the target of a request that may take a minute, or for ever: its connection need not remember anything here."""
-
-_HEADER = re.compile(r"([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)")
-_OWN_ETAG = re.compile(r'"v[1-9][0-9]{0,18}"')
-
-_READ = frozenset(
-    {
-        "authorization",
-        "connection",
-        "host",
-        "if-none-match",
-        "origin",
-        "traceparent",
-        "user-agent",
-        "x-api-key",
-        "x-cloud-trace-context",
-        "x-request-id",
-    }
-)
-_WITHOUT_EFFECT = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "cookie",
-        "dnt",
-        "forwarded",
-        "priority",
-        "referer",
-        "sec-ch-ua",
-        "sec-ch-ua-mobile",
-        "sec-ch-ua-platform",
-        "sec-fetch-dest",
-        "sec-fetch-mode",
-        "sec-fetch-site",
-        "sec-fetch-user",
-        "sec-gpc",
-        "tracestate",
-        "via",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-        "x-real-ip",
-    }
-)
-_KNOWN = _READ | _WITHOUT_EFFECT
-_BODILESS = _KNOWN | {"cache-control", "if-modified-since", "pragma", "x-requested-with"}
-"""None of them says that a body or another protocol follows."""
+_VERSION_ETAG = re.compile(r'"v[1-9][0-9]{0,18}"')
+_CONTENT_ETAG = re.compile(r'"[0-9a-f]{24}"')
 
 
 def _lines(headers: dict[str, str]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
 
 
-_FRESHNESS = {"X-Cache": Source.HIT.value, "Age": "%d", "Etag": '"v%d"', **BASE_HEADERS, "X-Request-Id": "%b"}
+_FRESHNESS = {"X-Cache": Source.HIT.value, "Age": "%d", "Etag": "%b", **BASE_HEADERS, "X-Request-Id": "%b"}
 _FOUND = (
     b"HTTP/1.1 200 OK\r\n"
     + _lines({"Content-Type": JSON_TYPE, **_FRESHNESS})
@@ -121,22 +66,43 @@ _NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n" + _lines(_FRESHNESS) + b"%bDate
 class _Headers:
     """What a block of headers says. Clients send the same one again and again, so it is read once a connection."""
 
+    etag: bytes
     known_version: int
     request_id: bytes | None
     cors: bytes
     caller: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """How its answers are counted and logged, by their status."""
+
+    found: tuple[RequestTally, bytes | None]
+    not_modified: tuple[RequestTally, bytes | None]
+
+
+_Found = tuple[_Route, int, bytes, bytes]
+"""Route, age in seconds, ETag and the 200 body of an answer."""
+
+
 class FastPath:
     """What all connections share: whom to ask, whom to tell, and how to become aiohttp's."""
 
-    def __init__(self, answers: Answers, metrics: Metrics, request_log: RequestLog | None, access: AccessRules) -> None:
-        self.answer = answers.status_from_model
+    def __init__(
+        self,
+        answers: Answers,
+        pages: RenderedPages,
+        metrics: Metrics,
+        request_log: RequestLog | None,
+        access: AccessRules,
+    ) -> None:
         self.looked_up = metrics.looked_up
         self.request_log = request_log
-        self.found = self._kind(metrics, 200)
-        self.not_modified = self._kind(metrics, 304)
         self.connections: set[FastConnection] = set()
+        self._status_from_model = answers.status_from_model
+        self._page = pages.page
+        self._status = self._route(metrics, "/status/{process_id}")
+        self._listing = self._route(metrics, "/status")
         self._access = access
         self._date_second = 0
         self._date = b""
@@ -153,10 +119,28 @@ class FastPath:
             self._date_second, self._date = second, formatdate(second, usegmt=True).encode()
         return self._date
 
-    def _kind(self, metrics: Metrics, status: int) -> tuple[RequestTally, bytes | None]:
-        """How answers with this status are counted and logged."""
-        line_kind = self.request_log.kind("GET", status) if self.request_log is not None else None
-        return metrics.tally(ROUTE, "GET", status), line_kind
+    def process(self, process_id: bytes, headers: _Headers) -> _Found | None:
+        """The state of one, where the model may answer."""
+        answer = self._status_from_model(process_id.decode(), headers.known_version)
+        if answer is None or answer.summary is None:
+            return None
+        return self._status, answer.age_s, b'"v%d"' % answer.summary.version, answer.body
+
+    def page(self, raw_query: bytes) -> _Found | None:
+        """One page of the list, where the model may answer."""
+        answer = self._page(raw_query)
+        if answer is None:
+            return None
+        age_s, page = answer
+        return self._listing, age_s, page.etag, page.body
+
+    def _route(self, metrics: Metrics, route: str) -> _Route:
+        log = self.request_log
+        found, not_modified = (
+            (metrics.tally(route, "GET", status), log.kind("GET", status) if log is not None else None)
+            for status in (200, 304)
+        )
+        return _Route(found, not_modified)
 
     def connection(self, server: "Server") -> "FastConnection":
         """For one more client."""
@@ -164,13 +148,13 @@ class FastPath:
 
     def read_headers(self, block: bytes, remote: str | None) -> _Headers | None:
         """What the headers say; None where they are not all known, or ask for what only aiohttp can give."""
-        headers = _canonical(block)
-        if headers is None or "host" not in headers or not _keeps_alive(headers):
+        headers = poll_headers(block)
+        if headers is None:
             return None
         if not is_allowed(self._access.keys, headers.get("authorization", ""), headers.get("x-api-key", "")):
             return None
         etag = headers.get("if-none-match", "")
-        if etag and not _OWN_ETAG.fullmatch(etag):
+        if etag and not (_VERSION_ETAG.fullmatch(etag) or _CONTENT_ETAG.fullmatch(etag)):
             return None
         given = REQUEST_ID.read(headers.get("x-request-id", ""))
         caller = b""
@@ -178,27 +162,12 @@ class FastPath:
             trace = headers.get("traceparent"), headers.get("x-cloud-trace-context")
             caller = self.request_log.caller(remote, headers.get("user-agent"), *trace)
         return _Headers(
+            etag.encode(),
             known_version(etag),
             given.encode() if given else None,
             _lines(cors_headers(self._access.origins, headers.get("origin"))),
             caller,
         )
-
-
-def _canonical(block: bytes, known: frozenset[str] = _KNOWN) -> dict[str, str] | None:
-    """The headers by their names in lower case; None where one is unknown, repeated, or written unusually."""
-    headers: dict[str, str] = {}
-    for line in block.decode("latin-1")[:-4].split("\r\n"):
-        match = _HEADER.fullmatch(line)
-        name = match[1].lower() if match else ""
-        if match is None or name not in known or name in headers:
-            return None
-        headers[name] = match[2]
-    return headers
-
-
-def _keeps_alive(headers: dict[str, str]) -> bool:
-    return headers.get("connection", "keep-alive").lower() == "keep-alive"
 
 
 def _address(transport: asyncio.Transport) -> str | None:
@@ -279,7 +248,7 @@ class FastConnection(asyncio.Protocol):
             return
         requests = self._requests_in(data)
         if requests is None:
-            self._pass_on(data, is_lendable=self._is_bodiless(data))
+            self._pass_on(data, is_lendable=is_bodiless(data, self._block if self._headers is not None else None))
             return
         for begin, line, headers in requests:
             if self._transport.get_protocol() is not self:  # the reader is behind
@@ -303,7 +272,7 @@ class FastConnection(asyncio.Protocol):
         requests: list[tuple[int, re.Match[bytes], _Headers]] = []
         begin = 0
         while begin < len(data):
-            line = _REQUEST_LINE.match(data, begin)
+            line = POLL_LINE.match(data, begin)
             if line is None or len(requests) == MAX_AT_ONCE:
                 return None
             end = data.find(b"\r\n\r\n", line.end()) + 4
@@ -320,36 +289,23 @@ class FastConnection(asyncio.Protocol):
             self._block = block
         return self._headers
 
-    def _is_bodiless(self, data: bytes) -> bool:
-        """Whether this is one whole request, nothing of which can follow, and which is answered soon."""
-        line = _BODILESS_LINE.match(data)
-        if line is None or _HOLDS_ON.search(data, 0, line.end()):
-            return False
-        if len(data) > MAX_HEAD_BYTES or data.find(b"\r\n\r\n", line.end()) + 4 != len(data):
-            return False
-        block = data[line.end() :]
-        if self._headers is not None and block == self._block:
-            return True
-        headers = _canonical(block, _BODILESS)
-        return headers is not None and _keeps_alive(headers)
-
     def _answer(self, line: re.Match[bytes], headers: _Headers, started: float) -> bool:
         """Answer one request, where the model may."""
         path = self._path
         try:
-            answer = path.answer(line[2].decode(), headers.known_version)
+            answer = path.page(line[3] or b"") if line[2] is None else path.process(line[2], headers)
         except Exception:  # noqa: BLE001 - a bug: it is met again inside the frame, which logs it and answers 500
             return False
-        if answer is None or answer.summary is None:
+        if answer is None:
             return False
-        version, body = answer.summary.version, answer.body
+        route, age_s, etag, body = answer
         request_id = headers.request_id or new_request_id().encode()
-        if version == headers.known_version:
-            body, (tally, line_kind) = b"", path.not_modified
-            response = _NOT_MODIFIED % (answer.age_s, version, request_id, headers.cors, path.date())
+        if etag == headers.etag:
+            body, (tally, line_kind) = b"", route.not_modified
+            response = _NOT_MODIFIED % (age_s, etag, request_id, headers.cors, path.date())
         else:
-            tally, line_kind = path.found
-            response = _FOUND % (answer.age_s, version, request_id, headers.cors, len(body), path.date(), body)
+            tally, line_kind = route.found
+            response = _FOUND % (age_s, etag, request_id, headers.cors, len(body), path.date(), body)
         self._transport.write(response)
         self._answered_at = answered_at = perf_counter()
         tally.add(answered_at - started)

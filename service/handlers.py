@@ -11,11 +11,10 @@ import orjson
 from aiohttp import HttpVersion11, hdrs, web
 
 from listeners.window import StartTimeType
-from service.answers import Answer, Answers, ListAnswer, Source
+from service.answers import Answer, Answers, Source
 from service.documents import render_time
 from service.etags import content_etag, version_etag
 from service.http_frame import ROUTE_LABEL, HttpFrame, SharedAnswer, error_response, json_response
-from service.list_query import write_page_token
 from service.metrics import Metrics
 from service.operations import HEALTHZ, LISTING, METRICS, READYZ, ROOT, STATUS
 from service.parameters import (
@@ -175,7 +174,7 @@ class Handlers:
         else:
             page = await self._answers.page(query, max_age_s=max_age_s)
             self._metrics.looked_up(page.source.value.lower())
-            body, source, age_s = _page(page), page.source, page.age_s
+            body, source, age_s = page.body, page.source, page.age_s
         headers = _freshness(source, age_s, content_etag(body))
         if etag_matches(IF_NONE_MATCH.of(request.headers), headers[hdrs.ETAG]):
             return web.Response(status=304, headers=headers)
@@ -228,15 +227,6 @@ def _render(process_id: str, answer: Answer, if_none_match: str, *, with_product
     if if_none_match and etag_matches(if_none_match, headers[hdrs.ETAG]):
         return web.Response(status=304, headers=headers)
     return json_response(answer.body, headers=headers)
-
-
-def _page(page: ListAnswer) -> bytes:
-    token = None
-    if page.has_more:
-        position = page.rows[-1].position
-        token = write_page_token(position) if position is not None else None
-    rows = b",".join([summary.row for summary in page.rows])
-    return b'{"processes":[%b],"count":%d,"next_page_token":%b}' % (rows, len(page.rows), orjson.dumps(token))
 
 
 def _freshness(source: Source, age_s: int, etag: str) -> dict[str, str]:

@@ -47,6 +47,11 @@ class RawConnection:
         async with asyncio.timeout(PATIENCE_S):
             return await self._reader.readuntil(b"\r\n\r\n")
 
+    async def rest(self, end: bytes) -> bytes:
+        """What comes up to these bytes."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.readuntil(end)
+
     def stop_reading(self) -> None:
         """Let what comes pile up on the other side."""
         self._writer.transport.pause_reading()  # type: ignore[attr-defined] # a socket's has it

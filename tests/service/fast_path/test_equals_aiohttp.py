@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -52,6 +53,23 @@ TARGETS = [
     b"/status/./import-1",
     b"http://s/status/import-1",
     b"/status",
+    b"/status?",
+    b"/status?limit=2",
+    b"/status?limit=0",
+    b"/status?limit=2&limit=2",
+    b"/status?limit=%32&status=running",
+    b"/status?&status=waiting&",
+    b"/status?status=not+there",
+    b"/status?status=%zz",
+    b"/status?status=",
+    b"/status?start_date=2026-11-23&end_date=2026-11-23T23:59:59.5%2b01:00",
+    b"/status?end_date=2026-13-01",
+    b"/status?page_token=x",
+    b"/status?nonsense=1",
+    b"/status?process_id=import-1",
+    b"/status?limit=2#x",
+    b"/status?limit=2?",
+    b"/status/?limit=2",
     b"/healthz",
 ]
 ETAGS = [
@@ -68,6 +86,10 @@ ETAGS = [
     b"*",
     b'"other"',
     b'"v\xd9\xa1"',
+    b'"{list}"',
+    b'W/"{list}"',
+    b'"{list}", "v{now}"',
+    b'"0123456789abcdef01234567"',
 ]
 USUAL = [
     b"Host: s",
@@ -142,6 +164,7 @@ DEVIATIONS = [
     *(head(target) for target in TARGETS),
     *(head(headers=[*LEAST, line]) for line in [*USUAL, *UNUSUAL, *CONDITIONS]),
     *(head(headers=[line]) for line in [*USUAL, *UNUSUAL]),
+    *(head(b"/status", [*LEAST, line]) for line in [*USUAL, *UNUSUAL, *CONDITIONS]),
     *(head(method=method) for method in METHODS),
     *(head(version=version) for version in VERSIONS),
     *(head(end=end) for end in ENDS),
@@ -159,7 +182,7 @@ requests = st.one_of(
     st.builds(head, st.sampled_from(TARGETS), headers),
     st.builds(head, st.sampled_from(TARGETS), headers, *map(st.sampled_from, (METHODS, VERSIONS, ENDS))),
 )
-plain = st.builds(head, headers=canonical)
+plain = st.builds(head, st.sampled_from([b"/status/import-1", b"/status?limit=2"]), canonical)
 
 
 @st.composite
@@ -213,6 +236,7 @@ class Observed:
         self._writer = writer
         self._stream = stream
         self._counted: dict[tuple[str, ...], float] = {}
+        self.list_etag = b""
 
     async def answers(self, parts: list[bytes]) -> bytes:
         """What it sends until it closes the connection, which it does in the end."""
@@ -265,7 +289,11 @@ async def both(
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
     monkeypatch.setattr(http_server.JsonErrorHandler, "head_timeout_s", 0.1)  # for heads that never end
     monkeypatch.setitem(RequestHandler.__init__.__kwdefaults__, "lingering_time", 0.1)  # type: ignore[arg-type] # for bodies that never end
-    fields = {"status": "running", "csv_url": "https://example.com/x.csv"}
+    fields = {
+        "status": "running",
+        "csv_url": "https://example.com/x.csv",
+        "start_time": datetime(2026, 11, 23, tzinfo=UTC),
+    }
     version = local_firestore.commit(project, {f"{COLLECTION}/{process_id}": fields for process_id in HELD})
     options: dict[str, Any] = {"listener": "stream", "window_size": 0, "fallback_rate": 1e9, **request.param}
     clock = Clock()
@@ -282,13 +310,19 @@ async def both(
             )
             observed.append(Observed(await running.synced(), writer, stream))
             stack.callback(writer.close)
+        for each in observed:
+            listed = await each.answers([head(b"/status"), LAST])
+            (each.list_etag,) = re.findall(rb'Etag: "([0-9a-f]{24})"', listed)
+            each.logged()
+            each.counted()
         yield observed[0], observed[1], version
 
 
 async def assert_same_effect(both: tuple[Observed, Observed, int], parts: list[bytes]) -> None:
     fast, plain, version = both
-    for name, value in ((b"{now}", version), (b"{old}", version - 1), (b"{new}", version + 1)):
-        parts = [part.replace(name, b"%d" % value) for part in parts]
+    versions = {b"{now}": b"%d" % version, b"{old}": b"%d" % (version - 1), b"{new}": b"%d" % (version + 1)}
+    for name, value in (versions | {b"{list}": plain.list_etag}).items():
+        parts = [part.replace(name, value) for part in parts]
     answers = await asyncio.gather(fast.answers([*parts, LAST]), plain.answers([*parts, LAST]))
     assert answers[0] == answers[1]
     assert (fast.logged(), fast.counted()) == (plain.logged(), plain.counted())

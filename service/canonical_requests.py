@@ -1,0 +1,103 @@
+"""Which bytes are a request as nearly all clients send it, so plain that they can be read without a parser. Pure.
+
+What is not canonical is not wrong: aiohttp reads it. What is canonical, aiohttp reads to the same effect.
+"""
+
+import re
+from collections.abc import Set as AbstractSet
+
+MAX_HEAD_BYTES = 8000
+"""Less than any limit of aiohttp's."""
+
+POLL_LINE = re.compile(
+    rb"GET (/status(?:/([A-Za-z0-9._~!$&'()*+,;=:@-]+)|\?([A-Za-z0-9._~:=&%+,@/-]+))?) HTTP/1\.1\r\n"
+)
+"""Groups: path and query together, then a process ID or a list's query.
+
+Without escapes a path is the ID, and what may stand in either stands for itself in JSON as well.
+"""
+
+_BODILESS_LINE = re.compile(rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n")
+_HOLDS_ON = re.compile(rb"/events|[?&]wait=")
+"""In the target of a request that may take a minute, or for ever: its connection need not remember anything here."""
+
+_HEADER = re.compile(r"([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)")
+
+_READ = frozenset(
+    {
+        "authorization",
+        "connection",
+        "host",
+        "if-none-match",
+        "origin",
+        "traceparent",
+        "user-agent",
+        "x-api-key",
+        "x-cloud-trace-context",
+        "x-request-id",
+    }
+)
+_WITHOUT_EFFECT = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "cookie",
+        "dnt",
+        "forwarded",
+        "priority",
+        "referer",
+        "sec-ch-ua",
+        "sec-ch-ua-mobile",
+        "sec-ch-ua-platform",
+        "sec-fetch-dest",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "sec-fetch-user",
+        "sec-gpc",
+        "tracestate",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+    }
+)
+_OF_A_POLL = _READ | _WITHOUT_EFFECT
+_OF_THE_BODILESS = _OF_A_POLL | {"cache-control", "if-modified-since", "pragma", "x-requested-with"}
+"""None of them says that a body or another protocol follows."""
+
+
+def poll_headers(block: bytes) -> dict[str, str] | None:
+    """The headers of a poll by their names in lower case, up to and with the empty line.
+
+    None where one is unknown, repeated or written unusually, or where the connection is not to be kept.
+    """
+    headers = _canonical(block, _OF_A_POLL)
+    return headers if headers is not None and "host" in headers else None
+
+
+def is_bodiless(data: bytes, known_block: bytes | None) -> bool:
+    """Whether this is one whole request, nothing of which can follow, and which is answered soon.
+
+    `known_block` is a block of headers that `poll_headers` has taken.
+    """
+    line = _BODILESS_LINE.match(data)
+    if line is None or _HOLDS_ON.search(data, 0, line.end()):
+        return False
+    if len(data) > MAX_HEAD_BYTES or data.find(b"\r\n\r\n", line.end()) + 4 != len(data):
+        return False
+    block = data[line.end() :]
+    return block == known_block or _canonical(block, _OF_THE_BODILESS) is not None
+
+
+def _canonical(block: bytes, known: AbstractSet[str]) -> dict[str, str] | None:
+    headers: dict[str, str] = {}
+    for line in block.decode("latin-1")[:-4].split("\r\n"):
+        match = _HEADER.fullmatch(line)
+        name = match[1].lower() if match else ""
+        if match is None or name not in known or name in headers:
+            return None
+        headers[name] = match[2]
+    return headers if headers.get("connection", "keep-alive").lower() == "keep-alive" else None

@@ -70,18 +70,15 @@ class _Headers:
     known_version: int
     request_id: bytes | None
     cors: bytes
-    caller: bytes
+    found_line: bytes | None
+    not_modified_line: bytes | None
+    """Templates of the log's lines; None where none is written."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """How its answers are counted and logged, by their status."""
+_Tallies = tuple[RequestTally, RequestTally]
+"""Where the 200 and the 304 answers of a route are counted."""
 
-    found: tuple[RequestTally, bytes | None]
-    not_modified: tuple[RequestTally, bytes | None]
-
-
-_Found = tuple[_Route, int, bytes, bytes]
+_Found = tuple[_Tallies, int, bytes, bytes]
 """Route, age in seconds, ETag and the 200 body of an answer."""
 
 
@@ -97,7 +94,8 @@ class FastPath:
         access: AccessRules,
     ) -> None:
         self.looked_up = metrics.looked_up
-        self.request_log = request_log
+        self.log = request_log.log if request_log is not None else None
+        self._request_log = request_log
         self.connections: set[FastConnection] = set()
         self._status_from_model = answers.status_from_model
         self._page = pages.page
@@ -134,13 +132,9 @@ class FastPath:
         age_s, page = answer
         return self._listing, age_s, page.etag, page.body
 
-    def _route(self, metrics: Metrics, route: str) -> _Route:
-        log = self.request_log
-        found, not_modified = (
-            (metrics.tally(route, "GET", status), log.kind("GET", status) if log is not None else None)
-            for status in (200, 304)
-        )
-        return _Route(found, not_modified)
+    @staticmethod
+    def _route(metrics: Metrics, route: str) -> _Tallies:
+        return metrics.tally(route, "GET", 200), metrics.tally(route, "GET", 304)
 
     def connection(self, server: "Server") -> "FastConnection":
         """For one more client."""
@@ -157,17 +151,20 @@ class FastPath:
         if etag and not (_VERSION_ETAG.fullmatch(etag) or _CONTENT_ETAG.fullmatch(etag)):
             return None
         given = REQUEST_ID.read(headers.get("x-request-id", ""))
-        caller = b""
-        if self.request_log is not None:
-            trace = headers.get("traceparent"), headers.get("x-cloud-trace-context")
-            caller = self.request_log.caller(remote, headers.get("user-agent"), *trace)
         return _Headers(
             etag.encode(),
             known_version(etag),
             given.encode() if given else None,
             _lines(cors_headers(self._access.origins, headers.get("origin"))),
-            caller,
+            self._template(200, remote, headers),
+            self._template(304, remote, headers),
         )
+
+    def _template(self, status: int, remote: str | None, headers: dict[str, str]) -> bytes | None:
+        if self._request_log is None:
+            return None
+        trace = headers.get("traceparent"), headers.get("x-cloud-trace-context")
+        return self._request_log.template("GET", status, remote, headers.get("user-agent"), *trace)
 
 
 def _address(transport: asyncio.Transport) -> str | None:
@@ -301,17 +298,17 @@ class FastConnection(asyncio.Protocol):
         route, age_s, etag, body = answer
         request_id = headers.request_id or new_request_id().encode()
         if etag == headers.etag:
-            body, (tally, line_kind) = b"", route.not_modified
+            body, tally, template = b"", route[1], headers.not_modified_line
             response = _NOT_MODIFIED % (age_s, etag, request_id, headers.cors, path.date())
         else:
-            tally, line_kind = route.found
+            tally, template = route[0], headers.found_line
             response = _FOUND % (age_s, etag, request_id, headers.cors, len(body), path.date(), body)
         self._transport.write(response)
         self._answered_at = answered_at = perf_counter()
         tally.add(answered_at - started)
         path.looked_up("hit")
-        if path.request_log is not None and line_kind is not None:
-            path.request_log.log(line_kind, headers.caller, line[1], len(body), answered_at - started, request_id)
+        if template is not None and path.log is not None:
+            path.log(template, line[1], len(body), started, answered_at, request_id)
         self._server.requests_count += 1
         if self._handler is not None:
             self._handler.count_from_now()

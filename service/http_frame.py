@@ -176,7 +176,7 @@ class HttpFrame:
             begun = request.get(_BEGUN) if len(request) else None
             if begun is not None:
                 status, size, request_id = begun.status, _body_bytes(begun), begun.headers["X-Request-Id"]
-            self._account(request, status, size, time.perf_counter() - started, request_id)
+            self._account(request, status, size, started, request_id)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
@@ -241,20 +241,24 @@ class HttpFrame:
         if self._access.origins:
             headers.update(cors_headers(self._access.origins, request.headers.get("Origin")))
 
-    def _account(self, request: web.Request, status: int, size: int, seconds: float, request_id: str) -> None:
+    def _account(self, request: web.Request, status: int, size: int, began: float, request_id: str) -> None:
+        ended = time.perf_counter()
         route = (request.get(ROUTE_LABEL) if len(request) else None) or _route(request)
-        self._metrics.request_answered(route, request.method, status, seconds)
-        if self._request_log is None or (kind := self._request_log.kind(request.method, status)) is None:
+        self._metrics.request_answered(route, request.method, status, ended - began)
+        if self._request_log is None:
             return
         headers = request.headers
-        caller = self._request_log.caller(
+        template = self._request_log.template(
+            request.method,
+            status,
             request.remote,
             headers.get("User-Agent"),
             headers.get("Traceparent"),
             headers.get("X-Cloud-Trace-Context"),
         )
-        url = escaped(request.rel_url.raw_path_qs)
-        self._request_log.log(kind, caller, url, size, seconds, escaped(request_id))
+        if template is not None:
+            url = escaped(request.rel_url.raw_path_qs)
+            self._request_log.log(template, url, size, began, ended, escaped(request_id))
 
 
 def new_request_id() -> str:

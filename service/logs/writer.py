@@ -5,8 +5,10 @@ at the latest `flush_interval_s` after a line came in, sooner when `batch_bytes`
 alternative, O_NONBLOCK and waiting until stdout is writable, changes the open file description that stdout
 shares with other processes, and a regular file is always "writable", however long its disk takes.
 
-Lines of which there are very many come as a template and its values, by `write_later`: they are filled in a batch at a
-time, which saves the lock and half of the work, and still stand before every line that is written after them.
+Lines of which there are very many come by `write_later` as records that are rendered a batch at a time: that saves the
+lock, and code that runs often in a row takes half the time. They still stand before every line written after them. The
+thread is woken as seldom as can be, for each time it wants the interpreter the event loop has to let go of it: under
+load it comes by itself, once in `flush_interval_s`.
 
 Where nobody reads stdout the buffer stops at `max_bytes`; lines past it are dropped and counted, and the
 count is logged in their place once stdout drains. `close` (at exit at the latest) writes out what is waiting.
@@ -20,14 +22,17 @@ import select
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-CHUNK_BYTES = 64 * 1024
-"""Written at once, cut at a line's end: the default capacity of a pipe."""
+CHUNK_BYTES = 256 * 1024
+"""Written at once, in whole lines: all of them are lost where stdout refuses."""
+
+_MOST_AT_ONCE = 1024
+"""Buffers that one system call takes."""
 
 LATE_LINES = 256
-"""Filled in at once, on the thread that has them: a tenth of a millisecond's work."""
+"""Rendered at once, on the thread that has them: a tenth of a millisecond's work."""
 
 
 class LogWriter:
@@ -39,7 +44,7 @@ class LogWriter:
         dropped_line: Callable[[int], bytes],
         *,
         flush_interval_s: float = 0.05,
-        batch_bytes: int = 64 * 1024,
+        batch_bytes: int = 512 * 1024,
         max_bytes: int = 8 * 1024 * 1024,
     ) -> None:
         self._sink = _sink_of(stream)
@@ -48,6 +53,8 @@ class LogWriter:
         self._batch_bytes = batch_bytes
         self._max_bytes = max_bytes
         self._resume_bytes = max_bytes // 2  # once dropping, go on until half is free: few gaps, not many
+        self.render: Callable[[Any], bytes] = bytes
+        """Makes a line, newline included, of a record."""
         self._reset()
         _WRITERS.add(self)
         atexit.register(self.close)
@@ -66,16 +73,12 @@ class LogWriter:
             self._take_late()
             self._take(line, 1)
 
-    def write_later(self, template: bytes, values: tuple[Any, ...]) -> None:
-        """Take the line `template % values`. From one thread only: the event loop's."""
-        self._late.append((template, values))
-        late = len(self._late)
-        if late == 1 or late >= LATE_LINES or self._closing:
+    def write_later(self, record: Any) -> None:
+        """Write the line that `render` makes of this. From one thread only: the event loop's."""
+        self._late.append(record)
+        if self._sleeps or len(self._late) >= LATE_LINES:
             with self._lock:
-                if late == 1 and not self._closing:
-                    self._wake()
-                else:
-                    self._take_late()
+                self._take_late()
 
     def flush(self, timeout_s: float = 2.0) -> bool:
         """Wait until all that was written before is out. False where stdout did not take it in time."""
@@ -95,7 +98,7 @@ class LogWriter:
         """
         atexit.unregister(self.close)
         with self._changed:
-            self._closing = True
+            self._closing = self._sleeps = True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._thread is None, timeout_s)
 
@@ -105,7 +108,8 @@ class LogWriter:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self._late: deque[tuple[bytes, tuple[Any, ...]]] = deque()
+        self._sleeps = True  # or ends: nobody comes by himself to take what is there
+        self._late: deque[Any] = deque()
         self._lines: list[bytes] = []
         self._waiting_bytes: int = 0  # in _lines
         self._leaving_bytes: int = 0  # no longer in _lines, and not yet taken by stdout
@@ -115,18 +119,17 @@ class LogWriter:
         self._closing = False
 
     def _take_late(self) -> None:
-        """Fill in what has come by `write_later`. Meanwhile more may come, or a finaliser may log and take the rest."""
+        """Render what has come by `write_later`. Meanwhile more may come, or a finaliser may log and take the rest."""
         lines = []
         while self._late:
-            template, values = self._late.popleft()
-            lines.append(template % values)
+            lines.append(self.render(self._late.popleft()))
         if lines:
             self._take(b"".join(lines), len(lines))
 
     def _take(self, lines: bytes, count: int) -> None:
         size = len(lines)
         if self._closing and self._thread is None:
-            self._write_now(lines)
+            self._write_now([lines])
             return
         limit_bytes = self._resume_bytes if self._dropped else self._max_bytes
         if self._waiting_bytes + self._leaving_bytes + size > limit_bytes:
@@ -137,7 +140,7 @@ class LogWriter:
         before: int = self._waiting_bytes
         self._lines.append(lines)
         self._waiting_bytes += size
-        if not before or before < self._batch_bytes <= self._waiting_bytes:
+        if self._sleeps or before < self._batch_bytes <= self._waiting_bytes:
             self._wake()
 
     def _has_gap(self) -> bool:
@@ -151,6 +154,7 @@ class LogWriter:
             self._waiting_bytes += len(line)
 
     def _wake(self) -> None:
+        self._sleeps = self._closing
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
             self._thread.start()
@@ -159,7 +163,9 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
+                self._sleeps = True
                 self._changed.wait_for(lambda: self._late or self._lines or self._has_gap() or self._closing)
+                self._sleeps = self._closing
                 self._changed.wait_for(self._is_due, self._flush_interval_s)
                 self._take_late()
                 self._tell_of_a_gap()
@@ -169,27 +175,26 @@ class LogWriter:
                     self._thread = None
                     self._changed.notify_all()
                     return
-            self._write_out(b"".join(lines))
+            self._write_out(lines)
 
     def _is_due(self) -> bool:
         return self._waiting_bytes >= self._batch_bytes or self._flushing > 0 or self._closing
 
-    def _write_out(self, data: bytes) -> None:
-        start = 0
-        while start < len(data):
-            end = data.rfind(b"\n", start, start + CHUNK_BYTES) + 1 or data.index(b"\n", start) + 1
-            refused = not self._write_now(data[start:end])
+    def _write_out(self, lines: list[bytes]) -> None:
+        left_bytes = sum(map(len, lines))
+        for chunk in _chunks(lines):
+            refused = not self._write_now(chunk)
+            left_bytes -= sum(map(len, chunk))
             with self._changed:
                 self._refused = refused
-                self._dropped += data.count(b"\n", start, end) if refused else 0
-                self._leaving_bytes = len(data) - end
+                self._dropped += sum(each.count(b"\n") for each in chunk) if refused else 0
+                self._leaving_bytes = left_bytes
                 self._changed.notify_all()
-            start = end
 
-    def _write_now(self, data: bytes) -> bool:
+    def _write_now(self, lines: list[bytes]) -> bool:
         """Write through. False where stdout refused: its disk is full, its reader is gone."""
         try:
-            self._sink(data)
+            self._sink(lines)
         except (OSError, ValueError):  # ValueError: closed. There is nowhere left to report it to
             return False
         return True
@@ -206,26 +211,45 @@ def _reset_all() -> None:
 os.register_at_fork(after_in_child=_reset_all)
 
 
-def _sink_of(stream: TextIO) -> Callable[[bytes], None]:
-    """How bytes get into `stream`: through its descriptor, or, where it has none, as text."""
+def _chunks(lines: list[bytes]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        if chunk and (size + len(line) > CHUNK_BYTES or len(chunk) == _MOST_AT_ONCE):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line)
+    if chunk:
+        yield chunk
+
+
+def _sink_of(stream: TextIO) -> Callable[[list[bytes]], None]:
+    """How lines get into `stream`: through its descriptor, or, where it has none, as text."""
     with contextlib.suppress(OSError, ValueError):
         stream.flush()
     try:
         descriptor = stream.fileno()
     except (io.UnsupportedOperation, AttributeError):
-        return lambda data: _write_text(stream, data)
-    return lambda data: _write_all(descriptor, data)
+        return lambda lines: _write_text(stream, lines)
+    return lambda lines: _write_all(descriptor, lines)
 
 
-def _write_text(stream: TextIO, data: bytes) -> None:
-    stream.write(data.decode("utf-8", "replace"))
+def _write_text(stream: TextIO, lines: list[bytes]) -> None:
+    stream.write(b"".join(lines).decode("utf-8", "replace"))
     stream.flush()
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
+def _write_all(descriptor: int, lines: list[bytes]) -> None:
+    """As they are, without a copy of them all, where they are taken in one go."""
+    written = 0
+    with contextlib.suppress(BlockingIOError):  # whoever shares stdout has made it non-blocking
+        written = os.writev(descriptor, lines)
+    if written == sum(map(len, lines)):
+        return
+    view = memoryview(b"".join(lines))[written:]
     while view:
         try:
             view = view[os.write(descriptor, view) :]
-        except BlockingIOError:  # whoever shares stdout has made it non-blocking
+        except BlockingIOError:
             select.select([], [descriptor], [])

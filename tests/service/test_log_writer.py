@@ -49,12 +49,10 @@ def pipe() -> Iterator[Pipe]:
 Put = Callable[[LogWriter, bytes], None]
 
 
-@pytest.fixture(params=["written", "filled in later"])
+@pytest.fixture(params=["at once", "later"])
 def put(request: pytest.FixtureRequest) -> Put:
     """Both ways in which a line comes."""
-    if request.param == "written":
-        return lambda writer, line: writer.write(line)
-    return lambda writer, line: writer.write_later(b"%b\n", (line.removesuffix(b"\n"),))
+    return LogWriter.write if request.param == "at once" else LogWriter.write_later
 
 
 def test_a_stalled_reader_blocks_nobody_and_the_gap_is_told_where_it_is(pipe: Pipe, put: Put) -> None:
@@ -136,7 +134,7 @@ def test_lines_logged_after_closing_are_still_written(pipe: Pipe, put: Put) -> N
     assert pipe.start_reading().result(10) == b"before\nafter\n"
 
 
-def test_a_line_filled_in_later_stands_before_what_is_written_after_it(pipe: Pipe) -> None:
+def test_a_line_written_later_stands_before_what_is_written_after_it(pipe: Pipe) -> None:
     writer = LogWriter(pipe.stream, dropped_line, batch_bytes=512)
     reading = pipe.start_reading()
     expected = []
@@ -144,7 +142,7 @@ def test_a_line_filled_in_later_stands_before_what_is_written_after_it(pipe: Pip
         line = b"%d" % number
         expected.append(line)
         if number % 700:
-            writer.write_later(b"%b\n", (line,))
+            writer.write_later(line + b"\n")
         else:
             writer.write(line + b"\n")
     assert writer.close(10)

@@ -39,7 +39,8 @@ class Logged:
             environment=environment,
             level=level,
             project_id="a-project",
-            clock=lambda: 1_795_464_000.25,
+            clock=lambda: 1_795_464_000.5,
+            monotonic=lambda: 1.250123,
         )
 
     def text(self) -> str:
@@ -56,10 +57,9 @@ class Logged:
         return entry
 
     def request(self, path: str = "/status/a-1", status: int = 200, traceparent: str | None = None) -> None:
-        caller = self.requests.caller("192.0.2.7", "curl/8", traceparent)
-        kind = self.requests.kind("GET", status)
-        if kind is not None:
-            self.requests.log(kind, caller, escaped(path), 312, 0.000123, b"r-1")
+        template = self.requests.template("GET", status, "192.0.2.7", "curl/8", traceparent)
+        if template is not None:
+            self.requests.log(template, escaped(path), 312, 1.0, 1.000123, b"r-1")
 
 
 @contextmanager
@@ -201,7 +201,7 @@ def test_a_request_is_one_object_in_cloud_logging_s_form(logged: Callable[..., L
     assert out.entry() == {
         "severity": "INFO",
         "message": "GET /status/a-1 200",
-        "time": "2026-11-23T20:00:00.250000Z",
+        "time": "2026-11-23T20:00:00.250Z",
         "httpRequest": {
             "requestMethod": "GET",
             "requestUrl": "/status/a-1",
@@ -242,10 +242,9 @@ def test_no_request_breaks_a_line(path: str, user_agent: str, trace: str, enviro
     stream = io.StringIO()
     writer = LogWriter(stream, lambda _: b"")
     requests = RequestLog(writer, environment=environment, level="INFO", project_id="p")
-    caller = requests.caller(None, user_agent, trace, trace)
-    kind = requests.kind(user_agent, 200)
-    assert kind is not None
-    requests.log(kind, caller, escaped(path), 1, 0.001, escaped(trace))
+    template = requests.template(user_agent, 200, None, user_agent, trace, trace)
+    assert template is not None
+    requests.log(template, escaped(path), 1, 0.0, 0.001, escaped(trace))
     assert writer.close()
     line, end = stream.getvalue().split("\n")
     assert end == ""

@@ -33,8 +33,11 @@ class Program:
         *,
         cores: frozenset[int] = frozenset(),
         environment: Mapping[str, str] | None = None,
+        counts_late_s: float = 0,
     ) -> None:
+        """`counts_late_s`: until when its metrics tell of a request. Several workers publish theirs now and then."""
         self.name = name
+        self.counts_late_s = counts_late_s
         self.port = port
         self._command = command
         self._cores = cores

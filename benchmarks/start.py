@@ -14,6 +14,7 @@ from benchmarks.processes import Child
 from benchmarks.programs import PATIENCE_S, PYTHON, REPOSITORY, Program
 from benchmarks.question import Run
 from service.demo.google_emulator import free_port
+from service.metrics import PUBLISH_INTERVAL_S
 
 Command = Sequence[str | Path]
 SERVICE = "this service"
@@ -79,7 +80,15 @@ def workers(run: Run, firestore_host: str, documents: int, count: int) -> Iterat
     environment = {**firestore_environment(firestore_host), **settings}
     command: Command = [PYTHON, "-m", "gunicorn", "service.app:create_app", "-c", REPOSITORY / "gunicorn.conf.py"]
     name, cores = f"{SERVICE} with {count} workers", run.cores.first(count)
-    with Program(name, command, port, run.directory, cores=cores, environment=environment) as program:
+    with Program(
+        name,
+        command,
+        port,
+        run.directory,
+        cores=cores,
+        environment=environment,
+        counts_late_s=2 * PUBLISH_INTERVAL_S,
+    ) as program:
         await_model(program, documents)
         _await_workers(program, count)
         yield program

@@ -1,6 +1,7 @@
 """How fast is a poll of a process that the model holds? Answered in full (200), and where nothing has changed (304).
 
 A thousand of ten thousand processes are polled in turn, with default settings: one worker, metrics and request log on.
+What that log costs is told by the same service without it.
 """
 
 import http.client
@@ -16,6 +17,7 @@ from benchmarks.rivals.start import BARE_AIOHTTP, FLASK, NGINX, REDIS, TTL_CACHE
 from benchmarks.start import SERVICE, firestore, service
 
 HELD, POLLED = 10_000, 1_000
+WITHOUT_LOG = f"{SERVICE}, without it"
 HIT = Expected(x_cache="HIT")
 RIVALS = (BARE_AIOHTTP, NGINX, REDIS, TTL_CACHE, FLASK)
 ANSWER_304 = (BARE_AIOHTTP.name, NGINX.name)
@@ -40,6 +42,10 @@ def parts(run: Run) -> Iterator[Part]:
         constant = [head(f"/status/{each}", If_None_Match=ETAG) for each in ids]
         sides |= {name: Side(rivals[name], constant, Expected(304)) for name in ANSWER_304 if name in rivals}
         yield contest(run, "304", sides, {name: why for name, why in left_out.items() if name in ANSWER_304})
+
+        with service(run, host, HELD, LOG_LEVEL="WARNING") as silent:
+            sides = {name: Side(server, polls, HIT) for name, server in ((SERVICE, ours), (WITHOUT_LOG, silent))}
+            yield contest(run, "200, request log", sides, {})
 
 
 def etags(server: Program, process_ids: Sequence[str]) -> list[str]:

@@ -7,7 +7,8 @@ from service.local_firestore.database import CommitRecord, Database
 from service.local_firestore.errors import FirestoreError
 from service.local_firestore.fault import Fault
 from service.local_firestore.faults import Faults
-from service.local_firestore.server import LocalFirestore, serve
+from service.local_firestore.server import LocalFirestore
+from service.local_firestore.serving import serve
 from service.local_firestore.store import Store
 
 __all__ = [

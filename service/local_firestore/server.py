@@ -1,8 +1,6 @@
 """The gRPC server: port, call handlers, start and stop. All state lives in the store, which survives a closed port."""
 
-import asyncio
 import contextlib
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Self
@@ -198,30 +196,3 @@ def _unimplemented(method: str) -> grpc.RpcMethodHandler:
         )
 
     return grpc.stream_stream_rpc_method_handler(refuse)
-
-
-def _print_at_once(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()  # whoever started this process reads the addresses from a pipe
-
-
-async def serve(
-    host: str = "127.0.0.1",
-    port: int = 0,
-    control_port: int | None = None,
-    *,
-    heartbeat_s: float = 30,
-    resume_window_s: float = 1800,
-    announce: Callable[[str], None] = _print_at_once,
-) -> None:
-    """Run a server until cancelled, with its control port if one is named (0: any). Announces both addresses."""
-    from service.local_firestore.control import ControlPort
-
-    server = LocalFirestore(port, address=host, heartbeat_s=heartbeat_s, resume_window_s=resume_window_s)
-    async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(server)
-        announce(f"export FIRESTORE_EMULATOR_HOST={server.host}")
-        if control_port is not None:
-            control = await stack.enter_async_context(ControlPort(server, control_port))
-            announce(f"export LOCAL_FIRESTORE_CONTROL={control.url}")
-        await asyncio.Event().wait()

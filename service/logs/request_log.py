@@ -7,13 +7,14 @@ kind and who asks, is rendered once by whoever keeps it.
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from service.logs.format import local_time, printable, rfc3339, trace_keys, valid_unicode
-from service.logs.writer import LogWriter
+from service.logs.writer import LATE_LINES, LogWriter
 
 DEVELOPMENT = "development"
 
@@ -39,8 +40,9 @@ class RequestLog:
         """`clock` tells the time of day, `monotonic` what `log` is given."""
         least = logging.getLevelNamesMapping()[level.upper()]
         self._least_status = 100 if least <= logging.INFO else 500 if least <= logging.WARNING else 1000
-        self._write_later = writer.write_later
-        writer.render = self._line
+        self._writer = writer
+        self._late = writer.late
+        writer.render = self._lines
         self._for_people = environment == DEVELOPMENT
         self._project_id = project_id
         self._clock = clock
@@ -73,14 +75,18 @@ class RequestLog:
         self, template: bytes, path_and_query: bytes, response_bytes: int, began: float, ended: float, request_id: bytes
     ) -> None:
         """Log one answered request; texts as `escaped` makes them, times on the monotonic clock."""
-        self._write_later((template, path_and_query, response_bytes, began, ended, request_id))
+        self._late.append((template, path_and_query, response_bytes, began, ended, request_id))
+        if self._writer.wants_late or len(self._late) >= LATE_LINES:
+            self._writer.take_late()
 
-    def _line(self, record: tuple[bytes, bytes, int, float, float, bytes]) -> bytes:
-        template, path_and_query, response_bytes, began, ended, request_id = record
-        if not self._true_from <= ended < self._true_until:
-            self._read_time(ended)
-        line = template % (path_and_query, self._time_text, path_and_query, response_bytes, ended - began, request_id)
-        return self._as_text(orjson.loads(line)) if self._for_people else line
+    def _lines(self, late: deque[tuple[bytes, bytes, int, float, float, bytes]]) -> list[bytes]:
+        lines = []
+        while late:
+            template, path, response_bytes, began, ended, request_id = late.popleft()
+            if not self._true_from <= ended < self._true_until:
+                self._read_time(ended)
+            lines.append(template % (path, self._time_text, path, response_bytes, ended - began, request_id))
+        return [self._as_text(orjson.loads(line)) for line in lines] if self._for_people else lines
 
     def _read_time(self, ended: float) -> None:
         """The time's text, and from when until when on the other clock it is true. Lines are rendered a little late."""

@@ -5,10 +5,10 @@ at the latest `flush_interval_s` after a line came in, sooner when `batch_bytes`
 alternative, O_NONBLOCK and waiting until stdout is writable, changes the open file description that stdout
 shares with other processes, and a regular file is always "writable", however long its disk takes.
 
-Lines of which there are very many come by `write_later` as records that are rendered a batch at a time: that saves the
-lock, and code that runs often in a row takes half the time. They still stand before every line written after them. The
-thread is woken as seldom as can be, for each time it wants the interpreter the event loop has to let go of it: under
-load it comes by itself, once in `flush_interval_s`.
+Lines of which there are very many wait in `late` as records, rendered a batch at a time: that saves the lock, and code
+that runs often in a row takes half the time. They still stand before every line written after them. The thread is woken
+as seldom as can be, for each time it wants the interpreter the event loop has to let go of it: under load it comes by
+itself, once in `flush_interval_s`.
 
 Where nobody reads stdout the buffer stops at `max_bytes`; lines past it are dropped and counted, and the
 count is logged in their place once stdout drains. `close` (at exit at the latest) writes out what is waiting.
@@ -53,8 +53,10 @@ class LogWriter:
         self._batch_bytes = batch_bytes
         self._max_bytes = max_bytes
         self._resume_bytes = max_bytes // 2  # once dropping, go on until half is free: few gaps, not many
-        self.render: Callable[[Any], bytes] = bytes
-        """Makes a line, newline included, of a record."""
+        self.late: deque[Any] = deque()
+        """Records, appended from one thread only: the event loop's."""
+        self.render: Callable[[deque[Any]], list[bytes]] = list
+        """Takes records out of it from the left, and makes lines of them."""
         self._reset()
         _WRITERS.add(self)
         atexit.register(self.close)
@@ -73,12 +75,10 @@ class LogWriter:
             self._take_late()
             self._take(line, 1)
 
-    def write_later(self, record: Any) -> None:
-        """Write the line that `render` makes of this. From one thread only: the event loop's."""
-        self._late.append(record)
-        if self._sleeps or len(self._late) >= LATE_LINES:
-            with self._lock:
-                self._take_late()
+    def take_late(self) -> None:
+        """Render what is in `late`. To be called where, after one more, `wants_late` or LATE_LINES are there."""
+        with self._lock:
+            self._take_late()
 
     def flush(self, timeout_s: float = 2.0) -> bool:
         """Wait until all that was written before is out. False where stdout did not take it in time."""
@@ -86,7 +86,7 @@ class LogWriter:
             self._flushing += 1
             self._changed.notify_all()
             try:
-                return self._changed.wait_for(lambda: not (self._late or self.held_bytes or self._has_gap()), timeout_s)
+                return self._changed.wait_for(lambda: not (self.late or self.held_bytes or self._has_gap()), timeout_s)
             finally:
                 self._flushing -= 1
 
@@ -98,7 +98,7 @@ class LogWriter:
         """
         atexit.unregister(self.close)
         with self._changed:
-            self._closing = self._sleeps = True
+            self._closing = self.wants_late = True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._thread is None, timeout_s)
 
@@ -108,8 +108,8 @@ class LogWriter:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self._sleeps = True  # or ends: nobody comes by himself to take what is there
-        self._late: deque[Any] = deque()
+        self.wants_late = True  # the thread sleeps, or ends: it does not come by itself to take what is there
+        self.late.clear()
         self._lines: list[bytes] = []
         self._waiting_bytes: int = 0  # in _lines
         self._leaving_bytes: int = 0  # no longer in _lines, and not yet taken by stdout
@@ -119,10 +119,8 @@ class LogWriter:
         self._closing = False
 
     def _take_late(self) -> None:
-        """Render what has come by `write_later`. Meanwhile more may come, or a finaliser may log and take the rest."""
-        lines = []
-        while self._late:
-            lines.append(self.render(self._late.popleft()))
+        """Meanwhile more may come, or a finaliser may log and take the rest."""
+        lines = self.render(self.late)
         if lines:
             self._take(b"".join(lines), len(lines))
 
@@ -140,7 +138,7 @@ class LogWriter:
         before: int = self._waiting_bytes
         self._lines.append(lines)
         self._waiting_bytes += size
-        if self._sleeps or before < self._batch_bytes <= self._waiting_bytes:
+        if self.wants_late or before < self._batch_bytes <= self._waiting_bytes:
             self._wake()
 
     def _has_gap(self) -> bool:
@@ -154,7 +152,7 @@ class LogWriter:
             self._waiting_bytes += len(line)
 
     def _wake(self) -> None:
-        self._sleeps = self._closing
+        self.wants_late = self._closing
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
             self._thread.start()
@@ -163,9 +161,9 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._sleeps = True
-                self._changed.wait_for(lambda: self._late or self._lines or self._has_gap() or self._closing)
-                self._sleeps = self._closing
+                self.wants_late = True
+                self._changed.wait_for(lambda: self.late or self._lines or self._has_gap() or self._closing)
+                self.wants_late = self._closing
                 self._changed.wait_for(self._is_due, self._flush_interval_s)
                 self._take_late()
                 self._tell_of_a_gap()

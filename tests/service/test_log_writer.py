@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TextIO
 
 import pytest
 
-from service.logs.writer import LogWriter
+from service.logs.writer import LATE_LINES, LogWriter
 
 
 def dropped_line(count: int) -> bytes:
@@ -52,7 +53,19 @@ Put = Callable[[LogWriter, bytes], None]
 @pytest.fixture(params=["at once", "later"])
 def put(request: pytest.FixtureRequest) -> Put:
     """Both ways in which a line comes."""
-    return LogWriter.write if request.param == "at once" else LogWriter.write_later
+    return LogWriter.write if request.param == "at once" else write_later
+
+
+def write_later(writer: LogWriter, line: bytes) -> None:
+    """As RequestLog does."""
+    writer.render = taken
+    writer.late.append(line)
+    if writer.wants_late or len(writer.late) >= LATE_LINES:
+        writer.take_late()
+
+
+def taken(late: deque[bytes]) -> list[bytes]:
+    return [late.popleft() for _ in range(len(late))]
 
 
 def test_a_stalled_reader_blocks_nobody_and_the_gap_is_told_where_it_is(pipe: Pipe, put: Put) -> None:
@@ -142,7 +155,7 @@ def test_a_line_written_later_stands_before_what_is_written_after_it(pipe: Pipe)
         line = b"%d" % number
         expected.append(line)
         if number % 700:
-            writer.write_later(line + b"\n")
+            write_later(writer, line + b"\n")
         else:
             writer.write(line + b"\n")
     assert writer.close(10)
@@ -211,7 +224,7 @@ class Recorder(io.StringIO):
 
 
 def run(program: str) -> list[str]:
-    prelude = "import os, sys\nfrom service.logs.writer import LogWriter\n"
+    prelude = "import os, sys\nfrom service.logs.writer import LATE_LINES, LogWriter\n"
     prelude += "writer = LogWriter(sys.stdout, lambda count: b'dropped %d\\n' % count)\n"
     done = subprocess.run(
         [sys.executable, "-c", prelude + program], capture_output=True, text=True, timeout=30, check=True

@@ -349,3 +349,10 @@ async def test_the_same_bytes_have_the_same_effect(
     both: tuple[Observed, Observed, int], data: bytes, places: list[int]
 ) -> None:
     await assert_same_effect(both, in_parts(data, places))
+
+
+async def test_what_follows_half_a_request_is_its_other_half(both: tuple[Observed, Observed, int]) -> None:
+    """Also where the connection has been lent before, and the other half looks like a request."""
+    begun = head(b"/status/nobody", [*LEAST, b"User-Agent: something"]).removesuffix(b"\r\n\r\n")
+    for cut in range(8):
+        await assert_same_effect(both, [head(b"/status/nobody"), begun[: len(begun) - cut], head(), head()])

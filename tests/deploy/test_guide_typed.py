@@ -40,7 +40,15 @@ said = {{
 }}
 print(*(said[word] for word in " ".join(arguments).replace("=", " ").split() if word in said))
 """
-REAL = 'case "$1" in kustomize|port-forward) [ "$1" = kustomize ] && exec {kubectl} "$@" || exec {sleep} 60;; esac\n'
+KUBECTL = """#!/bin/sh
+case "$1" in
+kustomize) exec {kubectl} "$@";;
+port-forward) exec {sleep} 60;;
+create) {kubectl} "$@" --dry-run=client --output=json > {directory}/created.json || exit 1;;
+esac
+exec {directory}/recorded/kubectl "$@"
+"""
+"""What kubectl does without a cluster it does itself."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +71,22 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> list[Typed]:
         if shutil.which(needed) is None:
             pytest.skip(f"{needed} is not installed")
     directory = tmp_path_factory.mktemp("guide")
+    (directory / "recorded").mkdir()
     for program in RECORDED:
-        stand_in = directory / program
+        stand_in = directory / "recorded" / program
         stand_in.write_text(RECORDER)
         stand_in.chmod(0o755)
-    (directory / "recorded-kubectl").mkdir()
-    (directory / "kubectl").rename(directory / "recorded-kubectl" / "kubectl")
-    real = REAL.format(kubectl=shutil.which("kubectl"), sleep=shutil.which("sleep"))
-    (directory / "kubectl").write_text(f'#!/bin/sh\n{real}exec {directory}/recorded-kubectl/kubectl "$@"\n')
-    (directory / "kubectl").chmod(0o755)
+    kubectl = directory / "kubectl"
+    kubectl.write_text(
+        KUBECTL.format(kubectl=shutil.which("kubectl"), sleep=shutil.which("sleep"), directory=directory)
+    )
+    kubectl.chmod(0o755)
     script = "\n".join(block.text for block in blocks("deploy/README.md") if block.language == "sh")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace("/tmp/", f"{directory}/")],  # noqa: S108 - the guide's own
         cwd=REPOSITORY,
         env={
-            "PATH": f"{directory}:{os.environ['PATH']}",
+            "PATH": f"{directory}:{directory / 'recorded'}:{os.environ['PATH']}",
             "RECORD": str(directory / "record"),
             "GRAFANA_TOKEN": "t",
             "GRAFANA_URL": "http://grafana.example",
@@ -88,6 +97,8 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> list[Typed]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    secret = json.loads((directory / "created.json").read_text())
+    assert [secret["kind"], *secret["data"]] == ["Secret", "API_KEYS"]
     return [Typed(*json.loads(line)) for line in (directory / "record").read_text().splitlines()]
 
 
@@ -196,6 +207,22 @@ def test_the_grant_is_to_the_account_that_the_service_runs_as(typed: list[Typed]
     assert (
         roles["roles/cloudbuild.builds.builder"] == "serviceAccount:123456789012-compute@developer.gserviceaccount.com"
     )
+
+
+def test_a_build_is_sent_all_that_the_image_copies_and_no_environment() -> None:
+    sdk()
+    told = subprocess.run(
+        ["gcloud", "meta", "list-files-for-upload", "."], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    sent = set(told.stdout.splitlines())
+    dockerfile = (REPOSITORY / "Dockerfile").read_text()
+    copied = [
+        name for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile, re.MULTILINE) for name in line.split()[:-1]
+    ]
+    assert copied
+    assert [name for name in copied if name not in sent and not any(path.startswith(f"{name}/") for path in sent)] == []
+    assert {"Dockerfile", ".dockerignore"} <= sent
+    assert [path for path in sent if path.startswith((".venv", ".git/"))] == []
 
 
 CONVERT = """

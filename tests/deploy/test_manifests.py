@@ -165,6 +165,8 @@ def test_kustomize_joins_them(tmp_path: Path) -> None:
         "Service",
         "ServiceAccount",
     }
+    selected = kubernetes("servicemonitor")["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= documents["Service"]["metadata"]["labels"].items()
     container = documents["Deployment"]["spec"]["template"]["spec"]["containers"][0]
     assert container["image"].startswith("europe-west1-docker.pkg.dev/my-project/")
     assert container["envFrom"][0]["configMapRef"]["name"] == documents["ConfigMap"]["metadata"]["name"]

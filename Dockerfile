@@ -1,4 +1,4 @@
-# Named by its patch version, under which security updates still come; `make pin-base` adds the digest of today.
+# Named by its patch version, under which Debian's updates still come; `make pin-base` adds the digest of today.
 ARG PYTHON_IMAGE=python:3.12.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build

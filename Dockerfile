@@ -1,5 +1,7 @@
-# syntax=docker/dockerfile:1
-FROM python:3.12-slim-bookworm AS build
+# Named by its patch version, under which Debian's updates still come; `make pin-base` adds the digest of today.
+ARG PYTHON_IMAGE=python:3.12.13-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 RUN python -m venv --without-pip /venv
 COPY requirements.lock requirements-dev.lock ./
@@ -12,7 +14,7 @@ COPY listeners listeners
 RUN pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-index --no-build-isolation --wheel-dir /wheels . \
     && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check --no-deps --no-index /wheels/*.whl
 
-FROM python:3.12-slim-bookworm
+FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="process-status-service" org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

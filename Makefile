@@ -4,7 +4,7 @@ PYTHONS ?= 3.11 3.12 3.13
 VENV    ?= .venv
 BIN     := $(VENV)/bin
 
-.PHONY: demo run test test-versions test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos soak check lock clean
+.PHONY: demo run test test-versions test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos soak check lock pin-base clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -72,6 +72,12 @@ lock:                          ## renew the locked versions
 	CUSTOM_COMPILE_COMMAND='make lock' $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file=requirements.lock pyproject.toml --extra workers
 	CUSTOM_COMPILE_COMMAND='make lock' $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --constraint=requirements.lock --output-file=requirements-dev.lock pyproject.toml --extra dev --all-build-deps
 	rm -rf $(VENV)-lock
+
+pin-base:                      ## name the base image by the digest that its tag has today, as the registry tells through docker
+	@tag=$$(sed -n 's/^ARG PYTHON_IMAGE=\([^@]*\).*/\1/p' Dockerfile) && \
+		digest=$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$$tag") && \
+		expr "$$digest" : 'sha256:[0-9a-f]\{64\}$$' >/dev/null && \
+		sed -i "s|^ARG PYTHON_IMAGE=.*|ARG PYTHON_IMAGE=$$tag@$$digest|" Dockerfile && grep '^ARG PYTHON_IMAGE=' Dockerfile
 
 clean:
 	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

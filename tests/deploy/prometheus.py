@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shutil
+import time
 import urllib.parse
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,14 +49,36 @@ class Sample:
 
 @dataclass(frozen=True)
 class Prometheus:
-    """A running one, asked through its HTTP API."""
+    """A running one, asked through its HTTP API, and the file that it is configured by."""
 
     url: str
+    configuration: Path
+
+    @contextmanager
+    def without_the_job(self) -> Iterator[None]:
+        """In here the job that the rules expect is no target of it: what is scraped has another name."""
+        whole = self.configuration.read_text()
+        self._reload(whole.replace("job_name: process-status", "job_name: something-else"))
+        try:
+            yield
+        finally:
+            self._reload(whole)
+
+    def _reload(self, configuration: str) -> None:
+        self.configuration.write_text(configuration)
+        with urllib.request.urlopen(f"{self.url}/-/reload", data=b"") as reloaded:  # noqa: S310 - http://127.0.0.1
+            assert reloaded.status == 200
 
     def query(self, expression: str) -> list[Sample]:
         """An instant query. Raises: AssertionError with Prometheus's words where it does not parse."""
         results = self._ask("query", query=expression)["result"]
         return [Sample(result["metric"], float(result["value"][1])) for result in results]
+
+    def query_range(self, expression: str, seconds: int) -> list[tuple[Mapping[str, str], list[float]]]:
+        """A range query up to now, as a panel makes it: each series' labels and values."""
+        end_s = time.time()
+        results = self._ask("query_range", query=expression, start=f"{end_s - seconds}", end=f"{end_s}", step="1s")
+        return [(each["metric"], [float(value) for _, value in each["values"]]) for each in results["result"]]
 
     def targets(self) -> list[Any]:
         targets: list[Any] = self._ask("targets")["activeTargets"]
@@ -81,7 +105,8 @@ def in_fast_motion(rules: str) -> str:
     Windows that are compared with one another become equal. The thresholds in seconds shrink with them.
     """
     rules = re.sub(r"\bfor: \d+[mh]", "for: 0s", rules)
-    rules = re.sub(r"\[\d+[mh]\]", "[5s]", rules)
+    rules = re.sub(r"\binterval: 30s", "interval: 200ms", rules)
+    rules = re.sub(r"\[\d+[smh]\]", "[5s]", rules)
     rules = rules.replace("model_age:seconds > 45", "model_age:seconds > 2")
     return rules.replace("lag:p99_5m > 5", "lag:p99_5m > 0.5")
 
@@ -100,8 +125,10 @@ def scraping(service_url: str, directory: Path) -> Iterator[Prometheus]:
         f"--config.file={configuration}",
         f"--storage.tsdb.path={directory / 'data'}",
         "--web.listen-address=127.0.0.1:0",
+        "--web.enable-lifecycle",
+        "--query.lookback-delta=5s",
     ]
     with running(command, r'msg="?Listening on"? address=127\.0\.0\.1:\d+') as prometheus:
         url = f"http://{prometheus.found.rpartition('=')[2]}"
         eventually(lambda: http_status(f"{url}/-/ready") == 200, "Prometheus is ready")
-        yield Prometheus(url)
+        yield Prometheus(url, configuration)

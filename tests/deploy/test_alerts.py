@@ -160,7 +160,14 @@ def test_a_service_that_does_not_answer_is_a_target_down(watched: Watched) -> No
         watched.service.process.send_signal(signal.SIGCONT)
 
 
-def test_every_alert_is_tried_here_but_for_the_absence_of_all() -> None:
+def test_a_prometheus_that_does_not_know_the_job_tells_of_its_absence(watched: Watched) -> None:
+    silent(watched, "ProcessStatusAbsent")
+    with watched.prometheus.without_the_job():
+        fires(watched, "ProcessStatusAbsent")
+    silent(watched, "ProcessStatusAbsent")
+
+
+def test_every_alert_is_tried_here() -> None:
     tried = set(re.findall(r'fires\(watched, "(\w+)"', Path(__file__).read_text()))
     tried |= {"ProcessStatusLatencyBurnFast", "ProcessStatusLatencyBurnSlow"}
-    assert set(re.findall(r"- alert: (\w+)", RULES.read_text())) - tried == {"ProcessStatusAbsent"}
+    assert set(re.findall(r"- alert: (\w+)", RULES.read_text())) == tried

@@ -1,6 +1,7 @@
 """The image's steps, executed without Docker: the wheel is whole and runs where nothing else is.
 
-With RUN_SLOW=1 the dependencies are installed from the lock too, hashes checked, as the image's first stage does.
+With RUN_SLOW=1 the first stage of the Dockerfile is followed to the letter, so the dependencies are fetched by the lock
+and their hashes checked; else what is installed already, from the same versions, stands in for them.
 """
 
 import json
@@ -54,32 +55,46 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture(scope="module")
-def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the locked dependencies, and nothing of this project. Returns its directory."""
-    directory = tmp_path_factory.mktemp("environment") / "venv"
-    if IS_SLOW:
-        run(_python_of_the_image(), "-m", "venv", directory)
-        lock = REPOSITORY / "requirements.lock"
-        pip = (directory / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check")
-        run(*pip, "--only-binary=:all:", "--require-hashes", "-r", lock)
-        return directory
-    venv.create(directory)
-    ours = Path(sysconfig.get_path("purelib"))
-    theirs = _site_packages(directory)
-    for package in ours.iterdir():  # what is installed already, and came from the same versions, hashes checked
-        if not package.name.startswith(("process_status_service", "__editable__")):
-            (theirs / package.name).symlink_to(package)
-    return directory
-
-
 def _python_of_the_image() -> str:
-    """The Python that the Dockerfile names, where this machine has it; else the present one."""
-    version = re.search(r"python:(3\.\d+)", STAGES[0])
+    """The Python that the Dockerfile names, where this machine has it, pyenv's too; else the present one."""
+    version = re.search(r"python:(3\.\d+)", DOCKERFILE)
     assert version is not None
-    found = shutil.which(f"python{version[1]}")
-    works = found is not None and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0
-    return found if found is not None and works else sys.executable
+    candidates = [f"python{version[1]}", *map(str, Path.home().glob(f".pyenv/versions/{version[1]}.*/bin/python3"))]
+    for candidate in candidates:
+        found = shutil.which(candidate)
+        if found and not subprocess.run([found, "-c", "import ensurepip"], capture_output=True, check=False).returncode:
+            return found
+    return sys.executable
+
+
+def _instructions(stage: str) -> Iterator[tuple[str, str]]:
+    """Each instruction of a stage and what follows it, in one line."""
+    for line in stage.replace("\\\n", "").splitlines()[1:]:
+        if line.strip():
+            name, _, rest = line.partition(" ")
+            yield name, rest
+
+
+def _follow_the_dockerfile(directory: Path) -> Path:
+    """Do what the first stage does, below this directory instead of the root. Returns its virtual environment."""
+    sources = directory / "src"
+    sources.mkdir()
+    run(_python_of_the_image(), "-m", "venv", directory / "base")
+    for name, rest in _instructions(STAGES[0]):
+        if name == "COPY":
+            *copied, to = rest.split()
+            for each in copied:
+                if (REPOSITORY / each).is_dir():
+                    shutil.copytree(REPOSITORY / each, sources / to, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    shutil.copy(REPOSITORY / each, sources / to)
+        elif name == "RUN":
+            script = re.sub(r"(?<= )/(?=venv|wheels)", f"{directory}/", rest)
+            path = f"{directory}/base/bin:{os.environ['PATH']}"
+            run("env", f"PATH={path}", "sh", "-euc", script, cwd=sources)
+        else:
+            assert (name, rest) == ("WORKDIR", "/src")
+    return directory / "venv"
 
 
 def _site_packages(environment: Path) -> Path:
@@ -88,12 +103,21 @@ def _site_packages(environment: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, empty_environment: Path) -> Iterator[Path]:
-    """The wheel, installed there."""
-    pip = (sys.executable, "-m", "pip", "--python", empty_environment / "bin" / "python", "install")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the locked dependencies and the wheel, and nothing else. Returns its directory."""
+    directory = tmp_path_factory.mktemp("environment")
+    if IS_SLOW:
+        return _follow_the_dockerfile(directory)
+    environment = directory / "venv"
+    venv.create(environment)
+    ours = Path(sysconfig.get_path("purelib"))
+    theirs = _site_packages(environment)
+    for package in ours.iterdir():  # what is installed already, and came from the same versions, hashes checked
+        if not package.name.startswith(("process_status_service", "__editable__")):
+            (theirs / package.name).symlink_to(package)
+    pip = (sys.executable, "-m", "pip", "--python", environment / "bin" / "python", "install")
     run(*pip, "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", wheel)
-    yield empty_environment
-    run(*pip[:-1], "uninstall", "--quiet", "--yes", "process-status-service")
+    return environment
 
 
 # -- the wheel
@@ -159,6 +183,38 @@ def test_the_build_context_holds_what_is_copied_and_no_more() -> None:
     allowed = {line[1:].rstrip("/") for line in (REPOSITORY / ".dockerignore").read_text().split() if line[0] == "!"}
     assert copied == allowed
     assert copied >= {*SOURCES, "requirements.lock"}
+
+
+def test_both_stages_stand_on_one_base_that_is_pinned() -> None:
+    (base,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", DOCKERFILE, re.MULTILINE)
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", base)
+    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2
+    assert "syntax=" not in DOCKERFILE, "another image would be fetched to read the file"
+
+
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+
+
+@pytest.mark.parametrize(
+    ("docker_says", "pinned"),
+    [(f"echo {DIGEST}", f"@{DIGEST}"), ("echo sha256:short", ""), (f"echo {DIGEST}; exit 1", "")],
+)
+def test_the_base_is_pinned_by_digest_in_one_command_or_left_alone(
+    tmp_path: Path, docker_says: str, pinned: str
+) -> None:
+    unpinned = re.sub(r"@sha256:\w+", "", DOCKERFILE)
+    (tmp_path / "Dockerfile").write_text(unpinned)
+    shutil.copy(REPOSITORY / "Makefile", tmp_path / "Makefile")
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\nfor tag; do :; done; echo "$tag" >> asked\n{docker_says}\n')
+    docker.chmod(0o755)
+    for _ in range(2):
+        pin = ["env", f"PATH={tmp_path}:{os.environ['PATH']}", "make", "pin-base"]
+        done = subprocess.run(pin, cwd=tmp_path, capture_output=True, check=False)
+        assert (done.returncode == 0) == bool(pinned)
+    (tag,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", unpinned, re.MULTILINE)
+    assert (tmp_path / "asked").read_text() == f"{tag}\n" * 2
+    assert (tmp_path / "Dockerfile").read_text() == unpinned.replace(tag, tag + pinned)
 
 
 def test_the_last_stage_builds_nothing_and_serves_as_nobody() -> None:

@@ -2,8 +2,10 @@
 
 import re
 import subprocess
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.deploy.programs import DEPLOY
 from tests.deploy.prometheus import RULES, required_program
@@ -15,7 +17,12 @@ RUNBOOK = (DEPLOY / "RUNBOOK.md").read_text()
 
 @pytest.mark.parametrize(
     "arguments",
-    [["check", "config", "prometheus.yml"], ["check", "rules", "rules.yml"], ["test", "rules", "rules_test.yml"]],
+    [
+        ["check", "config", "prometheus.yml"],
+        ["check", "rules", "rules.yml"],
+        ["check", "rules", "../cloud-run/alerts.yml"],
+        ["test", "rules", "rules_test.yml"],
+    ],
 )
 def test_promtool_accepts(arguments: list[str]) -> None:
     checked = subprocess.run(
@@ -48,3 +55,32 @@ def test_the_runbook_says_what_it_means_and_what_to_do(alert: str) -> None:
 
 def test_the_runbook_knows_no_alert_that_is_gone() -> None:
     assert set(re.findall(r"^## (ProcessStatus\w+)$", RUNBOOK, re.MULTILINE)) == set(ALERTS)
+
+
+def rules_of(path: str) -> list[dict[str, Any]]:
+    groups = yaml.safe_load((DEPLOY / path).read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def test_cloud_monitoring_is_given_the_same_alerts_with_recorded_series_written_out() -> None:
+    rules = rules_of("prometheus/rules.yml")
+    recorded = {rule["record"]: " ".join(rule["expr"].split()) for rule in rules if "record" in rule}
+    alerts = [rule for rule in rules if "alert" in rule]
+    for alert in alerts:
+        while names := [name for name in recorded if name in alert["expr"]]:
+            for name in names:
+                alert["expr"] = alert["expr"].replace(name, f"({recorded[name]})")
+    described = rules_of("cloud-run/alerts.yml")
+    for alert in (*alerts, *described):
+        alert["expr"] = " ".join(alert["expr"].split())
+    runbook = [alert.pop("annotations")["runbook_url"] for alert in alerts]
+    told = [alert.pop("annotations")["description"] for alert in described]
+    assert described == alerts
+    assert [description.partition(". What to do: deploy/")[2] for description in told] == runbook
+
+
+def test_an_alert_that_looks_at_one_replica_asks_that_it_is_still_there() -> None:
+    """Where nothing tells of staleness, what a replica said last would page for minutes after it has gone."""
+    lasting = {"ProcessStatusTargetDown", "ProcessStatusListenerNotLive", "ProcessStatusModelNotConfirmed"}
+    asking = {rule["alert"] for rule in rules_of("prometheus/rules.yml") if "count_over_time(" in rule["expr"]}
+    assert asking == lasting

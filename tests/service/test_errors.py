@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.http_frame import retry_after
 from tests.service.running import RunningService, running_service
 
 

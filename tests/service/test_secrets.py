@@ -1,4 +1,4 @@
-"""API keys never leave: whatever is asked with them, in no answer, no metric and no line of the log, in development neither."""
+"""API keys never leave: they are in no answer, no metric and no line of the log, whatever is asked with them."""
 
 import signal
 

@@ -50,6 +50,7 @@ class Asked:
     task: "asyncio.Task[Answered]"
     commits: int
     is_excused: bool
+    is_wait: bool
 
 
 class CheckedService:
@@ -140,7 +141,7 @@ class CheckedService:
         """Begin to ask; what comes of it is judged in `answers`."""
         self.tick()
         task = asyncio.create_task(self._answered(question, wait_s))
-        self._under_way.append(Asked(question, task, self._commits, self.may_reads_fail()))
+        self._under_way.append(Asked(question, task, self._commits, self.may_reads_fail(), wait_s is not None))
 
     async def _answered(self, question: Question, wait_s: int | None) -> Answered:
         """The age of what ends a wait counts from then, unless it was read, for the wait and since it began."""
@@ -181,7 +182,7 @@ class CheckedService:
             assert asked.is_excused or is_overtaken, f"Firestore could be read: {answer}"
         if (answer.status, answer.source) == (404, "CACHED"):
             assert answer.age_s <= NEGATIVE_TTL_S, answer
-        if (answer.status, answer.source) == (404, "HIT"):
+        if (answer.status, answer.source) == (404, "HIT") and not asked.is_wait:  # who waits is told of deletions
             assert self.running.service.model.holds_everything, f"a window proves no absence: {answer}"
         if answer.question.kind == "list" and answer.status == 200:
             self.lists[answer.etag] = answer.body

@@ -16,7 +16,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from benchmarks.chaos.history import STATUSES, Query
 from benchmarks.chaos.questions import Answered, Batch, Question
@@ -131,7 +131,6 @@ class ContractMachine(RuleBasedStateMachine):
             self.ask_for(Question(kind, process_id, version, max_age_s, self.etag(version, kind)), pause)
 
     @rule(process_id=process_ids, known=known_versions, wait_s=st.integers(1, 20), pause=pauses)
-    @precondition(lambda self: self.window_size == 0)  # else what is outside is followed, with a thread
     def wait(self, process_id: str, known: int | None, wait_s: int, pause: int | None) -> None:
         version = self.known_version(process_id, known)
         question = Question("status", process_id, version, etag=self.etag(version, "status"))

@@ -1,9 +1,14 @@
 """What people read of a chaos run: what may never happen first, and the same on the terminal and in the README."""
 
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from benchmarks.chaos import __main__ as command
 from benchmarks.chaos.checker import Verdicts
 from benchmarks.chaos.injector import Recoveries
 from benchmarks.chaos.report import NOT_RUN, Plain, keep, kept, plain, tables
@@ -98,3 +103,16 @@ def test_every_kind_of_forbidden_thing_counts_for_the_exit_code() -> None:
     assert STREAM.forbidden == 0
     verdicts = Verdicts(wrong=1, bound_broken=1, backwards=1, server_errors=1, unanswered=1)
     assert Result("stream", 1, verdicts, Recoveries(overdue=["RESET"]), 1, 1, ["a"], 1).forbidden == 8
+
+
+@pytest.mark.parametrize(("asked", "exit_code"), [(1_000_123, 0), (1_000_124, 1)])
+def test_fewer_answers_than_asked_for_are_a_failure_and_kept_all_the_same(
+    asked: int, exit_code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "chaos.json"
+    monkeypatch.setattr(command, "run", lambda options, say: STREAM)
+    monkeypatch.setattr(sys, "argv", ["chaos", "--listener", "stream", "--answers", str(asked), "--json", str(file)])
+    assert command.main() == exit_code
+    (kept_run,) = kept(file)
+    assert kept_run["figures"]["answers checked"] == 1_000_123
+    assert kept_run["machine"]["cores"] == os.cpu_count()

@@ -50,8 +50,9 @@ strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on ea
 contract: $(VENV)/.installed   ## random faults in virtual time, every answer checked against the contract
 	CONTRACT_EXAMPLES=1000 $(BIN)/pytest --timeout 3600 tests/service/test_contract_machine.py
 
-chaos: $(VENV)/.installed      ## a few minutes of faults, every answer checked against the history of commits
-	$(BIN)/python -m benchmarks.chaos --seconds 300 --answers 1000000
+chaos: $(VENV)/.installed      ## a few minutes of faults, every answer checked; the README shows what came of it
+	$(BIN)/python -m benchmarks.chaos --seconds 300 --answers 1000000 --save
+	$(BIN)/python -m benchmarks report --write README.md
 
 soak: $(VENV)/.installed       ## ten minutes of faults on the stream listener: nothing leaked, nothing missed
 	$(BIN)/python -m benchmarks.soak_listener --seconds 600

@@ -1,6 +1,6 @@
 """Results as Markdown: what the README shows comes from here, so its figures can't differ from the results' files.
 
-`python -m benchmarks report` prints it from `benchmarks/results`; `--write README.md` puts it between the two marks.
+`python -m benchmarks report` prints it from `benchmarks/results`; `--write README.md` puts it between each one's marks.
 """
 
 import itertools
@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- benchmarks: written by `python -m benchmarks report --write README.md` -->", "<!-- /benchmarks -->"
+BENCHMARKS, CHAOS = "benchmarks", "chaos"
+"""What a page has a place for."""
+
 NONE = "\N{EN DASH}"
 UNITS = {"per_s": "/s", "ms": "ms", "us": "µs", "s": "s", "bytes": "bytes", "cores": "cores", "mib": "MiB"}
 
@@ -91,10 +93,18 @@ def ratio(of: Mapping[str, float]) -> str:
     return f"{number(of['median'])} ({number(of['min'])}{NONE}{number(of['max'])})"
 
 
-def written_into(page: str, block: str) -> str:
-    """The page with the block between its marks. Raises: ValueError where it has none."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page has no place for it: {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
+def marks(name: str) -> tuple[str, str]:
+    """The two lines of a page that a block stands between."""
+    return f"<!-- {name}: written by `python -m benchmarks report --write README.md` -->", f"<!-- /{name} -->"
+
+
+def written_into(page: str, blocks: Mapping[str, str]) -> str:
+    """The page with each block between its marks. Raises: ValueError where one has none."""
+    for name, block in blocks.items():
+        begin_mark, end_mark = marks(name)
+        before, begin, rest = page.partition(begin_mark)
+        _, end, after = rest.partition(end_mark)
+        if not begin or not end:
+            raise ValueError(f"the page has no place for it: {begin_mark} … {end_mark}")
+        page = f"{before}{begin_mark}\n\n{block}\n\n{end_mark}{after}"
+    return page

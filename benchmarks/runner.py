@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import machine, report
+from benchmarks.chaos.report import kept, tables
 from benchmarks.load.loader import BuiltIn, installed_loader
 from benchmarks.progress import ProgressLine
 from benchmarks.question import Kept, Run, answer
@@ -102,15 +103,18 @@ def report_command(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks report", description=report.__doc__)
     parser.add_argument("--write", type=Path, metavar="FILE", help="put it between the marks of that page")
     options = parser.parse_args(arguments)
-    block = committed_report()
+    blocks = committed_report()
     if options.write:
-        options.write.write_text(report.written_into(options.write.read_text(), block))
+        options.write.write_text(report.written_into(options.write.read_text(), blocks))
     else:
-        print(block)
+        print("\n\n".join(blocks.values()))
     return 0
 
 
-def committed_report() -> str:
-    """Of the results in `benchmarks/results`."""
+def committed_report() -> dict[str, str]:
+    """Of the results in `benchmarks/results`, by the place that the README has for it."""
     asks = {name: question.asks for name, question in QUESTIONS.items()}
-    return report.markdown(report.load(RESULTS, list(QUESTIONS)), asks)
+    return {
+        report.CHAOS: tables(kept(RESULTS / "chaos.json")),
+        report.BENCHMARKS: report.markdown(report.load(RESULTS, list(QUESTIONS)), asks),
+    }

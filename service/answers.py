@@ -230,6 +230,8 @@ class Answers:
         self, process_id: str, include_products: bool, known_version: int, max_age_s: float | None
     ) -> Answer | None:
         """The last known state, where it is not too old for anybody: the model's or the cache's, whichever is newer."""
+        if not _is_young_enough(0, max_age_s):
+            return None
         limit_s = self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)
         held, age_s, now = self._model.get(process_id), self._model.age_s, self._clock()
         read = self._reads.remembered(process_id, include_products=include_products, max_age_s=limit_s, now=now)
@@ -241,6 +243,8 @@ class Answers:
         return None if read is None else _unless_older(Source.STALE, now - read.as_of, read, known_version)
 
     def _stale_list(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
+        if not _is_young_enough(0, max_age_s):
+            return None
         limit_s = self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)
         age_s, now = self._model.age_s, self._clock()
         read = self._reads.remembered_list(one_more, max_age_s=limit_s, now=now)

@@ -1,9 +1,10 @@
 """A sampled comparison of the model with Firestore: finds what no event told of.
 
-A difference counts only where it outlasts the listener's normal lag; then the model answers nothing more until the
-listener has fetched a whole result. Where a listener hears nothing of an idle result, neither probes answered nor
-heartbeats, an agreeing audit is all the evidence of freshness there is and renews the model's lease; nowhere else,
-since a sample can't prove that the rest is as young. Also says, once, why a model is empty while its collection is not.
+A difference counts only where it outlasts the normal lag of a listener that is live; then the model answers nothing
+more until the listener has fetched a whole result. Where a listener hears nothing of an idle result, neither probes
+answered nor heartbeats, an agreeing audit is all the evidence of freshness there is and renews the model's lease;
+nowhere else, since a sample can't prove that the rest is as young. Also says, once, why a model is empty while its
+collection is not.
 """
 
 import asyncio
@@ -106,7 +107,8 @@ class Audit:
             await self._sleep(SETTLE_S)
             differences = await self._lasting(differences)
         if differences:
-            self._report(differences)
+            if self._listener.state is ListenerState.LIVE:  # else it is known to be behind: the lease sees to that
+                self._report(differences)
             return False
         if self._listener.state is ListenerState.LIVE and not self._listener.hears_heartbeats:
             self._model.confirm(as_of)  # a sample is no evidence for a listener that is known to be down

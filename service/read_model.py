@@ -30,6 +30,7 @@ Item = TypeVar("Item")
 class Applied:
     """What one event changed. `removed` tells of each ID whether it is known to be deleted (None: unknown).
 
+    `read_time_before` is the model's before it: an upsert of a version from before that has moved up into the window.
     `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
     """
 
@@ -38,6 +39,7 @@ class Applied:
     added: int
     read_time: int
     is_first_load: bool = False
+    read_time_before: int = 0
 
 
 class ModelObserver(Protocol):
@@ -216,7 +218,7 @@ class ReadModel:
         added = await _update(following, upserts, removed)
         is_first_load = isinstance(event, Replaced) and not self.has_synced
         preceding, self._index = self._index, following
-        self._announce(Applied(upserts, removed, added, event.read_time, is_first_load))
+        self._announce(Applied(upserts, removed, added, event.read_time, is_first_load, self.read_time))
         self._believe(event)
         await _update(preceding, upserts, removed)
         self._spare = preceding

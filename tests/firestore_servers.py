@@ -180,6 +180,9 @@ class BackgroundFaults:
     def hold_calls(self, rpc: str, *, calls: int | None = None) -> BackgroundFault:
         return self._fault("hold_calls", rpc, calls=calls)
 
+    def hold_answers(self, rpc: str, *, calls: int | None = None) -> BackgroundFault:
+        return self._fault("hold_answers", rpc, calls=calls)
+
     def refuse_connections(self) -> None:
         self._firestore.ask("refuse_connections")
 

@@ -31,7 +31,7 @@ RPCS = frozenset(
 
 
 class CallFault(Fault):
-    """A fault of the next calls of one RPC; `act` delays, holds or fails one of them."""
+    """A fault of the next calls of one RPC, or of their answers; `act` delays, holds or fails one of them."""
 
     def __init__(
         self,
@@ -40,9 +40,12 @@ class CallFault(Fault):
         on_release: Callable[[Fault], None],
         times: int | None,
         act: Callable[["CallFault"], Awaitable[None]],
+        *,
+        is_of_answers: bool,
     ) -> None:
         super().__init__(name, on_release, times)
         self.rpc = rpc
+        self.is_of_answers = is_of_answers
         self._act = act
         self._acting = 0
 
@@ -93,7 +96,25 @@ class CallFaults:
 
         return self._on_calls(rpc, "hold_calls", calls, hold)
 
-    def _on_calls(self, rpc: str, name: str, calls: int | None, act: Callable[[CallFault], Awaitable[None]]) -> Fault:
+    def hold_answers(self, rpc: str, *, calls: int | None = None) -> Fault:
+        """Do what the next calls of one RPC ask, and answer when released: what was true then may no longer be."""
+        if rpc == "Listen":
+            raise ValueError("Listen has no answer: stall its streams instead")
+
+        async def hold(fault: CallFault) -> None:
+            await fault.released.wait()
+
+        return self._on_calls(rpc, "hold_answers", calls, hold, is_of_answers=True)
+
+    def _on_calls(
+        self,
+        rpc: str,
+        name: str,
+        calls: int | None,
+        act: Callable[[CallFault], Awaitable[None]],
+        *,
+        is_of_answers: bool = False,
+    ) -> Fault:
         if rpc not in RPCS:
             raise ValueError(f"{rpc} is none of {', '.join(sorted(RPCS))}")
 
@@ -101,12 +122,20 @@ class CallFaults:
             self._by_rpc[rpc].remove(fault)
             self._active.remove(released)
 
-        fault = CallFault(rpc, name, release, calls, act)
+        fault = CallFault(rpc, name, release, calls, act, is_of_answers=is_of_answers)
         self._by_rpc[rpc].append(fault)
         self._active.append(fault)
         return fault
 
     async def gate(self, rpc: str) -> None:
         """What every call passes first: raises or waits where a fault says so."""
-        for fault in [fault for fault in self._by_rpc.get(rpc, ()) if not fault.is_spent]:
+        await self._pass(rpc, is_answer=False)
+
+    async def gate_of_answer(self, rpc: str) -> None:
+        """What every answer passes once it is made."""
+        await self._pass(rpc, is_answer=True)
+
+    async def _pass(self, rpc: str, *, is_answer: bool) -> None:
+        faults = [fault for fault in self._by_rpc.get(rpc, ()) if fault.is_of_answers is is_answer]
+        for fault in [fault for fault in faults if not fault.is_spent]:
             await fault.act()

@@ -28,6 +28,7 @@ _METHODS = (
     "fail_calls",
     "delay_calls",
     "hold_calls",
+    "hold_answers",
     "refuse_connections",
     "accept_connections",
 )

@@ -142,7 +142,9 @@ class LocalFirestore:
     def _unary(self, rpc: str, request_type: Any, call: Callable[[Message], Message]) -> grpc.RpcMethodHandler:
         async def handle(request: Message, context: Any) -> bytes:
             async with self._answering(rpc, context):
-                return bytes(call(request).SerializeToString())
+                response = bytes(call(request).SerializeToString())
+                await self.faults.gate_of_answer(rpc)
+                return response
             raise AssertionError("abort raises")
 
         return grpc.unary_unary_rpc_method_handler(handle, request_deserializer=request_type.FromString)
@@ -154,6 +156,7 @@ class LocalFirestore:
             async with self._answering(rpc, context):
                 responses = list(call(request))  # all of it before the first await, so of one moment
                 self.documents_read[rpc] += len(responses)
+                await self.faults.gate_of_answer(rpc)
                 for response in responses:
                     await context.write(response.SerializeToString())
 

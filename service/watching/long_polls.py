@@ -139,8 +139,13 @@ class LongPolls:
         return (followed, age_s) if age_s <= self._lease_s else None
 
     def _vouched_age_s(self, process_id: str) -> int | None:
-        followed = self._followed(process_id)
-        age_s = followed[1] if followed is not None else self._model.trusted_age_s
+        """The model vouches for nothing that was heard by another way, however fresh it is itself."""
+        is_outside = self._model.get(process_id) is None and self._watchers.followed(process_id) is not None
+        if is_outside:
+            followed = self._followed(process_id)
+            age_s = None if followed is None else followed[1]
+        else:
+            age_s = self._model.trusted_age_s
         return None if age_s is None else _rounded(age_s)
 
 

@@ -2,8 +2,9 @@
 
 An event's ID is the read time (µs) of the batch it belongs to, which means the same on every replica and after a
 restart; only the last event of a batch carries it, so a client that was cut off within one gets all of it again. A
-client that comes back with the ID R is told what is held with a version after R, and what was removed after R; where
-the log of removals does not reach back to R, `reset` and the whole present state. Nothing at or before R is told again.
+client that comes back with the ID R is told what is held with a version after R, what moved up into the window after
+R, and what was removed after R; where the log does not reach back to R, `reset` and the whole present state. Nothing
+at or before R is told again.
 
 With a status filter a change is told where the process matches before or after it, and on coming back whatever its
 status is: a client never goes on believing that a process matches.
@@ -20,7 +21,7 @@ from service.watching.event_stream import Client, EventStream, StreamState
 from service.watching.slices import InOrder, Slices
 
 LOG_LENGTH = 10_000
-"""Removals remembered for those who come back."""
+"""Comings and goings remembered for those who come back."""
 
 MAX_WAITING_BYTES = 1024 * 1024
 """What may wait for one client, beside one batch: past it the client is dropped."""
@@ -41,38 +42,45 @@ class Removed:
     deleted: bool | None
 
 
-class RemovalLog:
-    """The latest removals, kept by the batch, so that a large one costs no more than a small one to remember.
+class Log:
+    """What versions don't tell: who left the model, and who came into it with a version from before.
 
-    `reaches_back_to`: the read time after which it knows of every one; None before any load.
+    Kept by the batch, so that a large one costs no more than a small one to remember. `reaches_back_to`: the read time
+    after which it knows of every one; None before any load.
     """
 
     def __init__(self, length: int = LOG_LENGTH) -> None:
         self._length = length
-        self._batches: deque[tuple[int, Mapping[str, bool | None]]] = deque()
+        self._batches: deque[tuple[int, Mapping[str, bool | None], Sequence[str]]] = deque()
         self._count = 0
         self.reaches_back_to: int | None = None
 
     def add(self, applied: Applied) -> None:
-        """Remember a batch's removals; the first batch is where the log begins."""
+        """Remember a batch's; the first batch is where the log begins."""
         if self.reaches_back_to is None:
             self.reaches_back_to = applied.read_time
-        if applied.removed:
-            self._batches.append((applied.read_time, applied.removed))
-            self._count += len(applied.removed)
+        before = applied.read_time_before
+        moved_up = [each.process_id for each in applied.upserts if each.version <= before] if before else []
+        if applied.removed or moved_up:
+            self._batches.append((applied.read_time, applied.removed, moved_up))
+            self._count += len(applied.removed) + len(moved_up)
         while self._count > self._length:
-            self.reaches_back_to, forgotten = self._batches.popleft()
-            self._count -= len(forgotten)
+            self.reaches_back_to, *forgotten = self._batches.popleft()
+            self._count -= sum(map(len, forgotten))
 
-    def since(self, read_time: int) -> list[Removed]:
+    def removed_since(self, read_time: int) -> list[Removed]:
         """The last removal of each process after `read_time`, oldest first."""
         last = {
             process_id: Removed(process_id, removed_at, deleted)
-            for removed_at, removed in self._batches
+            for removed_at, removed, _ in self._batches
             if removed_at > read_time
             for process_id, deleted in removed.items()
         }
         return list(last.values())
+
+    def moved_up_since(self, read_time: int) -> set[str]:
+        """Those that came in after `read_time`, in a version that may be older than that."""
+        return {process_id for came_at, _, moved_up in self._batches if came_at > read_time for process_id in moved_up}
 
 
 Item = ProcessSummary | Removed
@@ -182,7 +190,7 @@ class ModelStreams:
 
     def __init__(self, model: ReadModel, slices: Slices, *, log_length: int = LOG_LENGTH) -> None:
         self._model = model
-        self._log = RemovalLog(log_length)
+        self._log = Log(log_length)
         self._filters: dict[str | None, _Filter] = {}
         self._untold = InOrder(slices, self._tell)
         self._present: dict[str | None, Sequence[ProcessSummary]] = {}
@@ -240,8 +248,10 @@ class ModelStreams:
         return found
 
     def _changed_since(self, since: int) -> list[Item]:
-        removed = [gone for gone in self._log.since(since) if self._model.get(gone.process_id) is None]
-        changed = [summary for summary in self._model.held() if summary.version > since]
+        removed = [gone for gone in self._log.removed_since(since) if self._model.get(gone.process_id) is None]
+        moved_up = self._log.moved_up_since(since)
+        held = self._model.held()
+        changed = [each for each in held if each.version > since or each.process_id in moved_up]
         changed.sort(key=lambda summary: summary.version)
         return [*removed, *changed]
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.plots import plot
 from benchmarks.programs import REPOSITORY
-from benchmarks.report import BEGIN, END, markdown, number, table, title, written_into
+from benchmarks.report import markdown, marks, number, table, title, written_into
 from benchmarks.runner import committed_report
 
 
@@ -87,10 +87,16 @@ def test_the_readme_shows_the_results_that_are_kept() -> None:
     assert written_into(readme, committed_report()) == readme, "run `python -m benchmarks report --write README.md`"
 
 
+def test_each_block_stands_between_its_own_marks_and_nothing_else_changes() -> None:
+    begin, end = marks("chaos")
+    assert begin == "<!-- chaos: written by `python -m benchmarks report --write README.md` -->"
+    page = f"a {begin} old {end} b <!-- /benchmarks --> z"
+    assert written_into(page, {"chaos": "new"}) == f"a {begin}\n\nnew\n\n{end} b <!-- /benchmarks --> z"
+
+
 def test_a_page_without_a_place_is_left_alone() -> None:
-    assert written_into(f"a {BEGIN} old {END} z", "new") == f"a {BEGIN}\n\nnew\n\n{END} z"
     with pytest.raises(ValueError, match="no place"):
-        written_into(f"a {BEGIN} old", "new")
+        written_into(f"a {marks('chaos')[0]} old <!-- /benchmarks -->", {"chaos": "new"})
 
 
 def test_a_plot_is_drawn_of_what_was_measured(tmp_path: Path) -> None:

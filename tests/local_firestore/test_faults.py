@@ -197,6 +197,32 @@ def test_held_calls_wait_for_their_release(local: BackgroundFirestore, jobs: Any
     assert [one.to_dict() for one in jobs.stream()] == [{"n": 1}, {"n": 1}]
 
 
+def test_a_held_answer_tells_what_was_true_when_it_was_asked_for(local: BackgroundFirestore, jobs: Any) -> None:
+    jobs.document("a").set({"n": 0})
+    with ThreadPoolExecutor(1) as pool:
+        with local.faults.hold_answers("BatchGetDocuments", calls=1) as hold:
+            late = pool.submit(jobs.document("a").get)
+            hold.struck(1)
+            jobs.document("a").set({"n": 1})
+            assert jobs.document("a").get().to_dict() == {"n": 1}
+        assert late.result().to_dict() == {"n": 0}
+
+
+def test_a_held_commit_has_been_made(local: BackgroundFirestore, jobs: Any) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with local.faults.hold_answers("Commit") as hold:
+            held = pool.submit(jobs.document("a").set, {"n": 1})
+            hold.struck(1)
+            assert [one.to_dict() for one in jobs.stream()] == [{"n": 1}]
+            assert not held.done()
+        held.result()
+
+
+def test_a_stream_has_no_answer_to_hold(local: BackgroundFirestore) -> None:
+    with pytest.raises(ValueError, match="stall its streams"):
+        local.faults.hold_answers("Listen")
+
+
 def test_releasing_all_faults_ends_every_one(local: BackgroundFirestore, jobs: Any) -> None:
     local.faults.stall_streams()
     local.faults.drop_deltas(10)

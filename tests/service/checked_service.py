@@ -2,7 +2,8 @@
 
 The client library, gRPC and HTTP are real; only time is not. Firestore's clock shows another time than the service's.
 Answers are judged by the chaos run's checker; what is added here can be said only where it is known what goes wrong and
-when: `STALE` and 503 are excused by nothing but direct reads in trouble.
+when: `STALE` and 503 are excused by nothing but direct reads in trouble, and nothing answered is older than what
+the listener has told.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from benchmarks.chaos.questions import Answered, Question
 from service.audit import SETTLE_S
 from service.local_firestore import LocalFirestore
 from service.local_firestore.clock import Clock
+from tests.service.heard import Heard
 from tests.service.running import COLLECTION, RunningService, running_service
 from tests.service.virtual_time_loop import VirtualTimeLoop
 
@@ -48,6 +50,7 @@ class Asked:
     task: "asyncio.Task[Answered]"
     commits: int
     is_excused: bool
+    is_wait: bool
 
 
 class CheckedService:
@@ -60,6 +63,7 @@ class CheckedService:
         self.history = History(int(LIE_NOTICED_S * 1_000_000))
         self.checker = Checker(self.history, Bounds(LEASE_S, CACHE_TTL_S, STALE_IF_ERROR_S))
         self.loop = loop
+        self.heard = Heard(self.history, self.now_us)
         self._database = firestore.database(PROJECT)
         self.lists: dict[str, bytes] = {}
         """The bodies of the lists that were answered, by their ETags."""
@@ -137,7 +141,7 @@ class CheckedService:
         """Begin to ask; what comes of it is judged in `answers`."""
         self.tick()
         task = asyncio.create_task(self._answered(question, wait_s))
-        self._under_way.append(Asked(question, task, self._commits, self.may_reads_fail()))
+        self._under_way.append(Asked(question, task, self._commits, self.may_reads_fail(), wait_s is not None))
 
     async def _answered(self, question: Question, wait_s: int | None) -> Answered:
         """The age of what ends a wait counts from then, unless it was read, for the wait and since it began."""
@@ -172,12 +176,13 @@ class CheckedService:
         answer = asked.task.result()
         self.checker.check(answer)
         assert not self.checker.verdicts.forbidden, self.checker.verdicts.examples
+        assert not self.heard.answered_older, self.heard.answered_older
         if answer.status == 503 or answer.source == "STALE":
             is_overtaken = self._commits - asked.commits >= 3 and answer.status == 503
             assert asked.is_excused or is_overtaken, f"Firestore could be read: {answer}"
         if (answer.status, answer.source) == (404, "CACHED"):
             assert answer.age_s <= NEGATIVE_TTL_S, answer
-        if (answer.status, answer.source) == (404, "HIT"):
+        if (answer.status, answer.source) == (404, "HIT") and not asked.is_wait:  # who waits is told of deletions
             assert self.running.service.model.holds_everything, f"a window proves no absence: {answer}"
         if answer.question.kind == "list" and answer.status == 200:
             self.lists[answer.etag] = answer.body
@@ -214,7 +219,9 @@ async def checked_service(window_size: int) -> AsyncIterator[CheckedService]:
         service = CheckedService(firestore, loop)
         passing = asyncio.create_task(loop.pass_time(lambda: _fence(channel), service.may_time_pass))
         stack.callback(passing.cancel)
-        stack.enter_context(pytest.MonkeyPatch.context()).setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
+        service.heard.watch_answers(patch)
         service.running = await stack.enter_async_context(
             running_service(
                 firestore.host,
@@ -230,6 +237,7 @@ async def checked_service(window_size: int) -> AsyncIterator[CheckedService]:
                 audit_sample=100,
             )
         )
+        service.heard.listen(service.running.service.model)
         yield service
 
 

@@ -1,5 +1,7 @@
 """Who may ask, from where."""
 
+import hmac
+
 import pytest
 
 from service.access import OPEN_PATHS, cors_headers, is_allowed
@@ -28,6 +30,19 @@ KEYS = (b"first-key", "zweiter-schlüssel".encode())
 )
 def test_a_request_needs_one_of_the_keys(authorization: str, x_api_key: str, allowed: bool) -> None:
     assert is_allowed(KEYS, authorization, x_api_key) is allowed
+
+
+@pytest.mark.parametrize("given", ["first-key", "zweiter-schlüssel", "no key"])
+def test_every_key_is_compared_in_constant_time_whichever_it_is(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def compare(key: bytes, candidate: bytes) -> bool:
+        compared.append((key, candidate.decode()))
+        return key == candidate
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    is_allowed(KEYS, f"Bearer {given}", "other")
+    assert compared == [(key, candidate) for key in KEYS for candidate in (given, "other")]
 
 
 def test_without_keys_everybody_may_ask() -> None:

@@ -8,6 +8,7 @@ import pytest
 from service.answers import Answer, Source
 from service.budget import BudgetExhausted
 from service.firestore_reader import Unreachable
+from service.list_query import ListQuery
 from tests.service.scripted_firestore import Parts, document, summary
 from tests.service.virtual_time import settle
 
@@ -178,6 +179,17 @@ async def test_what_is_as_old_as_a_strong_request_by_the_clock_may_be_older() ->
     strong = await unproven.asks(max_age_s=0)
     unproven.reader.gets[1].finds(summary("p", 6), read_time=20)
     assert claim(await strong) == (MISS, 6, 0)
+
+
+async def test_a_strong_request_is_given_nothing_stale_even_of_age_0() -> None:
+    parts = Parts()
+    await parts.hears_all(1, document("p", 1))
+    assert await stale(parts, max_age_s=0) is None
+    listing = asyncio.create_task(parts.answers.page(ListQuery(10), max_age_s=0))
+    await settle()
+    parts.reader.lists[0].outcome.set_exception(Unreachable("down"))
+    with pytest.raises(Unreachable):
+        await listing
 
 
 async def test_nothing_older_than_what_the_client_saw_is_answered() -> None:

@@ -73,6 +73,19 @@ async def test_no_audit_renews_the_lease_of_a_listener_that_is_down(state: Liste
     assert not parts.model.is_trusted()
 
 
+@pytest.mark.parametrize("state", [state for state in ListenerState if state is not ListenerState.LIVE])
+async def test_a_listener_that_is_known_to_be_down_is_behind_and_that_is_no_mismatch(state: ListenerState) -> None:
+    parts = Audited()
+    await differ(parts, "behind")
+    parts.listener.state = state
+    assert not await parts.audit.once()
+    assert (parts.mismatches, parts.listener.resyncs) == (0, [])
+    assert parts.model.age_s == SETTLE_S  # it is not renewed either
+    parts.listener.state = ListenerState.LIVE
+    assert not await parts.audit.once()
+    assert (parts.mismatches, parts.listener.resyncs) == (1, ["audit_mismatch"])
+
+
 async def test_before_the_first_sync_nothing_is_compared() -> None:
     parts = Audited()
     assert not await parts.audit.once()

@@ -16,7 +16,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from benchmarks.chaos.history import STATUSES, Query
 from benchmarks.chaos.questions import Answered, Batch, Question
@@ -131,7 +131,6 @@ class ContractMachine(RuleBasedStateMachine):
             self.ask_for(Question(kind, process_id, version, max_age_s, self.etag(version, kind)), pause)
 
     @rule(process_id=process_ids, known=known_versions, wait_s=st.integers(1, 20), pause=pauses)
-    @precondition(lambda self: self.window_size == 0)  # else what is outside is followed, with a thread
     def wait(self, process_id: str, known: int | None, wait_s: int, pause: int | None) -> None:
         version = self.known_version(process_id, known)
         question = Question("status", process_id, version, etag=self.etag(version, "status"))
@@ -239,6 +238,43 @@ class ContractMachine(RuleBasedStateMachine):
     @rule(rpc=rpcs, calls=calls, pause=pauses)
     def hold_calls(self, rpc: str, calls: int | None, pause: int | None) -> None:
         self.break_calls(rpc, lambda: self.service.faults.hold_calls(rpc, calls=calls), pause)
+
+    @rule(rpc=st.sampled_from(READS), calls=calls, pause=pauses)
+    def hold_answers(self, rpc: str, calls: int | None, pause: int | None) -> None:
+        self.break_calls(rpc, lambda: self.service.faults.hold_answers(rpc, calls=calls), pause)
+
+    @rule(
+        process_id=process_ids,
+        kind=st.sampled_from(("status", "products")),
+        known=known_versions,
+        meanwhile=st.lists(changes, min_size=1, max_size=2),
+        becomes=st.none() | st.tuples(st.sampled_from(STATUSES), seconds),
+        pause=pauses,
+    )
+    def let_a_read_land_late(
+        self,
+        process_id: str,
+        kind: str,
+        known: int | None,
+        meanwhile: list[Changes],
+        becomes: tuple[str, int] | None,
+        pause: int | None,
+    ) -> None:
+        """It has been read; before it is told, the process changes or goes, and the listener hears of it."""
+
+        async def land_late() -> None:
+            if self.is_lying:
+                return
+            service, version = self.service, self.known_version(process_id, known)
+            service.reads_in_trouble()
+            with service.faults.hold_answers("BatchGetDocuments", calls=1):
+                service.ask(Question(kind, process_id, version, etag=self.etag(version, kind)))
+                await service.loop.quiet()
+                for each in (*meanwhile, {process_id: becomes}):
+                    await self.committed(each)
+                    await service.loop.quiet()
+
+        self.run(land_late, pause)
 
     def break_calls(self, rpc: str, fault: Callable[[], object], pause: int | None) -> None:
         def begin() -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from google.cloud.firestore_v1 import GeoPoint
 from google.cloud.firestore_v1.vector import Vector
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from listeners.times import microseconds, moment
@@ -175,6 +175,7 @@ firestore_values = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(st.sampled_from(SUMMARY_FIELDS), firestore_values), st.sampled_from(["timestamp", "string"]))
+@example({"start_time": 1e300, "end_time": "2026-02-30T00:00:00Z", "products_failed": 1e300}, "timestamp")
 def test_no_value_of_firestores_makes_decoding_raise(
     fields: dict[str, object], start_time_type: Literal["timestamp", "string"]
 ) -> None:

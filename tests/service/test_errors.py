@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.http_frame import retry_after
 from tests.service.running import RunningService, running_service
 
 
@@ -80,3 +81,9 @@ async def test_a_missing_index_is_logged_with_firestores_words_and_hidden_from_t
     assert response.status == 500
     assert response.json() == {"status": "error", "message": "Error listing processes"}
     assert "https://console.example/x" in caplog.text
+
+
+def test_a_retry_after_is_jittered_and_never_before_its_time() -> None:
+    told = {int(retry_after(5)["Retry-After"]) for _ in range(200)}
+    assert min(told) >= 5
+    assert len(told) > 5

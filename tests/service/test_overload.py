@@ -175,7 +175,7 @@ async def test_a_client_that_goes_away_frees_its_read_and_its_place_in_the_budge
     local_firestore: BackgroundFirestore, project: str
 ) -> None:
     async with running_service(
-        local_firestore.host, project, listener="stream", fallback_concurrency=1, firestore_timeout_s=20
+        local_firestore.host, project, listener="stream", fallback_concurrency=1, firestore_timeout_s=60
     ) as running:
         await running.synced()
         with local_firestore.faults.hold_calls("BatchGetDocuments"):

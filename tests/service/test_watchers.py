@@ -318,6 +318,19 @@ async def test_a_stream_that_has_to_drain_is_told_the_newest_version_only() -> N
     assert [frame.plain.split(b"\n")[1] for frame in reader.frames] == [b"id: 100", b"id: 199"]
 
 
+async def test_who_comes_back_is_told_of_what_moved_up_into_the_window_meanwhile_however_old_it_is() -> None:
+    watched = await Watched(window_size=2).load(process(20, process_id="a"), process(30, process_id="b"))
+    await watched.change(process(10, process_id="c"), read_time=110, gone=(Removal("b", deleted=True),))
+    stream, reader = watched.watchers.stream_model(None, 100), Reader()
+    stream.begin(reader)
+    told = [line for line in reader.text.splitlines() if line.startswith(("event:", "id:"))]
+    assert told == ["event: removed", "event: status", "id: 110"]
+    assert '"process_id":"c"' in reader.text
+    seen, later = watched.watchers.stream_model(None, 110), Reader()
+    seen.begin(later)
+    assert later.frames == []
+
+
 async def test_a_stream_of_all_that_does_not_drain_is_dropped_and_others_do_not_notice() -> None:
     watched = await Watched().load(process(100))
     slow, quick = Reader(room=1), Reader()

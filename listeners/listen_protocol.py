@@ -118,6 +118,8 @@ class ListenProtocol:
         """The consumer holds what `point` said. Without effect where `forget` came in between."""
         if point is not self._offered:
             return
+        for _ in point.steps():
+            pass  # whoever told it has taken them, or told nothing
         self._offered = None
         self._resume_token = point.resume_token or self._resume_token
         self._window.take(has_token=bool(point.resume_token))

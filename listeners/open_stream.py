@@ -151,6 +151,8 @@ class OpenStream:
         as_of = self._freshness.as_of(point.read_time, received_at)
         async with self._applying:
             try:
+                for _ in point.steps():
+                    await asyncio.sleep(0)
                 await apply(point.event(as_of))
             except BaseException:
                 self._protocol.forget()  # who knows how much of it was taken

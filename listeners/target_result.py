@@ -52,7 +52,7 @@ class TargetResult:
         """Nothing is pending."""
         self._before: dict[str, int | None] = {}  # what was taken of those that have changed since; None: nothing was
         self._upserts: list[Document] = []
-        self._has_superseded = False  # whether the upserts may hold more than the last version of each
+        self._superseded: set[str] = set()  # of which the upserts may hold more than the last version
         self._removals: dict[str, Removal] = {}  # of what was taken only
 
     def __repr__(self) -> str:
@@ -73,11 +73,12 @@ class TargetResult:
         known = self.version_of(document_id)
         self._versions.tell(document_id, document.update_time)
         if not self._has_been_taken:
-            self._has_superseded = self._has_superseded or known is not None
+            if known is not None:
+                self._superseded.add(document_id)
         elif document_id not in self._before:
             self._before[document_id] = known
         else:
-            self._has_superseded = True
+            self._superseded.add(document_id)
             if self._before[document_id] == document.update_time:  # as it was taken
                 del self._before[document_id]
                 return
@@ -93,11 +94,10 @@ class TargetResult:
         """The document has left the result. What was never taken needs no removal."""
         known = self.version_of(document_id)
         self._versions.drop(document_id)
+        if known is not None and (not self._has_been_taken or document_id in self._before):
+            self._superseded.add(document_id)
         if known is not None and self._has_been_taken:
-            self._has_superseded = self._has_superseded or document_id in self._before
             self._before.setdefault(document_id, known)
-        elif known is not None:
-            self._has_superseded = True
         if self._before.get(document_id) is not None:
             self._removals[document_id] = Removal(document_id, deleted)
 
@@ -130,9 +130,9 @@ class TargetResult:
         """
         upserts, self._upserts = self._upserts, []
         removals = list(self._removals.values())
-        steps = _steps(upserts, removals, self._versions, self._before if self._has_been_taken else None)
-        is_right = not self._has_superseded and not self._versions.is_in_round
-        return Difference(upserts, removals, not self._has_been_taken, iter(()) if is_right else steps)
+        before = self._before if self._has_been_taken else None
+        steps = _steps(upserts, removals, self._versions, before, self._superseded)
+        return Difference(upserts, removals, not self._has_been_taken, steps)
 
     def take(self) -> None:
         """The consumer holds the difference now."""
@@ -141,7 +141,11 @@ class TargetResult:
 
 
 def _steps(
-    upserts: list[Document], removals: list[Removal], versions: ToldVersions, before: dict[str, int | None] | None
+    upserts: list[Document],
+    removals: list[Removal],
+    versions: ToldVersions,
+    before: dict[str, int | None] | None,
+    superseded: set[str],
 ) -> Iterator[None]:
     """What has not come again in this round is gone; of what has come more than once, the last version is left.
 
@@ -152,13 +156,23 @@ def _steps(
             before.update(gone)
             removals.extend([Removal(document_id, None) for document_id, _ in gone])
         yield
-    last: list[Document] = []
-    told: set[str] = set()
-    for number, document in enumerate(reversed(upserts), 1):
-        if versions.told(document.id) == document.update_time and document.id not in told:
-            told.add(document.id)
-            last.append(document)
+    if superseded:
+        yield from _keep_last(upserts, versions, superseded)
+
+
+def _keep_last(upserts: list[Document], versions: ToldVersions, superseded: set[str]) -> Iterator[None]:
+    """Within the list, from its end: a second one of 100,000 would take long to free."""
+    kept: set[str] = set()
+    free = len(upserts)
+    for number, place in enumerate(range(len(upserts) - 1, -1, -1), 1):
+        document = upserts[place]
+        document_id = document.id
+        if document_id in superseded:
+            if document_id in kept or versions.told(document_id) != document.update_time:
+                continue
+            kept.add(document_id)
+        free -= 1
+        upserts[free] = document
         if number % SLICE == 0:
             yield
-    last.reverse()
-    upserts[:] = last
+    del upserts[:free]

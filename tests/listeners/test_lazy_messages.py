@@ -25,7 +25,8 @@ def with_bytes(response: Any, name: bytes, value: bytes) -> bytes:
     field = b"\x12" + _varint(len(entry)) + entry
     document = response.document_change.document.SerializeToString() + field
     change = b"\x0a" + _varint(len(document)) + document + b"\x2a\x01\x01"
-    return b"\x1a" + _varint(len(change)) + change
+    response_bytes: bytes = b"\x1a" + _varint(len(change)) + change
+    return response_bytes
 
 
 def _varint(value: int) -> bytes:

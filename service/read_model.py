@@ -21,6 +21,7 @@ from listeners.window import StartTimeType
 from service.documents import Position, ProcessSummary, StartKey, summarize
 from service.in_slices import in_slices
 from service.list_query import ListQuery
+from service.parted_set import PartedSet
 from service.process_index import ProcessIndex
 
 Item = TypeVar("Item")
@@ -223,15 +224,17 @@ class ReadModel:
             self._believe(event)
 
     async def _replace(self, event: Replaced) -> None:
-        present = {document.id async for document in in_slices(event.documents)} if len(self) else set()
+        present = PartedSet()
+        async for document in in_slices(event.documents if len(self) else ()):
+            present.add(document.id)
         upserts = await self._summarize(event.documents)
         held = list(self._index.by_id)
         vanished: dict[str, bool | None] = {
             id_: None async for id_ in in_slices(_taken_from_the_end(held)) if id_ not in present
         }
         await self._show(event, upserts, vanished)
-        async for _ in in_slices(range(len(present))):
-            present.pop()  # to free it in one go would take as long as ten slices of anything else
+        async for _ in in_slices(present.drain()):
+            pass
 
     async def _summarize(self, documents: list[Document]) -> list[ProcessSummary]:
         """Of those that are not held as they are. Lets go of each, so that a whole result is never held twice."""

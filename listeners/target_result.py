@@ -131,7 +131,7 @@ class TargetResult:
         upserts, self._upserts = self._upserts, []
         removals = list(self._removals.values())
         before = self._before if self._has_been_taken else None
-        steps = _steps(upserts, removals, self._versions, before, self._superseded)
+        steps = _steps(upserts, removals, self._versions, self._versions.drop_untold(), before, self._superseded)
         return Difference(upserts, removals, not self._has_been_taken, steps)
 
     def take(self) -> None:
@@ -144,6 +144,7 @@ def _steps(
     upserts: list[Document],
     removals: list[Removal],
     versions: ToldVersions,
+    untold: Iterator[list[tuple[str, int]]],
     before: dict[str, int | None] | None,
     superseded: set[str],
 ) -> Iterator[None]:
@@ -151,7 +152,7 @@ def _steps(
 
     `before`: None where nothing was taken, so that nothing needs a removal.
     """
-    for gone in versions.drop_untold():
+    for gone in untold:
         if before is not None:
             before.update(gone)
             removals.extend([Removal(document_id, None) for document_id, _ in gone])

@@ -67,22 +67,23 @@ class ToldVersions:
         self._untold = {}
         self._told = 0
 
-    @property
-    def is_in_round(self) -> bool:
-        """Whether there may be something that has not been told."""
-        return self._untold is not None
-
     def drop_untold(self) -> Iterator[list[tuple[str, int]]]:
-        """End the round: what it has not told is known no longer. A step returns some of that, with its version."""
-        untold = self._untold
-        for place, part in tuple(self._parts.items()) if untold is not None else ():
-            if untold is None or self._untold is not untold:
-                return  # another has begun between two steps
+        """End this round: what it has not told is known no longer. A step returns some of that, with its version.
+
+        Of the round at the time of the call: once another has begun, a step does nothing.
+        """
+        return iter(()) if self._untold is None else self._drop(self._untold)
+
+    def _drop(self, untold: dict[int, dict[str, int]]) -> Iterator[list[tuple[str, int]]]:
+        for place, part in tuple(self._parts.items()):
+            if self._untold is not untold:
+                return
             gone = list(untold.get(place, part).items())
             for document_id, _ in gone:
                 del part[document_id]
             yield gone
-        self._untold = None
+        if self._untold is untold:
+            self._untold = None
 
 
 def _place(document_id: str) -> int:

@@ -173,6 +173,18 @@ def test_steps_of_what_was_forgotten_touch_nothing_that_is_told_after() -> None:
     assert told(result) == Replaced(anew, 1, 0.0)
 
 
+def test_steps_that_begin_when_all_is_told_again_drop_nothing_of_it() -> None:
+    result = holding(300)
+    result.reset()
+    result.keep("p0")
+    late = result.difference().steps()
+    result.reset()
+    list(late)
+    event = told(result)
+    assert isinstance(event, Changed)
+    assert len(event.removals) == 300
+
+
 def test_a_document_that_leaves_and_comes_back_as_it_was_is_no_change() -> None:
     result = holding(2)
     result.remove("p1", deleted=False)

@@ -98,8 +98,26 @@ class Desk:
             committed = self._database.commit_plain({document_path(n): process_fields(n, turn) for n in numbers})
         return committed
 
+    async def put(self, documents: dict[str, dict[str, object] | None]) -> int:
+        """One commit of documents by path, None deletes. Returns its time."""
+        return self._database.commit_plain(documents)
+
+    async def touch_together(self, numbers: list[int]) -> int:
+        """One commit of all. Returns its time."""
+        now = time.time_ns()
+        return self._database.commit_plain({document_path(number): process_fields(number, now) for number in numbers})
+
+    async def reset(self) -> int:
+        """RESET, and everything again. Returns to how many targets."""
+        return self._server.faults.send_reset()
+
+    async def end_streams(self) -> None:
+        """Every listener has to connect anew."""
+        self._server.faults.end_streams()
+
     @property
     def requests(self) -> dict[str, Handler]:
         """The handlers by name."""
         named = (self.host, self.documents_read, self.seed, self.commit, self.touch, self.paced)
-        return {handler.__name__: handler for handler in named}
+        further = (self.put, self.touch_together, self.reset, self.end_streams)
+        return {handler.__name__: handler for handler in (*named, *further)}

@@ -25,40 +25,39 @@ def _service_main(pipe: Connection, host: str, settings: dict[str, Any]) -> None
 
 
 async def _service(pipe: Connection, host: str, settings: dict[str, Any]) -> None:
-    measured = _MeasuredService(host, settings)
-    handlers: dict[str, Handler] = {
-        "start": measured.start,
-        "reached": measured.reached,
-        "usage": measured.usage,
-        "lags": measured.lags,
-        "url": measured.url,
-        "confirm": measured.confirm,
-    }
-    await answer_requests(pipe, handlers)
+    measured = MeasuredService(host, settings)
+    await answer_requests(pipe, measured.handlers)
     await measured.service.runner.cleanup()
 
 
-class _MeasuredService:
-    def __init__(self, host: str, settings: dict[str, Any]) -> None:
-        from service.app import Service
+class MeasuredService:
+    """The service, and what it can be asked. `logs_requests`: as in production, on this process's stdout."""
+
+    def __init__(self, host: str, settings: dict[str, Any], *, logs_requests: bool = False) -> None:
+        from service.app import Service, start_logs
         from service.settings import Settings
 
-        self.service = Service(
-            Settings(
-                project_id=PROJECT,
-                firestore_emulator_host=host,
-                host="127.0.0.1",
-                port=0,
-                audit_interval_s=3600,
-                **settings,
-            ),
-            owns_process=True,
+        chosen = Settings(
+            project_id=PROJECT,
+            firestore_emulator_host=host,
+            host="127.0.0.1",
+            port=0,
+            audit_interval_s=3600,
+            **settings,
         )
+        request_log = start_logs(chosen)[1] if logs_requests else None
+        self.service = Service(chosen, request_log=request_log, owns_process=True)
         self._model = self.service.model
         self._model.subscribe(self._on_applied)
         self._applied = asyncio.Event()
         self._lags: list[float] = []
         self._url = ""
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """By name, as `Child.ask` names them."""
+        asked = (self.start, self.reached, self.usage, self.lags, self.url, self.confirm)
+        return {handler.__name__: handler for handler in asked}
 
     def _on_applied(self, change: Any) -> None:
         now = time.time()
@@ -76,10 +75,14 @@ class _MeasuredService:
         cpu_before, started = cpu_s(), time.perf_counter()
         await self.service.runner.setup()
         self._url = await listen(self.service.runner, self.service.settings)
+        self._listening()
         await self._until(lambda: len(self._model) == documents)
         while self.service.supervisor.state is not ListenerState.LIVE:  # noqa: ASYNC110 - it is, a turn after the last event
             await asyncio.sleep(0)
         return cpu_s() - cpu_before, time.perf_counter() - started
+
+    def _listening(self) -> None:
+        """It serves; its model is empty yet."""
 
     async def reached(self, read_time: int) -> None:
         await self._until(lambda: self._model.read_time >= read_time)

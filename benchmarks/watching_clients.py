@@ -40,6 +40,7 @@ class Clients:
     epoll: select.epoll = field(default_factory=select.epoll)
     requests: int = 0
     asks_again: bool = True
+    process: str = PROCESS_ID
 
     def connect(self, count: int, version: int) -> None:
         for _ in range(count):
@@ -54,7 +55,9 @@ class Clients:
         self.requests += 1
         path = {"long_polls": "?wait=60", "event_streams": "/events", "polls": ""}[self.kind]
         seen = "Last-Event-ID: %d" if self.kind == "event_streams" else 'If-None-Match: "v%d"'
-        head = f"GET /status/{PROCESS_ID}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: benchmark\r\nAccept: */*\r\n"
+        head = (
+            f"GET /status/{self.process}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: benchmark\r\nAccept: */*\r\n"
+        )
         client.socket.sendall(f"{head}{seen % client.version}\r\n\r\n".encode())
 
     def turn(self, timeout_s: float) -> None:

@@ -22,6 +22,12 @@ class ConsistentPoint:
     resume_token: bytes
     answered: tuple[int, ...]
 
+    def steps(self) -> Iterator[None]:
+        """What is left to do before it is told: some thousand documents' work a step, for a loop that has to turn."""
+        yield from self.window.steps()
+        for _, difference in self.documents:
+            yield from difference.steps()
+
     def event(self, as_of: float) -> Event:
         """What the window's consumer is told."""
         return self.window.event(self.read_time, as_of)

@@ -1,9 +1,9 @@
 """The Listen protocol without I/O: what Firestore sent goes in, consistent points come out.
 
 One object outlives all its streams: it keeps the documents' versions and the resume token. `open` begins a stream;
-`receive` takes each ListenResponse (raw protobuf) in order; `take` says that the consumer has taken a point over,
-and only then is its token Firestore's word to resume from. Requests are returned for the driver to send. Knows
-neither clock nor loop nor client.
+`parse` makes a message of each response's bytes, `receive` takes these in order; `take` says that the consumer has
+taken a point over, and only then is its token Firestore's word to resume from. Requests are returned for the driver to
+send. Knows neither clock nor loop nor client.
 
 The rules are those of `google/cloud/firestore_v1/types/firestore.py` (TargetChange, ExistenceFilter). A stream has
 several targets: the model's window, documents followed one by one, and probes. A consistent point is one of the *whole*
@@ -20,6 +20,7 @@ from google.cloud.firestore_v1.types import TargetChange
 from listeners.consistent_point import ConsistentPoint, TargetsEnded, Told
 from listeners.events import Document
 from listeners.firestore_values import DocumentDecoder, Message, microseconds
+from listeners.lazy_messages import parse_listen
 from listeners.listen_requests import ListenRequests
 from listeners.listener import ListenerFailure, failure_of_status
 from listeners.targets import Target, Targets, TargetState
@@ -40,6 +41,7 @@ class ListenProtocol:
     def __init__(self, window: Window, field_names: Sequence[str]) -> None:
         self._requests = ListenRequests(window)
         self._decoder = DocumentDecoder(self._requests.collection_path, field_names)
+        self._field_names = tuple(field_names)
         self._targets = Targets()
         self._window = self._targets.window
         self._resume_token = b""
@@ -118,6 +120,8 @@ class ListenProtocol:
         """The consumer holds what `point` said. Without effect where `forget` came in between."""
         if point is not self._offered:
             return
+        for _ in point.steps():
+            pass  # whoever told it has taken them, or told nothing
         self._offered = None
         self._resume_token = point.resume_token or self._resume_token
         self._window.take(has_token=bool(point.resume_token))
@@ -135,6 +139,10 @@ class ListenProtocol:
         self._targets.forget_token()
 
     # -- responses
+
+    def parse(self, response: bytes) -> Message:
+        """What Firestore sent, as far as it is wanted. Raises: DecodeError."""
+        return parse_listen(response, self._field_names)
 
     def receive(self, response: Message) -> Told | None:
         """One response. A point must be taken (or not) before the next is received. Raises: ListenerFailure."""

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import grpc
-from google.cloud.firestore_v1.types import ListenResponse
 from google.protobuf.message import DecodeError
 
 from listeners.consistent_point import ConsistentPoint, TargetsEnded
@@ -31,8 +30,6 @@ OPENING_INTERVALS = 3
 
 STEPS = 8
 """Timers are looked at so often in the shortest of their times."""
-
-_parse = ListenResponse.pb().FromString  # here rather than in gRPC, which would log what can't be parsed and go on
 
 _log = logging.getLogger(__name__)
 
@@ -130,7 +127,7 @@ class OpenStream:
     # -- reading
 
     async def _read(self, call: grpc.aio.StreamStreamCall, apply: Apply, on_open: Callable[[], None]) -> None:
-        response = await _next_response(call)
+        response = await self._next_response(call)
         on_open()
         while True:
             self._silent_s = 0.0
@@ -139,7 +136,20 @@ class OpenStream:
                 await self._hand_over(told, self._clock(), apply)
             elif told is not None:
                 self._targets_ended(told)
-            response = await _next_response(call)
+            response = await self._next_response(call)
+
+    async def _next_response(self, call: grpc.aio.StreamStreamCall) -> Message:
+        """Raises: ListenerFailure at the stream's end."""
+        try:
+            response = await call.read()
+        except grpc.aio.AioRpcError as error:
+            raise failure_of_status(error.code(), error.details() or "") from error
+        if response is grpc.aio.EOF:
+            raise ListenerFailure("end_of_stream", "Firestore ended the stream")
+        try:
+            return self._protocol.parse(response)  # here: gRPC would log what can't be parsed and go on
+        except DecodeError as error:
+            raise ListenerFailure("protocol_error", f"a message can't be parsed: {error}") from error
 
     async def _hand_over(self, point: ConsistentPoint, received_at: float, apply: Apply) -> None:
         """Give one consistent point to the consumer; only when it has it, the point is ours to resume from."""
@@ -151,6 +161,8 @@ class OpenStream:
         as_of = self._freshness.as_of(point.read_time, received_at)
         async with self._applying:
             try:
+                for _ in point.steps():
+                    await asyncio.sleep(0)
                 await apply(point.event(as_of))
             except BaseException:
                 self._protocol.forget()  # who knows how much of it was taken
@@ -243,17 +255,3 @@ class OpenStream:
             raise ListenerFailure("idle", f"no message for {limit_s:g} s")
         if not self._no_probes and self._probes.pass_time(seconds, is_backlogged=is_backlogged):
             raise ListenerFailure("probe_unanswered", "the stream answers no probe")
-
-
-async def _next_response(call: grpc.aio.StreamStreamCall) -> Message:
-    """Raises: ListenerFailure at the stream's end."""
-    try:
-        response = await call.read()
-    except grpc.aio.AioRpcError as error:
-        raise failure_of_status(error.code(), error.details() or "") from error
-    if response is grpc.aio.EOF:
-        raise ListenerFailure("end_of_stream", "Firestore ended the stream")
-    try:
-        return _parse(response)
-    except DecodeError as error:
-        raise ListenerFailure("protocol_error", f"a message can't be parsed: {error}") from error

@@ -88,11 +88,9 @@ class Service:
             observer=self.metrics,
         )
         self.listener, self.documents = _listener(settings, self._clock, self.metrics)
+        self._collector = CollectorPolicy(self.metrics) if owns_process else None
         self.supervisor = Supervisor(
-            self.listener,
-            self.model.apply,
-            CollectorPolicy(self.metrics) if owns_process else self.metrics,
-            clock=self._clock,
+            self.listener, self.model.apply, self._collector or self.metrics, clock=self._clock
         )
 
     def _join_reads(self) -> None:
@@ -211,6 +209,8 @@ class Service:
         """Start what runs beside the requests; waits for nothing from Firestore."""
         self._background.start("listener", self.supervisor.run())
         self._background.start("audit", self.audit.run())
+        if self._collector is not None:
+            self._background.start("garbage", self._collector.run(lambda: self.watchers.count, asyncio.sleep))
         if self.settings.prometheus_multiproc_dir:
             self._background.start("metrics", self.metrics.keep_published(asyncio.sleep))
         if self.settings.metrics_port is not None:

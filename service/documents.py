@@ -4,19 +4,15 @@ Documents come from many writers, so decoding is tolerant: what can't be read be
 in `malformed`; nothing raises, whatever a document holds. The rendered JSON is made here, once per version.
 """
 
-import base64
 import math
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
-from google.cloud.firestore_v1 import GeoPoint
-from google.cloud.firestore_v1.base_document import BaseDocumentReference
-from google.cloud.firestore_v1.vector import Vector
 
 from listeners.times import microseconds, moment
 from listeners.untracked import untrack
@@ -166,32 +162,6 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and value in _INT64 else None
 
 
-def with_products(summary: ProcessSummary, products: Sequence[Mapping[str, object]] | None) -> bytes:
-    """The 200 body with its last key `products`; their keys are sorted, for Firestore keeps no order of them."""
-    rendered = orjson.dumps(
-        products, default=_json_value, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_SORT_KEYS
-    )
-    return b"".join((summary.body[:-1], b',"products":', rendered, b"}"))
-
-
-def read_products(value: object) -> tuple[list[Mapping[str, object]] | None, bool]:
-    """The `products` field's maps, and whether something in it could not be read."""
-    if not isinstance(value, list):
-        return None, value is not None
-    products: list[Mapping[str, object]] = [product for product in value if isinstance(product, dict)]
-    return products, len(products) != len(value)
-
-
-def _json_value(value: object) -> object:
-    """Firestore's values that JSON has not: times as RFC 3339, bytes as base64, references as their path."""
-    if isinstance(value, datetime):
-        return render_time(value)
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, BaseDocumentReference):
-        return value.path
-    if isinstance(value, GeoPoint):
-        return {"latitude": value.latitude, "longitude": value.longitude}
-    if isinstance(value, Vector):
-        return list(value)
-    return None
+def with_products(summary: ProcessSummary, products: bytes) -> bytes:
+    """The 200 body with its last key `products`, which are JSON already."""
+    return b"".join((summary.body[:-1], b',"products":', products, b"}"))

@@ -7,7 +7,6 @@ ReadRefused where it answered that it will not (permissions, a missing index): t
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
 from google.api_core import exceptions
@@ -16,6 +15,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.firestore_v1 import AsyncClient
 from google.cloud.firestore_v1.base_query import FieldFilter
 
+from listeners.firestore_values import Message, value_of
+from listeners.firestore_values import microseconds as microseconds_of
+from listeners.lazy_messages import parse_value
 from listeners.listener import Clock
 from listeners.times import microseconds, moment
 from listeners.window import ORDER_FIELD, SMALLEST, StartTimeType
@@ -23,12 +25,13 @@ from service.documents import (
     SUMMARY_FIELDS,
     ProcessSummary,
     StartKey,
-    read_products,
     summarize,
     with_products,
 )
 from service.in_slices import in_slices
 from service.list_query import ListQuery
+from service.products import Products
+from service.raw_reads import RawReads
 
 PRODUCTS_LIMIT = 1000
 
@@ -96,6 +99,7 @@ class FirestoreReader:
         observer: ReadObserver,
     ) -> None:
         self._collection = client.collection(collection)
+        self._raw = RawReads(client, self._collection)
         self._start_time_type = start_time_type
         self._timeout_s = timeout_s
         self._clock = clock
@@ -105,36 +109,38 @@ class FirestoreReader:
         """Read one process, and its products from the field or, where that is absent, the subcollection."""
         as_of = self._clock()
         fields = [*SUMMARY_FIELDS, "products"] if include_products else [*SUMMARY_FIELDS]
-        document = self._collection.document(process_id)
         async with self._bounded() as call:
-            snapshot = await call(document.get, field_paths=fields)
+            answer = await call(self._raw.get, process_id, fields)
             self._observer.documents_billed("get", 1)
-            if not isinstance(snapshot.read_time, datetime):
-                raise Unreachable("an empty answer")  # the library makes a missing document of it, by its own clock
-            read_time = microseconds(snapshot.read_time)
-            if not snapshot.exists:
+            if answer is None or not answer.HasField("read_time"):
+                raise Unreachable("an empty answer")
+            read_time = microseconds_of(answer.read_time)
+            if not answer.HasField("found"):
                 return Read(None, b"", read_time, as_of)
-            values = snapshot.to_dict() or {}
-            summary = self._summarize(process_id, microseconds(snapshot.update_time), values)
+            document = answer.found
+            present = document.fields
+            values = {name: value_of(parse_value(present[name])) for name in SUMMARY_FIELDS if name in present}
+            summary = self._summarize(process_id, microseconds_of(document.update_time), values)
             if not include_products:
                 return Read(summary, summary.body, read_time, as_of)
-            products, billed = await self._products(call, document, values, summary)
+            products, billed = await self._products(call, document, summary)
         return Read(summary, with_products(summary, products), read_time, as_of, 1 + billed)
 
-    async def _products(
-        self, call: Any, document: Any, values: dict[str, Any], summary: ProcessSummary
-    ) -> tuple[Any, int]:
-        """The products, and how many documents were read for them."""
-        if "products" in values:
-            products, malformed = read_products(values["products"])
-            if malformed:
-                self._observer.malformed(summary.process_id, summary.version, ("products",))
-            return products, 0
-        query = document.collection("products").order_by("__name__").limit(PRODUCTS_LIMIT)
-        found = await call(query.get)
-        billed = max(1, len(found))
-        self._observer.documents_billed("get", billed)
-        return [product.to_dict() async for product in in_slices(found)], billed
+    async def _products(self, call: Any, document: Message, summary: ProcessSummary) -> tuple[bytes, int]:
+        """The products as JSON, rendered in slices, and how many documents were read for them."""
+        products, billed = Products(), 0
+        if "products" in document.fields:
+            steps = products.of_field(document.fields["products"])
+        else:
+            found = await call(self._raw.subcollection, document.name, "products", PRODUCTS_LIMIT)
+            billed = max(1, len(found))
+            self._observer.documents_billed("get", billed)
+            steps = products.of_documents(each.fields for each in found)
+        async for _ in in_slices(steps):
+            pass
+        if products.has_others:
+            self._observer.malformed(summary.process_id, summary.version, ("products",))
+        return products.json, billed
 
     async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
         """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""

@@ -173,7 +173,8 @@ class HttpFrame:
             status, size = response.status, _body_bytes(response)
             return response
         finally:
-            begun = request.get(_BEGUN) if len(request) else None
+            # Taken out of it: a response that refers to its request would leave both to a full garbage collection.
+            begun = request.pop(_BEGUN, None) if len(request) else None
             if begun is not None:
                 status, size, request_id = begun.status, _body_bytes(begun), begun.headers["X-Request-Id"]
             self._account(request, status, size, started, request_id)

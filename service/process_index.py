@@ -10,17 +10,18 @@ from service.documents import Position, ProcessSummary
 
 
 class ProcessIndex:
-    """Processes by ID, and by position overall and per status."""
+    """Processes by ID, and by position overall and per status; the IDs of those that have none are `unlisted`."""
 
-    __slots__ = ("by_id", "by_position", "by_status")
+    __slots__ = ("by_id", "by_position", "by_status", "unlisted")
 
     def __init__(self) -> None:
         self.by_id: dict[str, ProcessSummary] = {}
         self.by_position: SortedList[Position] = SortedList()
         self.by_status: dict[str, SortedList[Position]] = {}
+        self.unlisted: SortedList[str] = SortedList()
 
-    def put(self, summary: ProcessSummary) -> bool:
-        """Add or replace. Returns whether it is new."""
+    def put(self, summary: ProcessSummary) -> ProcessSummary | None:
+        """Add or replace. Returns what was held before."""
         held = self.by_id.get(summary.process_id)
         if held is None:
             self._link(summary, everywhere=True)
@@ -30,13 +31,14 @@ class ProcessIndex:
                 summary.position = held.position
             self._move(held, summary)
         self.by_id[summary.process_id] = summary
-        return held is None
+        return held
 
-    def discard(self, process_id: str) -> None:
-        """Remove, where it is held."""
+    def discard(self, process_id: str) -> ProcessSummary | None:
+        """Remove, where it is held. Returns what was."""
         held = self.by_id.pop(process_id, None)
         if held is not None:
             self._unlink(held, everywhere=True)
+        return held
 
     def _move(self, held: ProcessSummary, summary: ProcessSummary) -> None:
         has_moved = held.position != summary.position
@@ -47,6 +49,8 @@ class ProcessIndex:
     def _link(self, summary: ProcessSummary, *, everywhere: bool) -> None:
         """Among the processes of its status, and `everywhere`: among all."""
         if summary.position is None:
+            if everywhere:
+                self.unlisted.add(summary.process_id)
             return
         if everywhere:
             self.by_position.add(summary.position)
@@ -55,6 +59,8 @@ class ProcessIndex:
 
     def _unlink(self, summary: ProcessSummary, *, everywhere: bool) -> None:
         if summary.position is None:
+            if everywhere:
+                self.unlisted.remove(summary.process_id)
             return
         if everywhere:
             self.by_position.remove(summary.position)

@@ -8,7 +8,7 @@ connection: `is_trusted`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
 from typing import Protocol, TypeVar
@@ -18,20 +18,25 @@ from sortedcontainers import SortedList
 from listeners.events import Changed, Document, Event, Replaced
 from listeners.listener import Clock
 from listeners.window import StartTimeType
-from service.documents import ProcessSummary, StartKey, summarize
+from service.documents import Position, ProcessSummary, StartKey, summarize
 from service.in_slices import in_slices
 from service.list_query import ListQuery
+from service.parted_set import PartedSet
 from service.process_index import ProcessIndex
 
 Item = TypeVar("Item")
+
+WALKED_AT_ONCE = 100
+"""Processes looked up in the indexes at a time, before they may have changed: 0.1 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What one event changed. `removed` tells of each ID whether it is known to be deleted (None: unknown).
 
-    `read_time_before` is the model's before it: an upsert of a version from before that has moved up into the window.
     `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
+    `status_before` is the status that each of them had which was held before. `belated` are the upserts of a version
+    from before the last event: they have moved up into the window, or no event told of them when they changed.
     """
 
     upserts: Sequence[ProcessSummary]
@@ -39,7 +44,8 @@ class Applied:
     added: int
     read_time: int
     is_first_load: bool = False
-    read_time_before: int = 0
+    status_before: Mapping[str, str | None] = field(default_factory=dict)
+    belated: Sequence[str] = ()
 
 
 class ModelObserver(Protocol):
@@ -81,6 +87,8 @@ class ReadModel:
         self._confirmed_at: float | None = None
         self.read_time = 0
         """Firestore's time of the last consistent point, in microseconds."""
+        self.newest_version = 0
+        """The greatest version that has become visible: at most `read_time`, where Firestore keeps its word."""
 
     def __repr__(self) -> str:
         return f"<ReadModel {len(self)} documents, confirmed at {self._confirmed_at}>"
@@ -134,6 +142,35 @@ class ReadModel:
     def held(self) -> list[ProcessSummary]:
         """Every process held, in no order."""
         return list(self._index.by_id.values())
+
+    def walk(self, status: str | None = None) -> Iterator[ProcessSummary | None]:
+        """Every process held, or those of one status: the newest first, last those that no list holds.
+
+        A step costs the same whatever is held (None: nothing was found in it), and any number of batches may be
+        applied between two. What they don't change comes exactly once; what they do, as it was or as it is or not.
+        """
+        below: Position | None = None
+        while True:
+            index = self._index
+            positions = index.by_position if status is None else index.by_status.get(status, SortedList())
+            place = positions.irange(maximum=below, inclusive=(True, False), reverse=True)
+            found = list(islice(place, WALKED_AT_ONCE))
+            yield from [index.by_id[process_id] for _, process_id in found]
+            if len(found) < WALKED_AT_ONCE:
+                break
+            below = found[-1]
+        yield from self._walk_unlisted(status)
+
+    def _walk_unlisted(self, status: str | None) -> Iterator[ProcessSummary | None]:
+        after: str | None = None
+        while True:
+            index = self._index
+            found = list(islice(index.unlisted.irange(minimum=after, inclusive=(False, True)), WALKED_AT_ONCE))
+            for summary in [index.by_id[process_id] for process_id in found]:
+                yield summary if status is None or summary.status == status else None
+            if len(found) < WALKED_AT_ONCE:
+                break
+            after = found[-1]
 
     def rows(self, query: ListQuery) -> list[ProcessSummary] | None:
         """The rows that Firestore's query would return; None where the window can't prove it (invariant 2)."""
@@ -189,11 +226,17 @@ class ReadModel:
             self._believe(event)
 
     async def _replace(self, event: Replaced) -> None:
-        present = {document.id async for document in in_slices(event.documents)} if len(self) else set()
+        present = PartedSet()
+        async for document in in_slices(event.documents if len(self) else ()):
+            present.add(document.id)
         upserts = await self._summarize(event.documents)
         held = list(self._index.by_id)
-        vanished: dict[str, bool | None] = {id_: None async for id_ in in_slices(held) if id_ not in present}
+        vanished: dict[str, bool | None] = {
+            id_: None async for id_ in in_slices(_taken_from_the_end(held)) if id_ not in present
+        }
         await self._show(event, upserts, vanished)
+        async for _ in in_slices(present.drain()):
+            pass
 
     async def _summarize(self, documents: list[Document]) -> list[ProcessSummary]:
         """Of those that are not held as they are. Lets go of each, so that a whole result is never held twice."""
@@ -215,10 +258,21 @@ class ReadModel:
         """Bring the spare index up to date, exchange it for the one that is read, and bring that up to date."""
         following = self._spare or await self._copied()
         self._spare = None  # where this is cancelled, none is left: it may be half done
-        added = await _update(following, upserts, removed)
+        updated = await _update(following, upserts, removed, self.read_time)
         is_first_load = isinstance(event, Replaced) and not self.has_synced
         preceding, self._index = self._index, following
-        self._announce(Applied(upserts, removed, added, event.read_time, is_first_load, self.read_time))
+        self.newest_version = max(self.newest_version, updated.newest_version)
+        self._announce(
+            Applied(
+                upserts,
+                removed,
+                updated.added,
+                event.read_time,
+                is_first_load,
+                updated.status_before,
+                updated.belated,
+            )
+        )
         self._believe(event)
         await _update(preceding, upserts, removed)
         self._spare = preceding
@@ -246,14 +300,35 @@ class ReadModel:
         self.confirm(event.as_of)
 
 
-async def _update(index: ProcessIndex, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None]) -> int:
-    """Returns how many of the upserts are new."""
-    added = 0
+@dataclass(slots=True)
+class _Updated:
+    """What an index went through; the fields as in Applied."""
+
+    added: int = 0
+    newest_version: int = 0
+    status_before: dict[str, str | None] = field(default_factory=dict)
+    belated: list[str] = field(default_factory=list)
+
+
+async def _update(
+    index: ProcessIndex, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None], read_time: int = 0
+) -> _Updated:
+    """`read_time`: that of the last event."""
+    updated = _Updated()
     async for process_id in in_slices(removed):
-        index.discard(process_id)
+        gone = index.discard(process_id)
+        if gone is not None:
+            updated.status_before[process_id] = gone.status
     async for summary in in_slices(upserts):
-        added += index.put(summary)
-    return added
+        updated.newest_version = max(updated.newest_version, summary.version)
+        if summary.version <= read_time:
+            updated.belated.append(summary.process_id)
+        replaced = index.put(summary)
+        if replaced is None:
+            updated.added += 1
+        else:
+            updated.status_before[summary.process_id] = replaced.status
+    return updated
 
 
 def _taken_from_the_end(items: list[Item]) -> Iterator[Item]:

@@ -6,6 +6,7 @@ from benchmarks.questions import (
     hit,
     list,  # noqa: A004 - a question's name
     listener,
+    loop,
     memory,
     miss,
     mixed,
@@ -14,5 +15,5 @@ from benchmarks.questions import (
     workers,
 )
 
-_MODULES = (hit, miss, mixed, propagation, cost, workers, watchers, listener, memory, list)
+_MODULES = (hit, miss, mixed, propagation, cost, workers, watchers, listener, loop, memory, list)
 QUESTIONS: dict[str, Question] = {each.QUESTION.name: each.QUESTION for each in _MODULES}

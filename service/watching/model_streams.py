@@ -8,14 +8,22 @@ at or before R is told again.
 
 With a status filter a change is told where the process matches before or after it, and on coming back whatever its
 status is: a client never goes on believing that a process matches.
+
+What is held is told as it is walked through, a piece at a time, whatever changes meanwhile: a version after the read
+time at which the stream began is left to its batch, which is told later. So a stream costs the same to begin with,
+whatever is held.
 """
 
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+
+from sortedcontainers import SortedKeyList
 
 from service.documents import ProcessSummary
 from service.read_model import Applied, ReadModel
+from service.watching.crowd import Crowd
 from service.watching.event_frames import Frame, frame, removed_block, reset_block, status_block
 from service.watching.event_stream import Client, EventStream, StreamState
 from service.watching.slices import InOrder, Slices
@@ -28,6 +36,9 @@ MAX_WAITING_BYTES = 1024 * 1024
 
 PIECE_BYTES = 64 * 1024
 """What is rendered into one frame, and sent before the loop gets its turn."""
+
+STEPS_A_PIECE = 1000
+"""Processes looked at for one frame: few of them may match, or have changed."""
 
 MAX_AHEAD_US = 300 * 1_000_000
 """An ID further ahead of this replica's model than this is no replica's."""
@@ -42,6 +53,18 @@ class Removed:
     deleted: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A batch's removals and its belated upserts, as in Applied."""
+
+    read_time: int
+    removed: Mapping[str, bool | None]
+    belated: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.removed) + len(self.belated)
+
+
 class Log:
     """What versions don't tell: who left the model, and who came into it with a version from before.
 
@@ -51,7 +74,7 @@ class Log:
 
     def __init__(self, length: int = LOG_LENGTH) -> None:
         self._length = length
-        self._batches: deque[tuple[int, Mapping[str, bool | None], Sequence[str]]] = deque()
+        self._batches: deque[Remembered] = deque()
         self._count = 0
         self.reaches_back_to: int | None = None
 
@@ -59,50 +82,50 @@ class Log:
         """Remember a batch's; the first batch is where the log begins."""
         if self.reaches_back_to is None:
             self.reaches_back_to = applied.read_time
-        before = applied.read_time_before
-        moved_up = [each.process_id for each in applied.upserts if each.version <= before] if before else []
-        if applied.removed or moved_up:
-            self._batches.append((applied.read_time, applied.removed, moved_up))
-            self._count += len(applied.removed) + len(moved_up)
+        if applied.removed or applied.belated:
+            batch = Remembered(applied.read_time, applied.removed, applied.belated)
+            self._batches.append(batch)
+            self._count += len(batch)
         while self._count > self._length:
-            self.reaches_back_to, *forgotten = self._batches.popleft()
-            self._count -= sum(map(len, forgotten))
+            forgotten = self._batches.popleft()
+            self.reaches_back_to = forgotten.read_time
+            self._count -= len(forgotten)
 
-    def removed_since(self, read_time: int) -> list[Removed]:
-        """The last removal of each process after `read_time`, oldest first."""
-        last = {
-            process_id: Removed(process_id, removed_at, deleted)
-            for removed_at, removed, _ in self._batches
-            if removed_at > read_time
-            for process_id, deleted in removed.items()
-        }
-        return list(last.values())
-
-    def moved_up_since(self, read_time: int) -> set[str]:
-        """Those that came in after `read_time`, in a version that may be older than that."""
-        return {process_id for came_at, _, moved_up in self._batches if came_at > read_time for process_id in moved_up}
+    def since(self, read_time: int) -> list[Remembered]:
+        """The batches after `read_time`, oldest first."""
+        return [batch for batch in self._batches if batch.read_time > read_time]
 
 
-Item = ProcessSummary | Removed
+class Beginning(Enum):
+    """What may come before the present state."""
+
+    RESET = "reset"
+
+
+Item = ProcessSummary | Removed | Beginning
+
+Backlog = Iterator[Item | None]
+"""What a client lacks, in the order it is told; None for a step in which nothing was found."""
 
 
 def _block(item: Item, event_id: int | None) -> bytes:
     if isinstance(item, Removed):
         return removed_block(item.process_id, item.deleted, event_id)
+    if isinstance(item, Beginning):
+        return reset_block(event_id)
     return status_block(item.body, event_id)
 
 
 class ModelStream(EventStream):
     """One client's stream. `floor`: the read time up to which it needs nothing told."""
 
-    __slots__ = ("_at", "_backlog", "_backlog_id", "_floor", "_is_reset", "_waiting", "_waiting_bytes")
+    __slots__ = ("_backlog", "_backlog_id", "_floor", "_latest", "_waiting", "_waiting_bytes")
 
-    def __init__(self, backlog: Sequence[Item], backlog_id: int, floor: int, *, is_reset: bool) -> None:
+    def __init__(self, backlog: Backlog, backlog_id: int, floor: int) -> None:
         super().__init__()
-        self._backlog = backlog
+        self._backlog: Backlog | None = backlog
         self._backlog_id = backlog_id
-        self._at = 0
-        self._is_reset = is_reset
+        self._latest: Item | None = None  # of the backlog, not told yet: it may be the last
         self._floor = floor
         self._waiting: deque[Frame] = deque()
         self._waiting_bytes = 0
@@ -122,7 +145,7 @@ class ModelStream(EventStream):
             self._send(batch[0])
             return
         if self._waiting_bytes > MAX_WAITING_BYTES:
-            self._backlog, self._waiting = (), deque()
+            self._backlog, self._waiting = None, deque()
             self._drop()
             return
         self._waiting.extend(batch)
@@ -131,58 +154,58 @@ class ModelStream(EventStream):
             self._enter(StreamState.STUCK)
 
     def _send_waiting(self) -> None:
-        if self._is_reset or self._at < len(self._backlog):
-            self._send(self._next_of_backlog())
+        if self._backlog is not None:
+            blocks = self._next_of(self._backlog)
+            if blocks:
+                self._send(frame(b"".join(blocks)))
         elif self._waiting:
             next_frame = self._waiting.popleft()
             self._waiting_bytes -= len(next_frame.plain)
             self._send(next_frame)
-        if self.state is StreamState.FLOWING and (self._at < len(self._backlog) or self._waiting):
+        if self.state is StreamState.FLOWING and (self._backlog is not None or self._waiting):
             self._enter(StreamState.STUCK)
 
-    def _next_of_backlog(self) -> Frame:
-        """The next piece. Only the last event of the backlog carries its ID."""
+    def _next_of(self, backlog: Backlog) -> list[bytes]:
+        """The next piece's blocks, which may be none. Only the last event of the backlog carries its ID."""
         blocks: list[bytes] = []
-        size, last = 0, len(self._backlog) - 1
-        if self._is_reset:
-            self._is_reset = False
-            blocks.append(reset_block(None if self._backlog else self._backlog_id))
-        while self._at <= last and size < PIECE_BYTES:
-            block = _block(self._backlog[self._at], self._backlog_id if self._at == last else None)
-            blocks.append(block)
-            size += len(block)
-            self._at += 1
-        if self._at > last:
-            self._backlog, self._at = (), 0
-        return frame(b"".join(blocks))
+        size = 0
+        try:
+            for _ in range(STEPS_A_PIECE):
+                item = next(backlog)
+                if item is None:
+                    continue
+                if self._latest is not None:
+                    blocks.append(_block(self._latest, None))
+                    size += len(blocks[-1])
+                self._latest = item
+                if size >= PIECE_BYTES:
+                    break
+        except StopIteration:
+            if self._latest is not None:
+                blocks.append(_block(self._latest, self._backlog_id))
+            self._backlog, self._latest = None, None
+        return blocks
 
 
 class _Filter:
-    """The streams with the same status filter, and, where there is one, the processes that match it now."""
+    """The streams with the same status filter."""
 
-    def __init__(self, status: str | None, matching: Sequence[ProcessSummary]) -> None:
+    def __init__(self, status: str | None) -> None:
         self.status = status
-        self.streams: dict[ModelStream, None] = {}
-        self._members = {summary.process_id for summary in matching} if status is not None else set()
+        self.streams: Crowd[ModelStream] = Crowd()
 
     def news(self, applied: Applied) -> Iterator[Item | None]:
         """What of the batch its streams are told; None for each change that is none of theirs."""
         for summary in applied.upserts:
-            yield summary if self._concerns(summary) else None
+            concerns = summary.status == self.status or self._concerned(summary.process_id, applied)
+            yield summary if concerns else None
         for process_id, deleted in applied.removed.items():
-            was_member = self.status is None or process_id in self._members
-            self._members.discard(process_id)
-            yield Removed(process_id, applied.read_time, deleted) if was_member else None
+            concerns = self._concerned(process_id, applied)
+            yield Removed(process_id, applied.read_time, deleted) if concerns else None
 
-    def _concerns(self, summary: ProcessSummary) -> bool:
-        if self.status is None:
-            return True
-        was_member = summary.process_id in self._members
-        if summary.status == self.status:
-            self._members.add(summary.process_id)
-            return True
-        self._members.discard(summary.process_id)
-        return was_member
+    def _concerned(self, process_id: str, applied: Applied) -> bool:
+        """Whether the process matched before."""
+        return self.status is None or applied.status_before.get(process_id) == self.status
 
 
 class ModelStreams:
@@ -193,26 +216,26 @@ class ModelStreams:
         self._log = Log(log_length)
         self._filters: dict[str | None, _Filter] = {}
         self._untold = InOrder(slices, self._tell)
-        self._present: dict[str | None, Sequence[ProcessSummary]] = {}
 
     def open(self, status: str | None, since: int | None) -> ModelStream:
         """A stream that has everything that becomes visible from now on. `since`: the ID its client saw last."""
         read_time = self._model.read_time
-        is_reset = since is not None and not self._can_resume(since)
-        if since is None or is_reset:
-            stream = ModelStream(self._matching(status), read_time, read_time, is_reset=is_reset)
+        ceiling = max(read_time, self._model.newest_version)
+        if since is not None and self._can_resume(since):
+            backlog = self._changed_since(since, ceiling, self._log.since(since))
+            stream = ModelStream(backlog, read_time, max(since, read_time))
         else:
-            stream = ModelStream(self._changed_since(since), read_time, max(since, read_time), is_reset=False)
+            stream = ModelStream(self._present(status, ceiling, is_reset=since is not None), read_time, read_time)
         group = self._filters.get(status)
         if group is None:
-            group = self._filters[status] = _Filter(status, self._matching(status))
-        group.streams[stream] = None
+            group = self._filters[status] = _Filter(status)
+        group.streams.add(stream)
         return stream
 
     def close(self, status: str | None, stream: ModelStream) -> None:
         """It is told nothing more."""
         group = self._filters[status]
-        del group.streams[stream]
+        group.streams.discard(stream)
         if not group.streams:
             del self._filters[status]
 
@@ -223,37 +246,50 @@ class ModelStreams:
     def applied(self, applied: Applied) -> None:
         """A batch has become visible. What it costs to tell is spent in slices, later."""
         self._log.add(applied)
-        self._present.clear()
         if self._filters:
             self._untold.add(applied)
 
     def _tell(self, applied: Applied) -> Iterator[None]:
         for group in tuple(self._filters.values()):
             batch = yield from _render(group, applied)
-            for stream in tuple(group.streams) if batch else ():
-                stream.take(batch, applied.read_time)
-                yield
+            for streams in group.streams.groups() if batch else ():
+                for stream in streams:
+                    stream.take(batch, applied.read_time)
+                    yield
 
     def _can_resume(self, since: int) -> bool:
         reaches = self._log.reaches_back_to
         return reaches is not None and reaches <= since <= self._model.read_time + MAX_AHEAD_US
 
-    def _matching(self, status: str | None) -> Sequence[ProcessSummary]:
-        """What is held and matches; one list for all who come between two batches."""
-        found = self._present.get(status)
-        if found is None:
-            held = self._model.held()
-            found = held if status is None else [summary for summary in held if summary.status == status]
-            self._present[status] = found
-        return found
+    def _present(self, status: str | None, ceiling: int, *, is_reset: bool) -> Backlog:
+        """What is held and matches, the newest first."""
+        if is_reset:
+            yield Beginning.RESET
+        for summary in self._model.walk(status):
+            yield summary if summary is not None and summary.version <= ceiling else None
 
-    def _changed_since(self, since: int) -> list[Item]:
-        removed = [gone for gone in self._log.removed_since(since) if self._model.get(gone.process_id) is None]
-        moved_up = self._log.moved_up_since(since)
-        held = self._model.held()
-        changed = [each for each in held if each.version > since or each.process_id in moved_up]
-        changed.sort(key=lambda summary: summary.version)
-        return [*removed, *changed]
+    def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Remembered]) -> Backlog:
+        """What is gone, each told once, and then what has changed, both in the order in which they did."""
+        last: dict[str, Removed] = {}
+        belated = set()
+        for batch in remembered:
+            for process_id, deleted in batch.removed.items():
+                last[process_id] = Removed(process_id, batch.read_time, deleted)
+                yield None
+            for process_id in batch.belated:
+                belated.add(process_id)
+                yield None
+        for gone in last.values():
+            yield gone if self._model.get(gone.process_id) is None else None
+        changed = SortedKeyList(key=lambda summary: summary.version)
+        for summary in self._model.walk():
+            if summary is None or summary.version > ceiling:
+                yield None
+                continue
+            if summary.version > since or summary.process_id in belated:
+                changed.add(summary)
+            yield None
+        yield from changed
 
 
 def _render(group: _Filter, applied: Applied) -> Generator[None, None, list[Frame]]:

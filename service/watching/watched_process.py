@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 from service.documents import ProcessSummary
+from service.watching.crowd import Crowd
 from service.watching.event_frames import Frame, frame, removed_block, status_block
 from service.watching.event_stream import Client, EventStream, StreamState
 from service.watching.slices import CallLater, Handle
@@ -199,18 +200,21 @@ class WatchedProcess:
 
     def __init__(self, process_id: str) -> None:
         self.process_id = process_id
-        self.watchers: dict[Watcher, None] = {}
+        self.watchers: Crowd[Watcher] = Crowd()
 
     def __repr__(self) -> str:
         return f"<WatchedProcess {self.process_id}, {len(self.watchers)} watchers>"
 
     def tell(self, change: Change) -> Iterator[None]:
         """Tell everybody, a few a step; what else follows from it comes after, so that nobody has to wait for it."""
-        watchers = tuple(self.watchers)
-        for number, watcher in enumerate(watchers, 1):
-            watcher.take(change)
-            if number % TOLD_A_STEP == 0:
+        told = 0
+        for group in self.watchers.groups():
+            for watcher in group:
+                watcher.take(change)
+                told += 1
+                if told % TOLD_A_STEP == 0:
+                    yield
+        for group in self.watchers.groups():
+            for watcher in group:
+                watcher.settle()
                 yield
-        for watcher in watchers:
-            watcher.settle()
-            yield

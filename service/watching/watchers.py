@@ -128,21 +128,21 @@ class Watchers:
         """Register a client that will wait. Raises: WatchRefused. `leave` must follow."""
         self._enter()
         wait = Wait()
-        self._topic(process_id).watchers[wait] = None
+        self._topic(process_id).watchers.add(wait)
         return wait
 
     def stream(self, process_id: str) -> ProcessStream:
         """Register a client that one process is streamed to. Raises: WatchRefused. `leave` must follow."""
         self._enter()
         stream = ProcessStream()
-        self._topic(process_id).watchers[stream] = None
+        self._topic(process_id).watchers.add(stream)
         self._comments.add(stream)
         return stream
 
     def leave(self, process_id: str, watcher: Wait | ProcessStream) -> None:
         """Nothing of the watcher remains."""
         topic = self._topics[process_id]
-        del topic.watchers[watcher]
+        topic.watchers.discard(watcher)
         if isinstance(watcher, Wait):
             watcher.close()
         else:

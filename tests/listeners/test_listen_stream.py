@@ -10,6 +10,7 @@ import grpc
 import pytest
 from google.cloud.firestore_v1.types import ListenRequest
 
+from listeners.consistent_point import ConsistentPoint
 from listeners.document_targets import DocumentTargets
 from listeners.events import Changed, Confirmed, Event, Replaced
 from listeners.listen_protocol import ListenProtocol
@@ -19,6 +20,7 @@ from listeners.window import Window
 from service.local_firestore import LocalFirestore
 from service.local_firestore.database import Database
 from tests.listeners.listening import FIELDS, Consumer, CountingObserver, failure_of
+from tests.listeners.responses import WINDOW, changed, current, point, reset
 from tests.listeners.stream_setting import Setting, job
 from tests.listeners.streams import VirtualTime
 from tests.waiting import until
@@ -145,6 +147,35 @@ async def test_a_large_load_leaves_the_event_loop_its_turns(server: LocalFiresto
             await run  # raises what ended it before that
     assert len(consumer.held) == 3003
     assert most <= 4
+
+
+async def test_what_a_reset_has_left_out_is_found_with_turns_of_the_event_loop_between() -> None:
+    protocol, time = ListenProtocol(WINDOW, FIELDS), VirtualTime()
+    protocol.open()
+    for number in range(1_000):
+        protocol.receive(changed(f"p{number}", 1))
+    protocol.receive(current())
+    first = protocol.receive(point(10, b"t10"))
+    assert isinstance(first, ConsistentPoint)
+    protocol.take(first)
+    protocol.receive(reset())
+    protocol.receive(current())
+    second = protocol.receive(point(11, b"t11"))
+    assert isinstance(second, ConsistentPoint)
+    times = StreamTimes(probe_interval_s=8, idle_timeout_s=100, lifetime_s=1000, confirm_timeout_s=5)
+    stream = OpenStream(protocol, DocumentTargets(protocol, Random(1)), times, time, time.sleep, CountingObserver())
+    applied: list[Event] = []
+
+    async def apply(event: Event) -> None:
+        applied.append(event)
+
+    handing_over, turns = asyncio.create_task(stream._hand_over(second, 0.0, apply)), 0
+    while not handing_over.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert isinstance(applied[0], Changed)
+    assert len(applied[0].removals) == 1_000
+    assert turns >= 64
 
 
 async def test_fifty_reopened_streams_leave_no_task_thread_or_channel(setting: Setting, server: LocalFirestore) -> None:

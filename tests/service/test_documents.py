@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from listeners.times import microseconds, moment
 from service.documents import (
     SUMMARY_FIELDS,
-    read_products,
     read_time_text,
     summarize,
     with_products,
@@ -186,37 +185,9 @@ def test_no_value_of_firestores_makes_decoding_raise(
     assert set(malformed) == {name for name, value in fields.items() if value is not None and body[name] is None}
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.dictionaries(st.text(max_size=5), firestore_values, max_size=3), max_size=3))
-def test_no_product_makes_rendering_raise(products: list[dict[str, object]]) -> None:
-    made, _ = summarize("p1", 7, FULL, "timestamp")
-    body = json.loads(with_products(made, products))
-    assert list(body)[-1] == "products"
-    assert [set(product) for product in body["products"]] == [set(product) for product in products]
-
-
-def test_products_render_the_values_that_json_has_not() -> None:
+def test_products_are_the_last_key() -> None:
     made, _ = summarize("p1", 7, {}, "timestamp")
-    rendered = with_products(made, [{"t": NOON, "g": GeoPoint(1.5, 2.0), "b": b"\x00\xff", "v": Vector([1.0])}])
-    assert rendered.endswith(
-        b',"products":[{"b":"AP8=","g":{"latitude":1.5,"longitude":2.0},"t":"2026-11-23T12:00:00Z","v":[1.0]}]}'
-    )
-    assert with_products(made, None).endswith(b'"products_failed":null,"products":null}')
-
-
-@pytest.mark.parametrize(
-    ("value", "products", "malformed"),
-    [
-        (None, None, False),
-        ([], [], False),
-        ([{"a": 1}], [{"a": 1}], False),
-        ([{"a": 1}, 5], [{"a": 1}], True),
-        ("x", None, True),
-        ({"a": 1}, None, True),
-    ],
-)
-def test_products_are_a_list_of_maps(value: object, products: object, malformed: bool) -> None:
-    assert read_products(value) == (products, malformed)
+    assert with_products(made, b"null").endswith(b'"products_failed":null,"products":null}')
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

@@ -1,15 +1,18 @@
 """Server-Sent Events over real sockets: what a client of the standard is told, and misses never."""
 
 import asyncio
+import gc
 import socket
 from datetime import UTC, datetime
 
 import pytest
 from google.cloud.firestore_v1 import AsyncClient, AsyncCollectionReference
 
+from service.http_frame import SentResponse
+from service.watching.event_streams import EventResponse
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.event_source import Event, event_source
-from tests.service.running import COLLECTION, RunningService, running_service, version_of
+from tests.service.running import COLLECTION, RunningService, running_service, version_of, waiting
 from tests.waiting import until, until_async
 
 T0 = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -235,3 +238,31 @@ async def test_an_old_client_without_chunked_coding_is_streamed_to_until_the_con
     assert b"chunked" not in head
     assert blocks.startswith(b"retry: ")
     assert b"\n\nevent: status\nid: %d\ndata: {" % version in blocks
+
+
+async def test_a_client_that_has_gone_leaves_nothing_for_a_garbage_collection(
+    running: RunningService, collection: AsyncCollectionReference
+) -> None:
+    version = await held(running, collection)
+    gc.collect()
+    gc.disable()
+    try:
+        for path in ("/status/import-1/events", "/events"):
+            async with event_source(running, path) as source:
+                assert len(await source.take(1)) == 1
+        await until(lambda: running.service.watchers.count == 0, "the streams are gone")
+        async with waiting(running, "/status/import-1?wait=5", **known(version)) as poll:
+            await put(collection, "import-1", "running", products_processed=8)
+            assert (await poll).status == 200
+        await until(lambda: not left_behind(), "nothing is left behind")
+    finally:
+        gc.enable()
+
+
+def known(version: int) -> dict[str, str]:
+    return {"If-None-Match": f'"v{version}"'}
+
+
+def left_behind() -> list[object]:
+    """Responses written bit by bit, or beforehand."""
+    return [each for each in gc.get_objects() if isinstance(each, EventResponse | SentResponse)]

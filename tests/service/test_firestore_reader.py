@@ -1,6 +1,9 @@
 """Direct reads say only what Firestore said."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
@@ -9,6 +12,8 @@ import pytest
 
 from service.clock import boottime
 from service.firestore_reader import FirestoreReader, Unreachable
+from service.in_slices import SLICE
+from service.products import Products
 from tests.service.running import COLLECTION, firestore_client
 
 
@@ -50,3 +55,35 @@ async def test_an_answer_without_a_document_is_no_proof_that_there_is_none(says_
         )
         with pytest.raises(Unreachable):
             await reader.get("import-1")
+
+
+async def test_a_megabyte_of_products_is_rendered_with_turns_of_the_loop_between(
+    firestore_host: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, steps_in = 0, Counter[int]()
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            await asyncio.sleep(0)
+            turn += 1
+
+    def counted(products: Products, value: bytes) -> Iterator[None]:
+        for step in of_field(products, value):
+            steps_in[turn] += 1
+            yield step
+
+    of_field = Products.of_field
+    monkeypatch.setattr(Products, "of_field", counted)
+    products = [{"sku": f"SKU-{number:040}", "ok": True} for number in range(8_000)]
+    async with firestore_client(project) as client:
+        await client.collection(COLLECTION).document("import-1").set({"status": "completed", "products": products})
+        reader = FirestoreReader(
+            client, COLLECTION, start_time_type="timestamp", timeout_s=30, clock=boottime, observer=Bills()
+        )
+        counting = asyncio.create_task(count_turns())
+        read = await reader.get("import-1", include_products=True)
+        counting.cancel()
+    assert json.loads(read.body)["products"] == products
+    assert steps_in.total() >= 16_000
+    assert max(steps_in.values()) <= SLICE

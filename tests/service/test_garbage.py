@@ -1,12 +1,21 @@
 """No full collection while a first load is under way; whatever becomes of the load, collections come back."""
 
+import asyncio
 import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from listeners.listener import ListenerState
-from service.garbage import CollectorPolicy
+from service.garbage import CollectorPolicy, collect_if_due
+
+
+class Cycle:
+    """Only the collector can free it."""
+
+    def __init__(self) -> None:
+        self.itself = self
 
 
 class Told:
@@ -62,3 +71,51 @@ def test_everything_is_passed_on(told: Told) -> None:
     policy.state_changed(ListenerState.LIVE, "")
     policy.restarted("idle")
     assert (told.states, told.restarts) == ([ListenerState.LIVE], ["idle"])
+
+
+def test_no_collection_by_itself_looks_at_more_than_a_few_thousand(told: Told) -> None:
+    CollectorPolicy(told)
+    young, middle, _ = gc.get_threshold()
+    assert young * (middle + 2) <= 5_000
+
+
+@pytest.mark.parametrize(
+    ("waiting", "collections", "collected"),
+    [
+        (0, 1_499, False),
+        (50, 1_500, True),
+        (51, 1_500, False),
+        (20_000, 29_999, False),
+        (20_000, 30_000, True),
+    ],
+)
+def test_a_full_collection_waits_until_few_clients_do_but_not_for_ever(
+    waiting: int, collections: int, collected: bool
+) -> None:
+    gone = weakref.ref(Cycle())
+    collect_if_due(waiting, collections)
+    assert (gone() is None) == collected
+    gc.collect()
+
+
+def test_a_first_load_is_not_interrupted_by_a_full_collection() -> None:
+    gc.disable()
+    try:
+        gone = weakref.ref(Cycle())
+        collect_if_due(0, 1_000_000)
+        assert gone() is not None
+    finally:
+        gc.enable()
+
+
+async def test_who_runs_it_asks_again_and_again(told: Told) -> None:
+    asked = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        asked.append(seconds)
+        if len(asked) == 3:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await CollectorPolicy(told).run(lambda: 0, sleep)
+    assert asked == [5.0, 5.0, 5.0]

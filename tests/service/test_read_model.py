@@ -7,8 +7,10 @@ from random import Random
 import pytest
 
 from listeners.events import Changed, Confirmed, Removal, Replaced
+from service.documents import ProcessSummary
+from service.in_slices import SLICE
 from service.list_query import ListQuery
-from service.read_model import Applied, ReadModel
+from service.read_model import WALKED_AT_ONCE, Applied, ReadModel
 from tests.service.scripted_firestore import Seen, changed, document, ids, read_model, removed, replaced
 from tests.service.virtual_time import Clock
 
@@ -252,3 +254,80 @@ async def test_only_a_window_without_limit_holds_everything() -> None:
     clock = Clock()
     assert read_model(clock, window_size=0).holds_everything
     assert not read_model(clock, window_size=100).holds_everything
+
+
+def walked(model: ReadModel, status: str | None = None) -> list[str]:
+    return [summary.process_id for summary in model.walk(status) if summary is not None]
+
+
+async def test_a_walk_comes_past_every_process_the_newest_first_and_those_of_no_list_at_the_end() -> None:
+    clock = Clock()
+    model = read_model(clock)
+    listed = [document(f"p{number:04}", 1, number, status=f"s{number % 2}") for number in range(500)]
+    unlisted = [document(f"u{number:04}", 1, None, status=f"s{number % 2}") for number in range(250)]
+    await model.apply(replaced(clock, 1, *listed, *unlisted))
+    newest_first = [f"p{number:04}" for number in reversed(range(500))]
+    assert walked(model) == newest_first + [f"u{number:04}" for number in range(250)]
+    assert walked(model, "s1") == newest_first[::2] + [f"u{number:04}" for number in range(1, 250, 2)]
+    assert walked(model, "none") == []
+
+
+async def test_what_changes_during_a_walk_hides_nothing_that_does_not() -> None:
+    clock, rng = Clock(), Random(5)
+    model = read_model(clock)
+    starts = {f"p{number:04}": number for number in range(2_000)}
+    await model.apply(replaced(clock, 1, *(document(id_, 1, start) for id_, start in starts.items())))
+    still, seen, version = set(starts), list[str](), 1
+    for number, summary in enumerate(model.walk()):
+        assert summary is not None
+        seen.append(summary.process_id)
+        if number % 20 == 0:
+            version += 1
+            moved, gone = rng.sample(sorted(starts), 2)
+            await model.apply(changed(clock, version, document(moved, version, rng.randrange(4_000))))
+            await model.apply(removed(clock, version, gone))
+            del starts[gone]
+            still -= {moved, gone}
+    assert len(still) > 1_500
+    assert [seen.count(id_) for id_ in still] == [1] * len(still)
+
+
+async def test_a_step_of_a_walk_costs_the_same_whatever_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    model = read_model(clock)
+    await model.apply(replaced(clock, 1, *(document(f"p{number:05}", 1, number) for number in range(5_000))))
+    looked_up = list[object]()
+
+    class Watched(dict[str, ProcessSummary]):
+        def __getitem__(self, key: str) -> ProcessSummary:
+            looked_up.append(key)
+            return super().__getitem__(key)
+
+    model._index.by_id = Watched(model._index.by_id)
+    monkeypatch.delattr(ReadModel, "held")  # which is all of it at once
+    walk = model.walk()
+    for steps in range(1, 1_000):
+        next(walk)
+        assert len(looked_up) < steps + WALKED_AT_ONCE
+
+
+async def test_a_batch_says_what_status_each_process_had_before() -> None:
+    clock, seen = Clock(), Seen()
+    model = read_model(clock, seen=seen)
+    await model.apply(replaced(clock, 1, document("a", 1, status="running"), document("b", 1, status="failed")))
+    await model.apply(changed(clock, 2, document("a", 2, status="done"), document("c", 2, status="running")))
+    await model.apply(removed(clock, 3, "b"))
+    assert [batch.status_before for batch in seen.batches] == [{}, {"a": "running"}, {"b": "failed"}]
+    assert [batch.added for batch in seen.batches] == [2, 1, 0]
+
+
+async def test_what_a_whole_result_took_to_compare_is_let_go_of_in_slices() -> None:
+    clock = Clock()
+    model = read_model(clock)
+    await model.apply(replaced(clock, 1, *(document(f"p{number}", 1) for number in range(10 * SLICE))))
+    again = replaced(clock, 2, *(document(f"p{number}", 1) for number in range(10 * SLICE)))
+    applying, turns = asyncio.create_task(model.apply(again)), 0
+    while not applying.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 40  # IDs taken, versions compared, what vanished looked for, IDs let go of

@@ -1,16 +1,20 @@
 """Waits and streams by themselves: hand-made changes, a clock and timers that stand still, a loop turned by hand."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
 
 from listeners.events import Changed, Document, Removal, Replaced
 from listeners.following import OnDocument
+from service.documents import ProcessSummary, summarize
 from service.read_model import ReadModel
+from service.watching.crowd import GROUP
 from service.watching.event_frames import Frame
 from service.watching.event_stream import StreamState
+from service.watching.model_streams import PIECE_BYTES, STEPS_A_PIECE
 from service.watching.slices import SLICE, Slices
 from service.watching.watched_process import Change
 from service.watching.watchers import LINGER_S, Watchers, WatchRefused
@@ -447,3 +451,71 @@ async def test_stopping_ends_every_wait_and_stream_and_lets_nobody_in() -> None:
     assert watched.documents.released == ["outside"]
     with pytest.raises(WatchRefused, match="stopping"):
         watched.watchers.wait(PROCESS)
+
+
+async def test_a_stream_of_all_begins_with_no_look_at_what_is_held_and_goes_on_a_piece_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = await Watched().load(*(process(1, "running", f"p{number:05}") for number in range(5_000)))
+    looked_at = 0
+    walk = ReadModel.walk
+
+    def counted(model: ReadModel, status: str | None = None) -> Iterator[ProcessSummary | None]:
+        nonlocal looked_at
+        for summary in walk(model, status):
+            looked_at += 1
+            yield summary
+
+    monkeypatch.setattr(ReadModel, "walk", counted)
+    monkeypatch.delattr(ReadModel, "held")  # which is all of it at once
+    watched.watchers._model_streams._log.reaches_back_to = 0
+    for status, since in ((None, None), ("failed", None), ("running", None), (None, 0), (None, 100)):
+        looked_at = before = 0
+        stream, reader = watched.watchers.stream_model(status, since), Reader()
+        assert looked_at == 0
+        stream.begin(reader)
+        while stream.state is StreamState.STUCK or looked_at > before:
+            assert looked_at - before <= STEPS_A_PIECE
+            assert len(reader.frames[-1].plain if reader.frames else b"") < 2 * PIECE_BYTES
+            before = looked_at
+            stream.drained()
+        told = reader.text.count("event: status")
+        assert told == (0 if status == "failed" or since == 100 else 5_000)
+        assert reader.text.count("id: ") == (told > 0)
+
+
+async def test_a_version_that_comes_while_the_present_state_is_told_is_told_once_and_in_its_place() -> None:
+    watched = await Watched().load(*(process(1, "running", f"p{number:05}") for number in range(5_000)))
+    stream, reader = watched.watchers.stream_model(None, None), Reader()
+    stream.begin(reader)
+    await watched.change(process(150, "failed", "p00001"), process(150, "failed", "p04999"), read_time=150)
+    while stream.state is StreamState.STUCK:
+        stream.drained()
+    events = [json.loads(line.removeprefix("data: ")) for line in reader.text.splitlines() if line[:5] == "data:"]
+    told = {name: [each["status"] for each in events if each["process_id"] == name] for name in ("p00001", "p04999")}
+    assert told["p00001"] == ["failed"]  # its turn had not come
+    assert told["p04999"] == ["running", "failed"]
+    assert [event["process_id"] for event in events][-2:] == ["p00001", "p04999"]
+    assert len(events) == 5_001
+
+
+async def test_a_filtered_stream_is_told_of_what_leaves_its_filter_and_of_nothing_else() -> None:
+    watched = await Watched().load(process(1, "failed", "a"), process(1, "running", "b"), process(1, "failed", "c"))
+    stream, reader = watched.watchers.stream_model("failed", None), Reader()
+    stream.begin(reader)
+    reader.frames.clear()
+    await watched.change(process(150, "running", "a"), process(150, "completed", "b"))
+    await watched.change(read_time=160, gone=(Removal("a", True), Removal("c", True)))
+    told = [json.loads(line.removeprefix("data: ")) for line in reader.text.splitlines() if line[:5] == "data:"]
+    assert [(each["process_id"], each.get("status")) for each in told] == [("a", "running"), ("c", None)]
+
+
+async def test_no_more_than_a_group_is_taken_in_hand_to_tell_ten_thousand() -> None:
+    watched = await Watched().load(process(1))
+    for _ in range(1_000):
+        watched.waiting()
+    topic = watched.watchers._topics[PROCESS]
+    telling = topic.tell(watched.watchers.changes.upsert(summarize(PROCESS, 150, {}, "string")[0]))
+    next(telling)
+    in_hand = [len(held) for held in telling.gi_frame.f_locals.values() if isinstance(held, tuple)]  # type: ignore[attr-defined]
+    assert in_hand == [GROUP]

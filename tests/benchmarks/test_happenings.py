@@ -1,0 +1,63 @@
+"""What may happen to a service does happen, and is refused where it does not: small, and not for the figures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import happenings
+from benchmarks.happenings import Happening, Scene
+from benchmarks.load.loader import BuiltIn
+from benchmarks.question import Run
+from benchmarks.questions import loop
+from benchmarks.refusal import NotMeasured
+from benchmarks.start import firestore
+from benchmarks.turning_service import turning_service
+
+HELD = 10_000
+
+
+class Silent:
+    def step(self, text: str) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    directory = tmp_path_factory.mktemp("run")
+    return Run(True, BuiltIn(directory), directory, Silent(), asked_rounds=1)
+
+
+@pytest.fixture(scope="module")
+def scene(run: Run) -> Iterator[Scene]:
+    with firestore(run, HELD) as database:
+        happenings.furnish(database)
+        with turning_service(database.ask("host"), **loop.SETTINGS) as child:
+            child.ask("start", HELD + 2)
+            yield Scene(database, child, HELD)
+
+
+def kinds() -> dict[str, Happening]:
+    return loop.kinds(Run(True, BuiltIn(Path()), Path(), Silent()))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", list(kinds()))
+def test_it_happens_and_its_hold_is_a_figure(run: Run, scene: Scene, name: str) -> None:
+    figures = loop.longest(run, scene, kinds()[name])
+    assert set(figures) == {"longest_cpu_ms", "longest_wall_ms", "turns"}
+    assert figures["longest_cpu_ms"] > 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        happenings.asks("/status/nobody"),
+        happenings.asks("/healthz", b"something else"),
+        happenings.asks("/status?limit=1001"),
+    ],
+    ids=["404", "another body", "400"],
+)
+def test_another_answer_than_meant_is_no_measurement(run: Run, scene: Scene, other: Happening) -> None:
+    with pytest.raises(NotMeasured, match="was answered"):
+        loop.longest(run, scene, other)

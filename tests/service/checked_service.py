@@ -133,7 +133,11 @@ class CheckedService:
         self.faults.release_all()
 
     def _are_reads_failing(self) -> bool:
-        return any(getattr(fault, "rpc", None) in READS for fault in self.faults.active)
+        """Noted with its time, for what a fault strikes last is tried again when the fault is over."""
+        is_failing = any(getattr(fault, "rpc", None) in READS for fault in self.faults.active)
+        if is_failing:
+            self._trouble_until = self.loop.now
+        return is_failing
 
     # -- questions
 

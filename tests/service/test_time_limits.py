@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import grpc
 import pytest
 
 from benchmarks.chaos.history import Query
@@ -64,5 +65,17 @@ def test_waiting_for_an_older_read_counts(question: Question) -> None:
         later = await service.strong(question)
         assert later.status == 503
         assert took_s(later) == pytest.approx(FIRESTORE_TIMEOUT_S, abs=0.1)
+
+    in_virtual_time(scenario)
+
+
+def test_a_read_that_fails_once_is_tried_again_however_long_the_fault_has_waited_for_it() -> None:
+    async def scenario(service: CheckedService) -> None:
+        service.faults.fail_calls(READ_BY[ONE], grpc.StatusCode.INTERNAL)
+        await asyncio.sleep(FIRESTORE_TIMEOUT_S + 1)
+        service.ask(Question("products", "a"))
+        (answer,) = await service.answers()
+        assert (answer.status, answer.source) == (200, "MISS")
+        assert 0 < took_s(answer) < FIRESTORE_TIMEOUT_S
 
     in_virtual_time(scenario)

@@ -43,6 +43,7 @@ screenshots: $(VENV)/.installed  ## renew the pictures of the page that the READ
 
 bench: $(VENV)/.installed      ## every question, beside what one would pick instead; results and plots are kept
 	$(BIN)/python -m benchmarks --save --plots benchmarks/results
+	$(BIN)/python -m benchmarks report --write
 
 strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server
 	STRONG_READ_TRIES=10000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k acknowledged_commit
@@ -52,7 +53,7 @@ contract: $(VENV)/.installed   ## random faults in virtual time, every answer ch
 
 chaos: $(VENV)/.installed      ## a few minutes of faults, every answer checked; the README shows what came of it
 	$(BIN)/python -m benchmarks.chaos --seconds 300 --answers 1000000 --save
-	$(BIN)/python -m benchmarks report --write README.md
+	$(BIN)/python -m benchmarks report --write
 
 soak: $(VENV)/.installed       ## ten minutes of faults on the stream listener: nothing leaked, nothing missed
 	$(BIN)/python -m benchmarks.soak_listener --seconds 600

@@ -2,7 +2,7 @@
 
 python -m benchmarks [QUESTION …] [--quick] …                every question, or those named (see --help)
 python -m benchmarks load --url URL --rate N --duration S    load any deployment (see load --help)
-python -m benchmarks report [--write README.md]              the tables of benchmarks/results
+python -m benchmarks report [--write]                        the tables of benchmarks/results
 """
 
 import sys

@@ -1,16 +1,20 @@
 """Results as Markdown: what the README shows comes from here, so its figures can't differ from the results' files.
 
-`python -m benchmarks report` prints it from `benchmarks/results`; `--write README.md` puts it between each one's marks.
+`python -m benchmarks report` prints it from `benchmarks/results`; `--write` puts the chaos run's table and those of
+some questions between their marks in the README, and all of them into the README of the results.
 """
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 BENCHMARKS, CHAOS = "benchmarks", "chaos"
 """What a page has a place for."""
+
+IN_SHORT = ("hit", "list", "mixed", "propagation", "cost")
+"""The questions that the README shows: what most people come with."""
 
 NONE = "\N{EN DASH}"
 UNITS = {"per_s": "/s", "ms": "ms", "us": "µs", "s": "s", "bytes": "bytes", "cores": "cores", "mib": "MiB"}
@@ -20,6 +24,18 @@ def load(directory: Path, names: list[str]) -> dict[str, dict[str, Any]]:
     """The results there are, by question."""
     files = {name: directory / f"{name}.json" for name in names}
     return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+
+
+def page(results: Mapping[str, dict[str, Any]], asks: Mapping[str, str], pictures: Container[str]) -> str:
+    """The results' own page: every table, with its picture where there is one."""
+    tables = {name: markdown(results, {name: asked}) for name, asked in asks.items()}
+    drawn = {name: f"\n\n![{name}]({name}.png)" if f"{name}.png" in pictures else "" for name in asks}
+    head = (
+        "# What was measured\n\nWritten by `python -m benchmarks report --write` from the JSON files beside it, which "
+        "have every figure of every contender.\nThe ratio is that of the first figure, the bold row's over the row's "
+        "own: the median of the rounds (lowest to highest)."
+    )
+    return "\n\n".join([head, *(f"## {name}\n\n{tables[name]}{drawn[name]}" for name in asks)]) + "\n"
 
 
 def markdown(results: Mapping[str, dict[str, Any]], asks: Mapping[str, str]) -> str:
@@ -95,7 +111,7 @@ def ratio(of: Mapping[str, float]) -> str:
 
 def marks(name: str) -> tuple[str, str]:
     """The two lines of a page that a block stands between."""
-    return f"<!-- {name}: written by `python -m benchmarks report --write README.md` -->", f"<!-- /{name} -->"
+    return f"<!-- {name}: written by `python -m benchmarks report --write` -->", f"<!-- /{name} -->"
 
 
 def written_into(page: str, blocks: Mapping[str, str]) -> str:

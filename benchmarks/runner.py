@@ -23,6 +23,8 @@ from benchmarks.question import Kept, Run, answer
 from benchmarks.questions import QUESTIONS
 
 RESULTS = Path(__file__).parent / "results"
+RESULTS_PAGE = RESULTS / "README.md"
+README = Path(__file__).parents[1] / "README.md"
 INTERRUPTED = 130
 
 
@@ -101,20 +103,26 @@ def _parser() -> argparse.ArgumentParser:
 def report_command(arguments: list[str]) -> int:
     """Print the tables, or put them into a page. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks report", description=report.__doc__)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put it between the marks of that page")
+    parser.add_argument("--write", action="store_true", help="into the README, and that of benchmarks/results")
     options = parser.parse_args(arguments)
-    blocks = committed_report()
     if options.write:
-        options.write.write_text(report.written_into(options.write.read_text(), blocks))
+        README.write_text(report.written_into(README.read_text(), committed_report()))
+        RESULTS_PAGE.write_text(committed_page())
     else:
-        print("\n\n".join(blocks.values()))
+        print(committed_page())
     return 0
 
 
 def committed_report() -> dict[str, str]:
     """Of the results in `benchmarks/results`, by the place that the README has for it."""
-    asks = {name: question.asks for name, question in QUESTIONS.items()}
+    asks = {name: QUESTIONS[name].asks for name in report.IN_SHORT}
     return {
         report.CHAOS: tables(kept(RESULTS / "chaos.json")),
-        report.BENCHMARKS: report.markdown(report.load(RESULTS, list(QUESTIONS)), asks),
+        report.BENCHMARKS: report.markdown(report.load(RESULTS, list(asks)), asks),
     }
+
+
+def committed_page() -> str:
+    """All of them."""
+    asks = {name: question.asks for name, question in QUESTIONS.items()}
+    return report.page(report.load(RESULTS, list(asks)), asks, {file.name for file in RESULTS.glob("*.png")})

@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.plots import plot
 from benchmarks.programs import REPOSITORY
-from benchmarks.report import markdown, marks, number, table, title, written_into
-from benchmarks.runner import committed_report
+from benchmarks.report import markdown, marks, number, page, table, title, written_into
+from benchmarks.runner import RESULTS_PAGE, committed_page, committed_report
 
 
 def figure(low: float, median: float, high: float) -> dict[str, float]:
@@ -84,14 +84,25 @@ def test_units_stand_behind_a_figures_name() -> None:
 
 def test_the_readme_shows_the_results_that_are_kept() -> None:
     readme = (REPOSITORY / "README.md").read_text()
-    assert written_into(readme, committed_report()) == readme, "run `python -m benchmarks report --write README.md`"
+    assert written_into(readme, committed_report()) == readme, "run `python -m benchmarks report --write`"
+
+
+def test_the_results_have_a_page_that_shows_all_of_them() -> None:
+    assert RESULTS_PAGE.read_text() == committed_page(), "run `python -m benchmarks report --write`"
+
+
+def test_the_page_shows_pictures_where_there_are_some_and_names_what_was_not_measured() -> None:
+    shown = page({"hit": RESULT}, {"hit": "How fast?", "miss": "And then?"}, {"hit.png"})
+    _, hit, miss = shown.split("\n## ")
+    assert hit == f"hit\n\n{table(RESULT)}\n\n![hit](hit.png)\n"
+    assert miss == "miss\n\nNot measured yet: `miss`.\n"
 
 
 def test_each_block_stands_between_its_own_marks_and_nothing_else_changes() -> None:
     begin, end = marks("chaos")
-    assert begin == "<!-- chaos: written by `python -m benchmarks report --write README.md` -->"
-    page = f"a {begin} old {end} b <!-- /benchmarks --> z"
-    assert written_into(page, {"chaos": "new"}) == f"a {begin}\n\nnew\n\n{end} b <!-- /benchmarks --> z"
+    assert begin == "<!-- chaos: written by `python -m benchmarks report --write` -->"
+    before = f"a {begin} old {end} b <!-- /benchmarks --> z"
+    assert written_into(before, {"chaos": "new"}) == f"a {begin}\n\nnew\n\n{end} b <!-- /benchmarks --> z"
 
 
 def test_a_page_without_a_place_is_left_alone() -> None:

@@ -38,6 +38,7 @@ from service.answers import Answers, Source
 from service.canonical_requests import MAX_HEAD_BYTES, POLL_LINE, is_bodiless, poll_headers
 from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, new_request_id
 from service.logs import RequestLog
+from service.logs.writer import LATE_LINES
 from service.metrics import Metrics, RequestTally
 from service.parameters import REQUEST_ID, known_version
 from service.rendered_pages import RenderedPages
@@ -94,7 +95,8 @@ class FastPath:
         access: AccessRules,
     ) -> None:
         self.looked_up = metrics.looked_up
-        self.log = request_log.log if request_log is not None else None
+        if request_log is not None:
+            self.late_records, self.take_late = request_log.late, request_log.take_late
         self._request_log = request_log
         self.connections: set[FastConnection] = set()
         self._status_from_model = answers.status_from_model
@@ -307,8 +309,11 @@ class FastConnection(asyncio.Protocol):
         self._answered_at = answered_at = perf_counter()
         tally.add(answered_at - started)
         path.looked_up("hit")
-        if template is not None and path.log is not None:
-            path.log(template, line[1], len(body), started, answered_at, request_id)
+        if template is not None:  # RequestLog.log, without the call
+            late = path.late_records
+            late.append((template, line[1], len(body), started, answered_at, request_id))
+            if not 1 < len(late) < LATE_LINES:
+                path.take_late()
         self._server.requests_count += 1
         if self._handler is not None:
             self._handler.count_from_now()

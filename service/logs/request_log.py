@@ -23,6 +23,9 @@ _LINE = (
     b'"status":%d,"responseSize":"%%d","latency":"%%.6fs","remoteIp":"%b","userAgent":"%b"},%b"request_id":"%%b"}\n'
 )
 
+Record = tuple[bytes, bytes, int, float, float, bytes]
+"""Template, path and query, bytes of the response, when the request came and was answered, its ID."""
+
 
 class RequestLog:
     """Logs answered requests. A 5xx is a WARNING: the error itself is a record of its own, with its stack trace."""
@@ -41,14 +44,16 @@ class RequestLog:
         least = logging.getLevelNamesMapping()[level.upper()]
         self._least_status = 100 if least <= logging.INFO else 500 if least <= logging.WARNING else 1000
         self._writer = writer
-        self._late = writer.late
+        self.late: deque[Record] = writer.late
+        """Whoever can't afford to call `log` appends here what it does, and calls `take_late` when it does."""
+        self.take_late = writer.take_late
         writer.render = self._lines
         self._for_people = environment == DEVELOPMENT
         self._project_id = project_id
         self._clock = clock
         self._monotonic = monotonic
         self._time_text = b""
-        self._true_from = self._true_until = 0.0
+        self._true_until = float("-inf")
 
     def template(
         self,
@@ -75,25 +80,25 @@ class RequestLog:
         self, template: bytes, path_and_query: bytes, response_bytes: int, began: float, ended: float, request_id: bytes
     ) -> None:
         """Log one answered request; texts as `escaped` makes them, times on the monotonic clock."""
-        self._late.append((template, path_and_query, response_bytes, began, ended, request_id))
-        if self._writer.wants_late or len(self._late) >= LATE_LINES:
-            self._writer.take_late()
+        self.late.append((template, path_and_query, response_bytes, began, ended, request_id))
+        if not 1 < len(self.late) < LATE_LINES:
+            self.take_late()
 
-    def _lines(self, late: deque[tuple[bytes, bytes, int, float, float, bytes]]) -> list[bytes]:
+    def _lines(self, late: deque[Record]) -> list[bytes]:
         lines = []
+        time_text, true_until = self._time_text, self._true_until
         while late:
             template, path, response_bytes, began, ended, request_id = late.popleft()
-            if not self._true_from <= ended < self._true_until:
-                self._read_time(ended)
-            lines.append(template % (path, self._time_text, path, response_bytes, ended - began, request_id))
+            if ended >= true_until:
+                time_text, true_until = self._time_text, self._true_until = self._time_at(ended)
+            lines.append(template % (path, time_text, path, response_bytes, ended - began, request_id))
         return [self._as_text(orjson.loads(line)) for line in lines] if self._for_people else lines
 
-    def _read_time(self, ended: float) -> None:
-        """The time's text, and from when until when on the other clock it is true. Lines are rendered a little late."""
+    def _time_at(self, ended: float) -> tuple[bytes, float]:
+        """The time's text, and until when on the other clock it is true. Lines are rendered a little late."""
         milliseconds, fraction = divmod((self._clock() - (self._monotonic() - ended)) * 1000, 1)
-        self._true_from, self._true_until = ended - fraction / 1000, ended + (1 - fraction) / 1000
         second, thousandths = divmod(int(milliseconds), 1000)
-        self._time_text = b"%b.%03dZ" % (rfc3339(second)[:-1].encode(), thousandths)
+        return b"%b.%03dZ" % (rfc3339(second)[:-1].encode(), thousandths), ended + (1 - fraction) / 1000
 
     def _as_text(self, entry: dict[str, Any]) -> bytes:
         http = entry["httpRequest"]

@@ -76,9 +76,12 @@ class LogWriter:
             self._take(line, 1)
 
     def take_late(self) -> None:
-        """Render what is in `late`. To be called where, after one more, `wants_late` or LATE_LINES are there."""
-        with self._lock:
-            self._take_late()
+        """Take what is in `late`, where the thread does not. To be called after an append where that is the first, or
+        where there are LATE_LINES.
+        """
+        if self._sleeps or len(self.late) >= LATE_LINES:
+            with self._lock:
+                self._take_late()
 
     def flush(self, timeout_s: float = 2.0) -> bool:
         """Wait until all that was written before is out. False where stdout did not take it in time."""
@@ -98,7 +101,7 @@ class LogWriter:
         """
         atexit.unregister(self.close)
         with self._changed:
-            self._closing = self.wants_late = True
+            self._closing = self._sleeps = True
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._thread is None, timeout_s)
 
@@ -108,7 +111,7 @@ class LogWriter:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self.wants_late = True  # the thread sleeps, or ends: it does not come by itself to take what is there
+        self._sleeps = True  # the thread sleeps, or ends: it does not come by itself to take what is there
         self.late.clear()
         self._lines: list[bytes] = []
         self._waiting_bytes: int = 0  # in _lines
@@ -138,7 +141,7 @@ class LogWriter:
         before: int = self._waiting_bytes
         self._lines.append(lines)
         self._waiting_bytes += size
-        if self.wants_late or before < self._batch_bytes <= self._waiting_bytes:
+        if self._sleeps or before < self._batch_bytes <= self._waiting_bytes:
             self._wake()
 
     def _has_gap(self) -> bool:
@@ -152,7 +155,7 @@ class LogWriter:
             self._waiting_bytes += len(line)
 
     def _wake(self) -> None:
-        self.wants_late = self._closing
+        self._sleeps = self._closing
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
             self._thread.start()
@@ -161,9 +164,9 @@ class LogWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self.wants_late = True
+                self._sleeps = True
                 self._changed.wait_for(lambda: self.late or self._lines or self._has_gap() or self._closing)
-                self.wants_late = self._closing
+                self._sleeps = self._closing
                 self._changed.wait_for(self._is_due, self._flush_interval_s)
                 self._take_late()
                 self._tell_of_a_gap()

@@ -60,7 +60,7 @@ def write_later(writer: LogWriter, line: bytes) -> None:
     """As RequestLog does."""
     writer.render = taken
     writer.late.append(line)
-    if writer.wants_late or len(writer.late) >= LATE_LINES:
+    if not 1 < len(writer.late) < LATE_LINES:
         writer.take_late()
 
 

@@ -44,7 +44,7 @@ class LogWriter:
         dropped_line: Callable[[int], bytes],
         *,
         flush_interval_s: float = 0.05,
-        batch_bytes: int = 512 * 1024,
+        batch_bytes: int = 2 * 1024 * 1024,
         max_bytes: int = 8 * 1024 * 1024,
     ) -> None:
         self._sink = _sink_of(stream)

@@ -21,6 +21,9 @@ _BODILESS_LINE = re.compile(rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n")
 _HOLDS_ON = re.compile(rb"/events|[?&]wait=")
 """In the target of a request that may take a minute, or for ever: its connection need not remember anything here."""
 
+_ETAG_LINE = re.compile(rb'\r\n[Ii]f-[Nn]one-[Mm]atch: ("(?:v[1-9][0-9]{0,18}|[0-9a-f]{24})")(?=\r\n)')
+"""As this service makes them: a version, or the hash of a page."""
+
 _HEADER = re.compile(r"([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)")
 
 _READ = frozenset(
@@ -28,7 +31,6 @@ _READ = frozenset(
         "authorization",
         "connection",
         "host",
-        "if-none-match",
         "origin",
         "traceparent",
         "user-agent",
@@ -65,12 +67,22 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 _OF_A_POLL = _READ | _WITHOUT_EFFECT
-_OF_THE_BODILESS = _OF_A_POLL | {"cache-control", "if-modified-since", "pragma", "x-requested-with"}
+_OF_THE_BODILESS = _OF_A_POLL | {"cache-control", "if-modified-since", "if-none-match", "pragma", "x-requested-with"}
 """None of them says that a body or another protocol follows."""
 
 
+def without_etag(block: bytes) -> tuple[bytes, bytes]:
+    """The ETag that a client has seen (empty where there is none of ours), and the block without that line.
+
+    A block of headers begins with the end of the request line, and ends with the empty line. What is left of it is what
+    a client sends with every request, whatever it asks for.
+    """
+    line = _ETAG_LINE.search(block)
+    return (b"", block) if line is None else (line[1], block[: line.start()] + block[line.end() :])
+
+
 def poll_headers(block: bytes) -> dict[str, str] | None:
-    """The headers of a poll by their names in lower case, up to and with the empty line.
+    """The headers of a poll, but for its ETag, by their names in lower case.
 
     None where one is unknown, repeated or written unusually, or where the connection is not to be kept.
     """
@@ -88,13 +100,13 @@ def is_bodiless(data: bytes, known_block: bytes | None) -> bool:
         return False
     if len(data) > MAX_HEAD_BYTES or data.find(b"\r\n\r\n", line.end()) + 4 != len(data):
         return False
-    block = data[line.end() :]
+    block = data[line.end() - 2 :]
     return block == known_block or _canonical(block, _OF_THE_BODILESS) is not None
 
 
 def _canonical(block: bytes, known: AbstractSet[str]) -> dict[str, str] | None:
     headers: dict[str, str] = {}
-    for line in block.decode("latin-1")[:-4].split("\r\n"):
+    for line in block.decode("latin-1")[2:-4].split("\r\n"):
         match = _HEADER.fullmatch(line)
         name = match[1].lower() if match else ""
         if match is None or name not in known or name in headers:

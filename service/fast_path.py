@@ -35,19 +35,16 @@ from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
 
 from service.access import cors_headers, is_allowed
 from service.answers import Answers, Source
-from service.canonical_requests import MAX_HEAD_BYTES, POLL_LINE, is_bodiless, poll_headers
+from service.canonical_requests import MAX_HEAD_BYTES, POLL_LINE, is_bodiless, poll_headers, without_etag
 from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, new_request_id
 from service.logs import RequestLog
 from service.logs.writer import LATE_LINES
 from service.metrics import Metrics, RequestTally
-from service.parameters import REQUEST_ID, known_version
+from service.parameters import REQUEST_ID
 from service.rendered_pages import RenderedPages
 
 MAX_AT_ONCE = 16
 """Requests of one pipeline answered before anybody else has a turn; aiohttp, which takes turns, answers the rest."""
-
-_VERSION_ETAG = re.compile(r'"v[1-9][0-9]{0,18}"')
-_CONTENT_ETAG = re.compile(r'"[0-9a-f]{24}"')
 
 
 def _lines(headers: dict[str, str]) -> bytes:
@@ -63,17 +60,19 @@ _FOUND = (
 _NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n" + _lines(_FRESHNESS) + b"%bDate: %b\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Headers:
-    """What a block of headers says. Clients send the same one again and again, so it is read once a connection."""
+    """What a block of headers says, but for the ETag: clients send it again and again, so it is read once a connection.
 
-    etag: bytes
-    known_version: int
+    Templates of the log's lines are rendered once they are needed; empty where none is written.
+    """
+
+    by_name: dict[str, str]
+    remote: str | None
     request_id: bytes | None
     cors: bytes
-    found_line: bytes | None
-    not_modified_line: bytes | None
-    """Templates of the log's lines; None where none is written."""
+    found_line: bytes | None = None
+    not_modified_line: bytes | None = None
 
 
 _Tallies = tuple[RequestTally, RequestTally]
@@ -119,9 +118,10 @@ class FastPath:
             self._date_second, self._date = second, formatdate(second, usegmt=True).encode()
         return self._date
 
-    def process(self, process_id: bytes, headers: _Headers) -> _Found | None:
+    def process(self, process_id: bytes, etag_seen: bytes) -> _Found | None:
         """The state of one, where the model may answer."""
-        answer = self._status_from_model(process_id.decode(), headers.known_version)
+        known_version = int(etag_seen[2:-1]) if etag_seen[1:2] == b"v" else 0
+        answer = self._status_from_model(process_id.decode(), known_version)
         if answer is None or answer.summary is None:
             return None
         return self._status, answer.age_s, b'"v%d"' % answer.summary.version, answer.body
@@ -149,24 +149,17 @@ class FastPath:
             return None
         if not is_allowed(self._access.keys, headers.get("authorization", ""), headers.get("x-api-key", "")):
             return None
-        etag = headers.get("if-none-match", "")
-        if etag and not (_VERSION_ETAG.fullmatch(etag) or _CONTENT_ETAG.fullmatch(etag)):
-            return None
         given = REQUEST_ID.read(headers.get("x-request-id", ""))
-        return _Headers(
-            etag.encode(),
-            known_version(etag),
-            given.encode() if given else None,
-            _lines(cors_headers(self._access.origins, headers.get("origin"))),
-            self._template(200, remote, headers),
-            self._template(304, remote, headers),
-        )
+        cors = _lines(cors_headers(self._access.origins, headers.get("origin")))
+        return _Headers(headers, remote, given.encode() if given else None, cors)
 
-    def _template(self, status: int, remote: str | None, headers: dict[str, str]) -> bytes | None:
+    def template(self, status: int, headers: _Headers) -> bytes:
+        """Of the lines that log such answers."""
         if self._request_log is None:
-            return None
-        trace = headers.get("traceparent"), headers.get("x-cloud-trace-context")
-        return self._request_log.template("GET", status, remote, headers.get("user-agent"), *trace)
+            return b""
+        known = headers.by_name
+        trace = known.get("traceparent"), known.get("x-cloud-trace-context")
+        return self._request_log.template("GET", status, headers.remote, known.get("user-agent"), *trace) or b""
 
 
 def _address(transport: asyncio.Transport) -> str | None:
@@ -245,16 +238,28 @@ class FastConnection(asyncio.Protocol):
         if self._handler is not None and not self._handler.has_answered_all:
             self._hand_over(data)
             return
+        line = POLL_LINE.match(data)
+        if line is None or data.find(b"\r\n\r\n", line.end() - 2) + 4 != len(data) or len(data) > MAX_HEAD_BYTES:
+            self._receive_unusual(data, started)
+            return
+        asked = self._read(data[line.end() - 2 :])
+        if asked is None:
+            self._pass_on(data, is_lendable=is_bodiless(data, None))
+        elif not self._answer(line, *asked, started):
+            self._pass_on(data, is_lendable=True)
+
+    def _receive_unusual(self, data: bytes, started: float) -> None:
+        """What is not one whole poll: several, or something else."""
         requests = self._requests_in(data)
         if requests is None:
             self._pass_on(data, is_lendable=is_bodiless(data, self._block if self._headers is not None else None))
             return
-        for begin, line, headers in requests:
+        for begin, line, etag_seen, headers in requests:
             if self._transport.get_protocol() is not self:  # the reader is behind
                 cast("Handler", self._handler).data_received(data[begin:])
                 return
-            if not self._answer(line, headers, started):
-                self._pass_on(data[begin:], is_lendable=len(requests) == 1)
+            if not self._answer(line, etag_seen, headers, started):
+                self._hand_over(data[begin:])
                 return
             started = self._answered_at
 
@@ -263,53 +268,61 @@ class FastConnection(asyncio.Protocol):
         self._hand_over(b"")
         cast("Handler", self._handler).pause_writing()
 
-    def _requests_in(self, data: bytes) -> list[tuple[int, re.Match[bytes], _Headers]] | None:
-        """Where each begins, its line and its headers; None where they are not all canonical, or too many.
+    def _requests_in(self, data: bytes) -> list[tuple[int, re.Match[bytes], bytes, _Headers]] | None:
+        """Where each begins, its line, ETag and headers; None where they are not all canonical, or too many.
 
         All are read before one is answered, as aiohttp does: what can't be read spoils what came with it.
         """
-        requests: list[tuple[int, re.Match[bytes], _Headers]] = []
+        requests: list[tuple[int, re.Match[bytes], bytes, _Headers]] = []
         begin = 0
         while begin < len(data):
             line = POLL_LINE.match(data, begin)
             if line is None or len(requests) == MAX_AT_ONCE:
                 return None
-            end = data.find(b"\r\n\r\n", line.end()) + 4
-            headers = self._read(data[line.end() : end]) if 4 <= end <= begin + MAX_HEAD_BYTES else None
-            if headers is None:
+            end = data.find(b"\r\n\r\n", line.end() - 2) + 4
+            asked = self._read(data[line.end() - 2 : end]) if 4 <= end <= begin + MAX_HEAD_BYTES else None
+            if asked is None:
                 return None
-            requests.append((begin, line, headers))
+            requests.append((begin, line, *asked))
             begin = end
         return requests
 
-    def _read(self, block: bytes) -> _Headers | None:
+    def _read(self, block: bytes) -> tuple[bytes, _Headers] | None:
+        """The ETag seen, and what the headers say besides."""
+        etag_seen = b""
         if block != self._block:
-            self._headers = self._path.read_headers(block, _address(self._transport))
-            self._block = block
-        return self._headers
+            etag_seen, block = without_etag(block)
+            if block != self._block:
+                self._headers = self._path.read_headers(block, _address(self._transport))
+                self._block = block
+        return None if self._headers is None else (etag_seen, self._headers)
 
-    def _answer(self, line: re.Match[bytes], headers: _Headers, started: float) -> bool:
+    def _answer(self, line: re.Match[bytes], etag_seen: bytes, headers: _Headers, started: float) -> bool:
         """Answer one request, where the model may."""
         path = self._path
         try:
-            answer = path.page(line[3] or b"") if line[2] is None else path.process(line[2], headers)
+            answer = path.page(line[3] or b"") if line[2] is None else path.process(line[2], etag_seen)
         except Exception:  # noqa: BLE001 - a bug: it is met again inside the frame, which logs it and answers 500
             return False
         if answer is None:
             return False
         route, age_s, etag, body = answer
         request_id = headers.request_id or new_request_id().encode()
-        if etag == headers.etag:
+        if etag == etag_seen:
+            if headers.not_modified_line is None:
+                headers.not_modified_line = path.template(304, headers)
             body, tally, template = b"", route[1], headers.not_modified_line
             response = _NOT_MODIFIED % (age_s, etag, request_id, headers.cors, path.date())
         else:
+            if headers.found_line is None:
+                headers.found_line = path.template(200, headers)
             tally, template = route[0], headers.found_line
             response = _FOUND % (age_s, etag, request_id, headers.cors, len(body), path.date(), body)
         self._transport.write(response)
         self._answered_at = answered_at = perf_counter()
         tally.add(answered_at - started)
         path.looked_up("hit")
-        if template is not None:  # RequestLog.log, without the call
+        if template:  # RequestLog.log, without the call
             late = path.late_records
             late.append((template, line[1], len(body), started, answered_at, request_id))
             if not 1 < len(late) < LATE_LINES:

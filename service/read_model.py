@@ -115,8 +115,10 @@ class ReadModel:
     @property
     def trusted_age_s(self) -> float | None:
         """`age_s` while the lease holds, else None: tested and told by one reading of the clock."""
-        age_s = self.age_s
-        return age_s if age_s is not None and age_s <= self._lease_s else None
+        if self._confirmed_at is None:
+            return None
+        age_s = self._clock() - self._confirmed_at
+        return age_s if age_s <= self._lease_s else None
 
     @property
     def holds_everything(self) -> bool:

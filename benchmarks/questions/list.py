@@ -1,20 +1,27 @@
 """What does a list of ten cost, with and without a filter, when few processes are held, and when very many are?
 
-The lists at both sizes are asked of services that run side by side, in alternation. The rivals answer the plain list.
+The same list asked for again is rendered once until something changes, so one part asks for another each time. The
+lists at both sizes are asked of services that run side by side, in alternation. The rivals answer the plain list.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 
 from benchmarks.firestore import FIRST_DAY
 from benchmarks.http_round import Expected, Side, contest, head
 from benchmarks.question import Part, Question, Run
 from benchmarks.rivals.start import BARE_AIOHTTP, FLASK, NGINX, TTL_CACHE, Scene, enter
 from benchmarks.start import SERVICE, firestore, held, service
+from service.rendered_pages import MAX_PAGES
 
 FEW = 1_000
 PLAIN = "/status?limit=10"
 FILTERED = f"/status?limit=10&status=running&start_date={FIRST_DAY:%Y-%m-%d}"
+EACH_ANOTHER = [
+    f"{PLAIN}&status=running&start_date={FIRST_DAY + timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ}"
+    for number in range(4 * MAX_PAGES)
+]
 HIT = Expected(x_cache="HIT")
 RIVALS = (BARE_AIOHTTP, NGINX, TTL_CACHE, FLASK)
 
@@ -25,9 +32,9 @@ def parts(run: Run) -> Iterator[Part]:
         host = stack.enter_context(firestore(run, FEW)).ask("host")
         ours = stack.enter_context(service(run, host, FEW))
         large = held(run, many).server
-        for name, path in (("no filter", PLAIN), ("two filters", FILTERED)):
+        for name, paths in (("no filter", [PLAIN]), ("two filters", [FILTERED]), ("each another", EACH_ANOTHER)):
             sides = {
-                f"{SERVICE}, {count:,} held": Side(server, [head(path)], HIT)
+                f"{SERVICE}, {count:,} held": Side(server, [head(path) for path in paths], HIT)
                 for count, server in ((many, large), (FEW, ours))
             }
             yield contest(run, name, sides, {})

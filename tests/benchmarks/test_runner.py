@@ -35,7 +35,7 @@ def test_a_question_is_answered_with_figures_or_with_why_not(tmp_path: Path) -> 
     assert result["question"] == "hit"
     assert result["loader"] == "built-in asyncio client"
     assert result["machine"]["versions"]["aiohttp"]
-    assert [part["part"] for part in result["parts"]] == ["200", "304"]
+    assert [part["part"] for part in result["parts"]] == ["200", "304", "200, request log"]
     for part in result["parts"]:
         if part["subject"] in part["figures"]:
             assert part["figures"]["this service"]["requests_per_s"]["median"] > 0

@@ -6,10 +6,12 @@ An idle connection may stay: it holds a few kilobytes.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion10, web
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from service.fast_path import FastPath
@@ -178,6 +180,16 @@ class JsonErrorServer(web.Server):
         await super().shutdown(timeout)
 
 
+def _in_a_version_that_has_heads(factory: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """aiohttp's parser takes a request line without a target for HTTP/0.9, whose answers would have no status line."""
+
+    def request(message: RawRequestMessage, *others: Any) -> web.BaseRequest:
+        is_answerable = message.version >= HttpVersion10
+        return factory(message if is_answerable else message._replace(version=HttpVersion10), *others)
+
+    return request
+
+
 class ServiceRunner(web.AppRunner):
     """An AppRunner, as gunicorn's aiohttp worker takes one, with the frame around all that it answers.
 
@@ -200,7 +212,7 @@ class ServiceRunner(web.AppRunner):
         made = await super()._make_server()
         return JsonErrorServer(
             self._frame.around(made.request_handler),
-            request_factory=made.request_factory,
+            request_factory=_in_a_version_that_has_heads(made.request_factory),
             handler_cancellation=True,
             access_log=None,
             fast_path=self._fast_path,

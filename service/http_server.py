@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import HttpVersion10, web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
@@ -180,12 +180,12 @@ class JsonErrorServer(web.Server):
         await super().shutdown(timeout)
 
 
-def _in_a_version_that_has_heads(factory: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
-    """aiohttp's parser takes a request line without a target for HTTP/0.9, whose answers would have no status line."""
+def _in_http_1(factory: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """aiohttp answers in the version that it was asked in, even where its parser takes a line for HTTP/0.9 or 2.0."""
 
     def request(message: RawRequestMessage, *others: Any) -> web.BaseRequest:
-        is_answerable = message.version >= HttpVersion10
-        return factory(message if is_answerable else message._replace(version=HttpVersion10), *others)
+        version = min(max(message.version, HttpVersion10), HttpVersion11)
+        return factory(message if version == message.version else message._replace(version=version), *others)
 
     return request
 
@@ -212,7 +212,7 @@ class ServiceRunner(web.AppRunner):
         made = await super()._make_server()
         return JsonErrorServer(
             self._frame.around(made.request_handler),
-            request_factory=_in_a_version_that_has_heads(made.request_factory),
+            request_factory=_in_http_1(made.request_factory),
             handler_cancellation=True,
             access_log=None,
             fast_path=self._fast_path,

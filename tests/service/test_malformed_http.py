@@ -79,6 +79,7 @@ async def service(
 @example(data=b"POST /status HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n")
 @example(data=b"GET /status/a HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n\x00\x01")
 @example(data=b"CONNECT  HTTP/1.1\r\n\r\n\r\n")
+@example(data=b"GET / HTTP/2.0\r\n\r\n")
 @example(data=b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
 @given(data=streams)
 async def test_no_bytes_give_a_500_or_a_hang_or_show_the_inside(service: RunningService, data: bytes) -> None:

@@ -221,12 +221,24 @@ async def test_a_stream_that_never_says_a_word_is_given_up(server: BackgroundFir
     assert (failure.reason, failure.permanent, failure.prompt) == ("idle", False, False)
 
 
-async def test_a_stream_that_falls_silent_is_given_up(server: BackgroundFirestore, project: str) -> None:
+async def test_a_stream_that_falls_silent_is_given_up(
+    server: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[watch.Connection] = []
+
+    class KeptConnection(watch.Connection):
+        def open(self, tell: watch_inspection.Tell) -> None:
+            super().open(tell)
+            opened.append(self)
+
+    monkeypatch.setattr(on_snapshot, "Connection", KeptConnection)
     virtual = VirtualTime()
     consumer = Consumer(virtual.clock)
     async with listening(listener(project, clock=virtual.clock, sleep=virtual.sleep), consumer) as run:
         await consumer.until_news(1)
         with server.faults.stall_streams():
+            # Virtual time runs faster than the watch's thread comes back from what it told last.
+            await until(lambda: opened[0].watch and not opened[0].watch.working, "the watch at rest")
             started_s = virtual.now_s
             virtual.flowing.set()
             failure = await failure_of(run)

@@ -11,10 +11,10 @@ However many reads an answer takes, and whatever they had to wait for, it is the
 """
 
 import asyncio
-import math
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import ceil
 from typing import Protocol, TypeVar
 
 import orjson
@@ -108,19 +108,24 @@ class Answers:
         self._stale_if_error_s = stale_if_error_s
         self._timeout_s = timeout_s
 
-    def status_from_model(self, process_id: str, known_version: int = 0) -> Answer | None:
-        """The answer that costs nothing: the held version, under the lease, not older than the one known."""
+    def held(self, process_id: str, known_version: int = 0) -> tuple[ProcessSummary, int] | None:
+        """What costs nothing: the held version, under the lease, not older than the one known. And its age."""
         age_s = self._model.trusted_age_s
-        if age_s is None:
-            return None
         held = self._model.get(process_id)
-        if held is not None:
-            if held.version < known_version:
-                return None
-            return Answer(Source.HIT, _rounded(age_s), held, held.body)
-        if self._model.holds_everything and not known_version:
-            return Answer(Source.HIT, _rounded(age_s), None, b"")
-        return None
+        if age_s is None or held is None or held.version < known_version:
+            return None
+        return held, ceil(age_s) if age_s > 0 else 0  # _rounded, without the call
+
+    def status_from_model(self, process_id: str, known_version: int = 0) -> Answer | None:
+        """The same as an answer; where the model holds everything, also that there is no such process."""
+        found = self.held(process_id, known_version)
+        if found is not None:
+            held, age_s = found
+            return Answer(Source.HIT, age_s, held, held.body)
+        model_age_s = self.model_age_s
+        if model_age_s is None or known_version or not self._model.holds_everything:
+            return None
+        return Answer(Source.HIT, model_age_s, None, b"")
 
     @property
     def model_age_s(self) -> int | None:
@@ -273,7 +278,7 @@ def _is_young_enough(age_s: float, max_age_s: float | None) -> bool:
 
 def _rounded(age_s: float) -> int:
     """Up: what is claimed is a bound."""
-    return max(0, math.ceil(age_s))
+    return max(0, ceil(age_s))
 
 
 def _held(source: Source, age_s: float, held: ProcessSummary) -> Answer:

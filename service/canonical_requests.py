@@ -9,15 +9,15 @@ from collections.abc import Set as AbstractSet
 MAX_HEAD_BYTES = 8000
 """Less than any limit of aiohttp's."""
 
-POLL_LINE = re.compile(
-    rb"GET (/status(?:/([A-Za-z0-9._~!$&'()*+,;=:@-]+)|\?([A-Za-z0-9._~:=&%+,@/-]+))?) HTTP/1\.1\r\n"
-)
+_TARGET = rb"GET (/status(?:/([A-Za-z0-9._~!$&'()*+,;=:@-]+)|\?([A-Za-z0-9._~:=&%+,@/-]+))?)"
+POLL_TARGET = re.compile(_TARGET)
+POLL_LINE = re.compile(_TARGET + rb" HTTP/1\.1\r\n")
 """Groups: path and query together, then a process ID or a list's query.
 
 Without escapes a path is the ID, and what may stand in either stands for itself in JSON as well.
 """
 
-_BODILESS_LINE = re.compile(rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n")
+_BODILESS_LINE = re.compile(rb"(?:GET|HEAD) /[!-~]*( HTTP/1\.1\r\n)")
 _HOLDS_ON = re.compile(rb"/events|[?&]wait=")
 """In the target of a request that may take a minute, or for ever: its connection need not remember anything here."""
 
@@ -71,42 +71,47 @@ _OF_THE_BODILESS = _OF_A_POLL | {"cache-control", "if-modified-since", "if-none-
 """None of them says that a body or another protocol follows."""
 
 
-def without_etag(block: bytes) -> tuple[bytes, bytes]:
-    """The ETag that a client has seen (empty where there is none of ours), and the block without that line.
+def around_etag(rest: bytes) -> tuple[bytes, bytes, bytes]:
+    """What stands before the ETag that a client has seen, that ETag, and what stands after it.
 
-    A block of headers begins with the end of the request line, and ends with the empty line. What is left of it is what
-    a client sends with every request, whatever it asks for.
+    All before it where there is none of ours. The rest of a request begins behind its target, with ` HTTP/1.1`, and
+    ends with the empty line.
     """
-    line = _ETAG_LINE.search(block)
-    return (b"", block) if line is None else (line[1], block[: line.start()] + block[line.end() :])
+    line = _ETAG_LINE.search(rest)
+    return (rest, b"", b"") if line is None else (rest[: line.start(1)], line[1], rest[line.end(1) :])
 
 
-def poll_headers(block: bytes) -> dict[str, str] | None:
+def without_etag(before: bytes, after: bytes) -> bytes:
+    """The rest without the ETag's line: what a client sends with every request, whatever it asks for."""
+    return before[: before.rindex(b"\r\n")] + after if after else before
+
+
+def poll_headers(rest: bytes) -> dict[str, str] | None:
     """The headers of a poll, but for its ETag, by their names in lower case.
 
     None where one is unknown, repeated or written unusually, or where the connection is not to be kept.
     """
-    headers = _canonical(block, _OF_A_POLL)
+    headers = _canonical(rest, _OF_A_POLL)
     return headers if headers is not None and "host" in headers else None
 
 
-def is_bodiless(data: bytes, known_block: bytes | None) -> bool:
+def is_bodiless(data: bytes, known_rest: bytes | None) -> bool:
     """Whether this is one whole request, nothing of which can follow, and which is answered soon.
 
-    `known_block` is a block of headers that `poll_headers` has taken.
+    `known_rest` is one that `poll_headers` has taken.
     """
     line = _BODILESS_LINE.match(data)
     if line is None or _HOLDS_ON.search(data, 0, line.end()):
         return False
     if len(data) > MAX_HEAD_BYTES or data.find(b"\r\n\r\n", line.end()) + 4 != len(data):
         return False
-    block = data[line.end() - 2 :]
-    return block == known_block or _canonical(block, _OF_THE_BODILESS) is not None
+    rest = data[line.start(1) :]
+    return rest == known_rest or _canonical(rest, _OF_THE_BODILESS) is not None
 
 
-def _canonical(block: bytes, known: AbstractSet[str]) -> dict[str, str] | None:
+def _canonical(rest: bytes, known: AbstractSet[str]) -> dict[str, str] | None:
     headers: dict[str, str] = {}
-    for line in block.decode("latin-1")[2:-4].split("\r\n"):
+    for line in rest.decode("latin-1").split("\r\n")[1:-2]:
         match = _HEADER.fullmatch(line)
         name = match[1].lower() if match else ""
         if match is None or name not in known or name in headers:

@@ -36,11 +36,19 @@ from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
 
 from service.access import cors_headers, is_allowed
 from service.answers import Answers, Source
-from service.canonical_requests import MAX_HEAD_BYTES, POLL_LINE, is_bodiless, poll_headers, without_etag
-from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, new_request_id
+from service.canonical_requests import (
+    MAX_HEAD_BYTES,
+    POLL_LINE,
+    POLL_TARGET,
+    around_etag,
+    is_bodiless,
+    poll_headers,
+    without_etag,
+)
+from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, new_request_ids
 from service.logs import RequestLog
 from service.logs.writer import LATE_LINES
-from service.metrics import Metrics, RequestTally
+from service.metrics import QUICK_S, Metrics, RequestTally
 from service.parameters import REQUEST_ID
 from service.rendered_pages import RenderedPages
 
@@ -63,7 +71,7 @@ _NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n" + _lines(_FRESHNESS) + b"%bDate
 
 @dataclass(slots=True)
 class _Headers:
-    """What a block of headers says, but for the ETag: clients send it again and again, so it is read once a connection.
+    """What the headers say, but for the ETag: clients send the same again and again, so it is read once a connection.
 
     Templates of the log's lines are rendered once they are needed; empty where none is written.
     """
@@ -94,15 +102,15 @@ class FastPath:
         request_log: RequestLog | None,
         access: AccessRules,
     ) -> None:
-        self.looked_up = metrics.looked_up
         if request_log is not None:
             self.late_records, self.take_late = request_log.late, request_log.take_late
         self._request_log = request_log
         self.connections: set[FastConnection] = set()
-        self._status_from_model = answers.status_from_model
+        self.next_request_id = new_request_ids().__next__
+        self._held = answers.held
         self._page = pages.page
-        self._status = self._route(metrics, "/status/{process_id}")
-        self._listing = self._route(metrics, "/status")
+        self._status = _route(metrics, "/status/{process_id}")
+        self._listing = _route(metrics, "/status")
         self._access = access
         self._date_second = 0
         self._date = b""
@@ -119,33 +127,32 @@ class FastPath:
             self._date_second, self._date = second, formatdate(second, usegmt=True).encode()
         return self._date
 
-    def process(self, process_id: bytes, etag_seen: bytes) -> _Found | None:
-        """The state of one, where the model may answer."""
-        known_version = int(etag_seen[2:-1]) if etag_seen[1:2] == b"v" else 0
-        answer = self._status_from_model(process_id.decode(), known_version)
-        if answer is None or answer.summary is None:
+    def find(self, target: re.Match[bytes], known_version: int = 0) -> _Found | None:
+        """What is asked for, where the model may answer. None for a bug, too: it is met again inside the frame, which
+        logs it and answers 500.
+        """
+        process_id = target[2]
+        try:
+            if process_id is None:
+                listed = self._page(target[3] or b"")
+                return None if listed is None else (self._listing, listed[0], listed[1].etag, listed[1].body)
+            held = self._held(process_id.decode(), known_version)
+            return None if held is None else (self._status, held[1], b'"v%d"' % held[0].version, held[0].body)
+        except Exception:  # noqa: BLE001 - see above
             return None
-        return self._status, answer.age_s, b'"v%d"' % answer.summary.version, answer.body
 
-    def page(self, raw_query: bytes) -> _Found | None:
-        """One page of the list, where the model may answer."""
-        answer = self._page(raw_query)
-        if answer is None:
-            return None
-        age_s, page = answer
-        return self._listing, age_s, page.etag, page.body
-
-    @staticmethod
-    def _route(metrics: Metrics, route: str) -> _Tallies:
-        return metrics.tally(route, "GET", 200), metrics.tally(route, "GET", 304)
+    @property
+    def requests_count(self) -> int:
+        """Requests answered here."""
+        return sum(tally.count for route in (self._status, self._listing) for tally in route)
 
     def connection(self, server: "Server") -> "FastConnection":
         """For one more client."""
         return FastConnection(self, server)
 
-    def read_headers(self, block: bytes, remote: str | None) -> _Headers | None:
+    def read_headers(self, rest: bytes, remote: str | None) -> _Headers | None:
         """What the headers say; None where they are not all known, or ask for what only aiohttp can give."""
-        headers = poll_headers(block)
+        headers = poll_headers(rest)
         if headers is None:
             return None
         if not is_allowed(self._access.keys, headers.get("authorization", ""), headers.get("x-api-key", "")):
@@ -161,6 +168,10 @@ class FastPath:
         known = headers.by_name
         trace = known.get("traceparent"), known.get("x-cloud-trace-context")
         return self._request_log.template("GET", status, headers.remote, known.get("user-agent"), *trace) or b""
+
+
+def _route(metrics: Metrics, route: str) -> _Tallies:
+    return metrics.tally_of_hits(route, 200), metrics.tally_of_hits(route, 304)
 
 
 def _address(transport: asyncio.Transport) -> str | None:
@@ -188,7 +199,6 @@ class Handler(Protocol):
 class Server(Protocol):
     """Whom a connection is lent, and handed over, to."""
 
-    requests_count: int
     keepalive_timeout_s: float
 
     def handler(self) -> Handler:
@@ -201,7 +211,18 @@ class FastConnection(asyncio.Protocol):
     Its handler, once there is one, is who closes it: after its time, at the end of the service, for a slow reader.
     """
 
-    __slots__ = ("_answered_at", "_block", "_handler", "_headers", "_idle_timer", "_path", "_server", "_transport")
+    __slots__ = (
+        "_after_etag",
+        "_answered_at",
+        "_before_etag",
+        "_handler",
+        "_headers",
+        "_idle_timer",
+        "_path",
+        "_rest",
+        "_server",
+        "_transport",
+    )
 
     _transport: asyncio.Transport
     _idle_timer: asyncio.TimerHandle
@@ -210,8 +231,11 @@ class FastConnection(asyncio.Protocol):
         self._path = path
         self._server = server
         self._handler: Handler | None = None
-        self._block = b""
         self._headers: _Headers | None = None
+        """What is known of the client, once it is: then all it sends behind a target, but for an ETag, is `_rest`."""
+        self._rest = b""
+        self._before_etag = self._after_etag = b""
+        """The two parts of what it sends with one; empty until it does."""
         self._answered_at = perf_counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -233,16 +257,36 @@ class FastConnection(asyncio.Protocol):
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Answer what has come, or let aiohttp do it from the first request on that is not for here."""
+        """Answer what has come, or let aiohttp do it from the first request on that is not for here.
+
+        First of all what is one whole poll but for its target, and the ETag of the answer that it has still, what this
+        client has sent before.
+        """
         started = perf_counter()
         if self._handler is not None and not self._handler.has_answered_all:
             self._hand_over(data)
             return
+        headers = self._headers
+        if headers is not None and len(data) <= MAX_HEAD_BYTES:
+            end, etag_seen = -1, b""
+            if data.endswith(self._rest):
+                end = len(data) - len(self._rest)
+            elif self._after_etag and data.endswith(self._after_etag):
+                end = data.find(self._before_etag)
+                etag_seen = data[end + len(self._before_etag) : -len(self._after_etag)]
+            target = POLL_TARGET.fullmatch(data, 0, end)
+            found = self._path.find(target) if target is not None else None
+            if target is not None and found is not None and (not etag_seen or etag_seen == found[2]):
+                self._write(found, target, etag_seen, headers, started)
+                return
+        self._receive(data, started)
+
+    def _receive(self, data: bytes, started: float) -> None:
         line = POLL_LINE.match(data)
         if line is None or data.find(b"\r\n\r\n", line.end() - 2) + 4 != len(data) or len(data) > MAX_HEAD_BYTES:
             self._receive_unusual(data, started)
             return
-        asked = self._read(data[line.end() - 2 :])
+        asked = self._read(data[line.end(1) :])
         if asked is None:
             self._pass_on(data, is_lendable=is_bodiless(data, None))
         elif not self._answer(line, *asked, started):
@@ -252,7 +296,7 @@ class FastConnection(asyncio.Protocol):
         """What is not one whole poll: several, or something else."""
         requests = self._requests_in(data)
         if requests is None:
-            self._pass_on(data, is_lendable=is_bodiless(data, self._block if self._headers is not None else None))
+            self._pass_on(data, is_lendable=is_bodiless(data, self._rest if self._headers is not None else None))
             return
         for begin, line, etag_seen, headers in requests:
             if self._transport.get_protocol() is not self:  # the reader is behind
@@ -280,57 +324,66 @@ class FastConnection(asyncio.Protocol):
             if line is None or len(requests) == MAX_AT_ONCE:
                 return None
             end = data.find(b"\r\n\r\n", line.end() - 2) + 4
-            asked = self._read(data[line.end() - 2 : end]) if 4 <= end <= begin + MAX_HEAD_BYTES else None
+            asked = self._read(data[line.end(1) : end]) if 4 <= end <= begin + MAX_HEAD_BYTES else None
             if asked is None:
                 return None
             requests.append((begin, line, *asked))
             begin = end
         return requests
 
-    def _read(self, block: bytes) -> tuple[bytes, _Headers] | None:
+    def _read(self, rest: bytes) -> tuple[bytes, _Headers] | None:
         """The ETag seen, and what the headers say besides."""
-        etag_seen = b""
-        if block != self._block:
-            etag_seen, block = without_etag(block)
-            if block != self._block:
-                self._headers = self._path.read_headers(block, _address(self._transport))
-                self._block = block
-        return None if self._headers is None else (etag_seen, self._headers)
+        before, etag_seen, after = around_etag(rest)
+        if etag_seen:
+            rest = without_etag(before, after)
+        if rest != self._rest:
+            self._headers = self._path.read_headers(rest, _address(self._transport))
+            self._rest, self._after_etag = rest, b""
+        if self._headers is None:
+            return None
+        if etag_seen:
+            self._before_etag, self._after_etag = before, after
+        return etag_seen, self._headers
 
     def _answer(self, line: re.Match[bytes], etag_seen: bytes, headers: _Headers, started: float) -> bool:
         """Answer one request, where the model may."""
+        found = self._path.find(line, int(etag_seen[2:-1]) if etag_seen[1:2] == b"v" else 0)
+        if found is None:
+            return False
+        self._write(found, line, etag_seen, headers, started)
+        return True
+
+    def _write(
+        self, found: _Found, target: re.Match[bytes], etag_seen: bytes, headers: _Headers, started: float
+    ) -> None:
         path = self._path
-        try:
-            answer = path.page(line[3] or b"") if line[2] is None else path.process(line[2], etag_seen)
-        except Exception:  # noqa: BLE001 - a bug: it is met again inside the frame, which logs it and answers 500
-            return False
-        if answer is None:
-            return False
-        route, age_s, etag, body = answer
-        request_id = headers.request_id or new_request_id().encode()
+        (found_tally, not_modified_tally), age_s, etag, body = found
+        request_id = headers.request_id or path.next_request_id()
         if etag == etag_seen:
             if headers.not_modified_line is None:
                 headers.not_modified_line = path.template(304, headers)
-            body, tally, template = b"", route[1], headers.not_modified_line
+            body, tally, template = b"", not_modified_tally, headers.not_modified_line
             response = _NOT_MODIFIED % (age_s, etag, request_id, headers.cors, path.date())
         else:
             if headers.found_line is None:
                 headers.found_line = path.template(200, headers)
-            tally, template = route[0], headers.found_line
+            tally, template = found_tally, headers.found_line
             response = _FOUND % (age_s, etag, request_id, headers.cors, len(body), path.date(), body)
         self._transport.write(response)
         self._answered_at = answered_at = perf_counter()
-        tally.add(answered_at - started)
-        path.looked_up("hit")
+        seconds = answered_at - started
+        if seconds <= QUICK_S:  # RequestTally.add, without the call
+            tally.seconds += seconds
+            tally.quick += 1
+        else:
+            tally.add(seconds)
         if template:  # RequestLog.log, without the call
             late = path.late_records
-            late.append((template, line[1], len(body), started, answered_at, request_id))
+            late.append((template, target[1], len(body), started, answered_at, request_id))
             if not 1 < len(late) < LATE_LINES:
                 path.take_late()
-        self._server.requests_count += 1
         if self._handler is not None:
             self._handler.count_from_now()
-        return True
 
     def _pass_on(self, unanswered: bytes, *, is_lendable: bool) -> None:
         if is_lendable:

@@ -9,7 +9,7 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
@@ -41,6 +41,7 @@ ROUTE_LABEL = web.RequestKey("ROUTE_LABEL", str)
 
 _BEGUN = web.RequestKey("_BEGUN", web.StreamResponse)
 _CLIENT_CLOSED_REQUEST = 499
+_IDS_AT_ONCE = 256
 _FAILURES = {"/status/{process_id}": "Error retrieving process status", "/status": "Error listing processes"}
 BASE_HEADERS = {
     "Server": SERVER,
@@ -265,6 +266,13 @@ class HttpFrame:
 def new_request_id() -> str:
     """An ID that no other request has. Not a secret, so it need not come from the system (0.1 instead of 0.6 µs)."""
     return random.getrandbits(128).to_bytes(16).hex()
+
+
+def new_request_ids() -> Iterator[bytes]:
+    """Such IDs without end, made many at a time. Not to be taken over a fork."""
+    while True:
+        text = random.randbytes(16 * _IDS_AT_ONCE).hex().encode()  # noqa: S311 - no secret
+        yield from [text[begin : begin + 32] for begin in range(0, len(text), 32)]
 
 
 def _request_id(request: web.Request) -> str:

@@ -149,10 +149,20 @@ class JsonErrorServer(web.Server):
     """Makes a JsonErrorHandler for each connection, or lets it begin on the fast path."""
 
     keepalive_timeout_s = KEEPALIVE_TIMEOUT_S
+    _requests_of_aiohttp = 0
 
     def __init__(self, *args: Any, fast_path: FastPath | None, **options: Any) -> None:
-        super().__init__(*args, keepalive_timeout=self.keepalive_timeout_s, **options)
         self._fast_path = fast_path
+        super().__init__(*args, keepalive_timeout=self.keepalive_timeout_s, **options)
+
+    @property
+    def requests_count(self) -> int:
+        """Requests answered, by which gunicorn replaces a worker; set by aiohttp, for its own."""
+        return self._requests_of_aiohttp + (0 if self._fast_path is None else self._fast_path.requests_count)
+
+    @requests_count.setter
+    def requests_count(self, count: int) -> None:
+        self._requests_of_aiohttp += count - self.requests_count
 
     def __call__(self) -> asyncio.Protocol:  # type: ignore[override] # all that a listening socket asks for
         return self.handler() if self._fast_path is None else self._fast_path.connection(self)

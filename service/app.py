@@ -18,6 +18,7 @@ from google.cloud.firestore_v1 import AsyncClient, Client
 from listeners.document_targets import DocumentTargets
 from listeners.document_watch import DocumentWatches
 from listeners.endpoints import EmulatorEndpoint, GoogleEndpoint
+from listeners.grpc_wakeups import take_all_wakeups
 from listeners.listen_stream import StreamListener
 from listeners.listener import Clock, Listener
 from listeners.on_snapshot import OnSnapshotListener
@@ -45,6 +46,7 @@ from service.readiness import ReadinessCheck
 from service.rendered_pages import RenderedPages
 from service.routes import with_document
 from service.settings import Settings, WrongSettings, read_settings
+from service.turns import Turns
 from service.watching.event_streams import EventStreams
 from service.watching.long_polls import LongPolls
 from service.watching.slices import Slices
@@ -69,6 +71,7 @@ class Service:
         self.metrics = Metrics(clock, multiprocess=bool(settings.prometheus_multiproc_dir))
         self._clock = clock
         self._request_log = request_log
+        take_all_wakeups(asyncio.get_running_loop())
         self._firestore = AsyncClient(**_client_options(settings))
         self._background = BackgroundTasks(self._fail)
         self._metrics_runner: ServiceRunner | None = None
@@ -165,7 +168,8 @@ class Service:
         page = Page()
         keys = tuple(key.encode() for key in settings.api_keys)
         access = AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths)
-        frame = self._frame(access)
+        turns = _turns()
+        frame = self._frame(access, turns)
         self._handlers = Handlers(
             self._answers,
             self._long_polls,
@@ -174,12 +178,12 @@ class Service:
             frame,
             start_time_type=settings.start_time_type,
         )
-        self.runner = self._api(frame, page, self._fast_path(access) if settings.fast_path else None)
+        self.runner = self._api(frame, page, self._fast_path(access, turns) if settings.fast_path else None)
 
-    def _fast_path(self, access: AccessRules) -> FastPath:
+    def _fast_path(self, access: AccessRules, turns: Turns) -> FastPath:
         pages = RenderedPages(self._answers, self.settings.start_time_type)
         self.model.subscribe(pages.model_changed)
-        return FastPath(self._answers, pages, self.metrics, self._request_log, access)
+        return FastPath(self._answers, pages, self.metrics, self._request_log, access, turns)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call this when a part has ended that never should: the process can only be replaced."""
@@ -201,9 +205,9 @@ class Service:
         app.on_cleanup.append(self._stop)
         return ServiceRunner(app, frame, shutdown_timeout_s=self.settings.drain_s, fast_path=fast_path)
 
-    def _frame(self, access: AccessRules) -> HttpFrame:
+    def _frame(self, access: AccessRules, turns: Turns) -> HttpFrame:
         show_details = self.settings.environment == "development"
-        return HttpFrame(self.metrics, self._request_log, access, show_details=show_details)
+        return HttpFrame(self.metrics, self._request_log, access, turns, show_details=show_details)
 
     async def _start(self, _: web.Application) -> None:
         """Start what runs beside the requests; waits for nothing from Firestore."""
@@ -216,7 +220,7 @@ class Service:
         if self.settings.metrics_port is not None:
             app = web.Application()
             app.add_routes(route.definition for route in self._handlers.metrics_port_routes())
-            self._metrics_runner = ServiceRunner(app, self._frame(AccessRules()), shutdown_timeout_s=1)
+            self._metrics_runner = ServiceRunner(app, self._frame(AccessRules(), _turns()), shutdown_timeout_s=1)
             await self._metrics_runner.setup()
             site = web.TCPSite(self._metrics_runner, self.settings.host, self.settings.metrics_port, reuse_port=True)
             await site.start()
@@ -238,6 +242,10 @@ def _client_options(settings: Settings) -> dict[str, Any]:
     if settings.firestore_emulator_host:
         options["credentials"] = AnonymousCredentials()  # type: ignore[no-untyped-call]
     return options
+
+
+def _turns() -> Turns:
+    return Turns(asyncio.get_running_loop().call_soon)
 
 
 async def _close(client: AsyncClient) -> None:

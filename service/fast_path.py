@@ -51,6 +51,10 @@ from service.logs.writer import LATE_LINES
 from service.metrics import QUICK_S, Metrics, RequestTally
 from service.parameters import REQUEST_ID
 from service.rendered_pages import RenderedPages
+from service.turns import Turns
+
+MAX_WAITING_BYTES = 65_536
+"""Of one connection, for its turn: aiohttp, which can stop reading, takes the rest."""
 
 MAX_AT_ONCE = 16
 """Requests of one pipeline answered before anybody else has a turn; aiohttp, which takes turns, answers the rest."""
@@ -101,7 +105,9 @@ class FastPath:
         metrics: Metrics,
         request_log: RequestLog | None,
         access: AccessRules,
+        turns: Turns,
     ) -> None:
+        self.turns = turns
         if request_log is not None:
             self.late_records, self.take_late = request_log.late, request_log.take_late
         self._request_log = request_log
@@ -214,6 +220,7 @@ class FastConnection(asyncio.Protocol):
     __slots__ = (
         "_after_etag",
         "_answered_at",
+        "_arrived_at",
         "_before_etag",
         "_handler",
         "_headers",
@@ -222,6 +229,7 @@ class FastConnection(asyncio.Protocol):
         "_rest",
         "_server",
         "_transport",
+        "_waiting",
     )
 
     _transport: asyncio.Transport
@@ -236,7 +244,9 @@ class FastConnection(asyncio.Protocol):
         self._rest = b""
         self._before_etag = self._after_etag = b""
         """The two parts of what it sends with one; empty until it does."""
-        self._answered_at = perf_counter()
+        self._waiting = b""
+        """For its turn, since `_arrived_at`."""
+        self._arrived_at = self._answered_at = perf_counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the socket up as aiohttp does."""
@@ -249,6 +259,7 @@ class FastConnection(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is left to do here: every request has been answered when it was read, or lent."""
         self._forget()
+        self._waiting = b""
         if self._handler is not None:
             self._handler.connection_lost(exc)
 
@@ -257,12 +268,29 @@ class FastConnection(asyncio.Protocol):
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Answer what has come, or let aiohttp do it from the first request on that is not for here.
-
-        First of all what is one whole poll but for its target, and the ETag of the answer that it has still, what this
-        client has sent before.
-        """
+        """Answer what has come, or let aiohttp do it from the first request on that is not for here."""
         started = perf_counter()
+        turns = self._path.turns
+        if started < turns.ends_at or turns.takes(started):
+            self._take(data, started)
+        elif not self._waiting:
+            self._waiting, self._arrived_at = data, started
+            turns.wait(self._serve)
+        else:
+            self._waiting += data
+            if len(self._waiting) > MAX_WAITING_BYTES:
+                self._hand_over(b"")
+
+    def _serve(self) -> None:
+        """The turn has come of what waits, if it does still."""
+        data, self._waiting = self._waiting, b""
+        if data:
+            self._take(data, self._arrived_at)
+
+    def _take(self, data: bytes, started: float) -> None:
+        """First of all what is one whole poll but for its target, and the ETag of the answer that it has still, what
+        this client has sent before.
+        """
         if self._handler is not None and not self._handler.has_answered_all:
             self._hand_over(data)
             return
@@ -392,7 +420,8 @@ class FastConnection(asyncio.Protocol):
             self._hand_over(unanswered)
 
     def _hand_over(self, unanswered: bytes) -> None:
-        """For good."""
+        """For good, and whatever waits."""
+        unanswered, self._waiting = unanswered + self._waiting, b""
         handler = self._with_handler()
         self._transport.set_protocol(cast("asyncio.Protocol", handler))
         if unanswered:

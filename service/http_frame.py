@@ -27,6 +27,7 @@ from service.logs import RequestLog, current_trace
 from service.logs.request_log import escaped
 from service.metrics import Metrics
 from service.parameters import REQUEST_ID
+from service.turns import OTHER_S, Turns
 from service.watching.watchers import WatchRefused
 
 log = logging.getLogger(__name__)
@@ -114,8 +115,9 @@ class HttpFrame:
     """Goes around an application's handler."""
 
     def __init__(
-        self, metrics: Metrics, request_log: RequestLog | None, access: AccessRules, *, show_details: bool
+        self, metrics: Metrics, request_log: RequestLog | None, access: AccessRules, turns: Turns, *, show_details: bool
     ) -> None:
+        self._turns = turns
         self._metrics = metrics
         self._request_log = request_log
         self._access = access
@@ -169,6 +171,8 @@ class HttpFrame:
         _set_trace(request)
         status, size = _CLIENT_CLOSED_REQUEST, 0
         try:
+            if not self._turns.takes(started, for_s=OTHER_S):
+                await self._turns.turn()
             response = await self._answer(request, handler)
             self._decorate(request, response, request_id)
             status, size = response.status, _body_bytes(response)

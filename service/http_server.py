@@ -179,6 +179,8 @@ class JsonErrorServer(web.Server):
 
     def pre_shutdown(self) -> None:
         """Connections that wait for nothing are closed."""
+        if self._fast_path is not None:
+            self._fast_path.turns.serve_all()
         super().pre_shutdown()
         if self._fast_path is not None:
             self._fast_path.close()
@@ -186,6 +188,7 @@ class JsonErrorServer(web.Server):
     async def shutdown(self, timeout: float | None = None) -> None:
         """Also those that have come since."""
         if self._fast_path is not None:
+            self._fast_path.turns.serve_all()
             self._fast_path.close()
         await super().shutdown(timeout)
 

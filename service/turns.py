@@ -1,0 +1,86 @@
+"""How much of a turn of the event loop goes to requests, so that the listener has its own however many there are.
+
+Firestore's messages come in one a turn. Ten thousand polls a turn would make it a hundred milliseconds long, and the
+model older and older until its lease lapses; then every request is dearer, the turn longer still, and the listener
+never catches up. So once the requests of this turn have had TURN_S, the others wait for the next, in their order.
+
+Lives on the event loop.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+
+from listeners.listener import Clock
+
+TURN_S = 0.0005
+"""What requests may have of a turn: some fifty polls. What the loop itself takes for a turn is a twentieth of it."""
+
+OTHER_S = 0.0001
+"""What a request is going to take that is answered by a task of its own."""
+
+
+class Turns:
+    """Whoever has a request asks `takes`, and where it does not, waits: by `wait` or by `turn`."""
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object], *, clock: Clock = perf_counter) -> None:
+        self._call_soon = call_soon
+        self._clock = clock
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._has_begun = False
+        self.ends_at = 0.0
+        """Until then this turn takes requests, for those who can't afford to call `takes`. In the past where others
+        wait, and where no turn has begun.
+        """
+
+    def __repr__(self) -> str:
+        return f"<Turns, {len(self._waiting)} waiting>"
+
+    def takes(self, now: float, *, for_s: float = 0.0) -> bool:
+        """Whether this turn has time left; then `for_s` of it are taken at once."""
+        if self._waiting:
+            return False
+        if not self._has_begun:
+            self._has_begun = True
+            self.ends_at = now + TURN_S
+            self._call_soon(self._next)
+        if now >= self.ends_at:
+            return False
+        self.ends_at -= for_s
+        return True
+
+    def wait(self, serve: Callable[[], None]) -> None:
+        """Call it when its turn has come. Only after `takes` has said no."""
+        self._waiting.append(serve)
+
+    async def turn(self) -> None:
+        """Return when the turn of a request has come that is answered by a task of its own. Only after `takes` too."""
+        has_come = asyncio.get_running_loop().create_future()
+
+        def serve() -> None:
+            if not has_come.done():
+                has_come.set_result(None)
+                self.ends_at -= OTHER_S
+
+        self.wait(serve)
+        await has_come
+
+    def serve_all(self) -> None:
+        """Nobody waits any longer."""
+        while self._waiting:
+            self._waiting.popleft()()
+
+    def _next(self) -> None:
+        if not self._waiting:
+            self._has_begun = False
+            self.ends_at = 0.0
+            return
+        self._call_soon(self._next)
+        now = self._clock()
+        self.ends_at = now + TURN_S
+        while self._waiting and now < self.ends_at:
+            self._waiting.popleft()()
+            now = self._clock()
+        if self._waiting:
+            self.ends_at = 0.0

@@ -1,0 +1,58 @@
+"""Many events of gRPC's and a loop that is busy."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+
+import grpc
+from google.cloud.firestore_v1.types import BatchGetDocumentsRequest
+
+from listeners.grpc_wakeups import take_all_wakeups
+from tests.firestore_servers import BackgroundFirestore
+
+READS = 200
+
+
+async def test_the_events_of_many_calls_are_handled_in_few_turns_of_a_busy_loop(
+    local_firestore: BackgroundFirestore, project: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    take_all_wakeups(loop)
+    database = f"projects/{project}/databases/(default)"
+    request = BatchGetDocumentsRequest(database=database, documents=[f"{database}/documents/jobs/a"])
+    sent = BatchGetDocumentsRequest.serialize(request)
+    turns = 0
+    is_over = False
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        time.sleep(0.001)  # the loop's other work
+        if not is_over:
+            loop.call_soon(turn)
+
+    turn()
+    async with grpc.aio.insecure_channel(local_firestore.host) as channel:
+        batch_get = channel.unary_stream("/google.firestore.v1.Firestore/BatchGetDocuments")
+
+        async def read() -> None:
+            async for _ in batch_get(sent):
+                pass
+
+        await asyncio.gather(*(read() for _ in range(READS)))
+    is_over = True
+    assert turns < READS  # each read has half a dozen events
+
+
+async def test_other_readers_of_the_loop_are_left_alone() -> None:
+    loop = asyncio.get_running_loop()
+    take_all_wakeups(loop)
+    ours, theirs = socket.socketpair()
+    read: asyncio.Future[bytes] = loop.create_future()
+    on_readable: Callable[[socket.socket], None] = lambda readable: read.set_result(readable.recv(10))  # noqa: E731
+    with ours, theirs:
+        theirs.send(b"abc")
+        loop.add_reader(ours, on_readable, ours)
+        assert await read == b"abc"
+        assert loop.remove_reader(ours)

@@ -79,8 +79,10 @@ class Turns:
         self._call_soon(self._next)
         now = self._clock()
         self.ends_at = now + TURN_S
-        while self._waiting and now < self.ends_at:
-            self._waiting.popleft()()
-            now = self._clock()
-        if self._waiting:
-            self.ends_at = 0.0
+        try:
+            while self._waiting and now < self.ends_at:
+                self._waiting.popleft()()
+                now = self._clock()
+        finally:  # where one fails, too, nobody overtakes those who wait
+            if self._waiting:
+                self.ends_at = 0.0

@@ -9,6 +9,8 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -245,7 +247,8 @@ def _client_options(settings: Settings) -> dict[str, Any]:
 
 
 def _turns() -> Turns:
-    return Turns(asyncio.get_running_loop().call_soon)
+    """In a context of their own: what waits must not be served in that of the request which began the turn."""
+    return Turns(partial(asyncio.get_running_loop().call_soon, context=copy_context()))
 
 
 async def _close(client: AsyncClient) -> None:

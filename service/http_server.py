@@ -82,6 +82,12 @@ class JsonErrorHandler(RequestHandler):
         """The connection has been used just now: how long it may be idle counts from here."""
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
 
+    def close(self) -> None:
+        """Also where aiohttp's loop has not come round to waiting for the first request: it would wait for it still."""
+        super().close()
+        if self._request_count == 0 and self._waiter is None:
+            self.force_close()
+
     def data_received(self, data: bytes) -> None:
         """Bytes that leave the connection waiting for a request are the beginning of one: from now on time counts."""
         super().data_received(data)

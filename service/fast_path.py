@@ -244,8 +244,8 @@ class FastConnection(asyncio.Protocol):
         self._rest = b""
         self._before_etag = self._after_etag = b""
         """The two parts of what it sends with one; empty until it does."""
-        self._waiting = b""
-        """For its turn, since `_arrived_at`."""
+        self._waiting: tuple[bytes, ...] = ()
+        """For its turn, as it came, since `_arrived_at`."""
         self._arrived_at = self._answered_at = perf_counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -259,7 +259,7 @@ class FastConnection(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing is left to do here: every request has been answered when it was read, or lent."""
         self._forget()
-        self._waiting = b""
+        self._waiting = ()
         if self._handler is not None:
             self._handler.connection_lost(exc)
 
@@ -274,18 +274,31 @@ class FastConnection(asyncio.Protocol):
         if started < turns.ends_at or turns.takes(started):
             self._take(data, started)
         elif not self._waiting:
-            self._waiting, self._arrived_at = data, started
+            self._waiting, self._arrived_at = (data,), started
+            if self._handler is not None:
+                self._handler.count_from_now()
             turns.wait(self._serve)
         else:
-            self._waiting += data
-            if len(self._waiting) > MAX_WAITING_BYTES:
+            self._waiting += (data,)
+            if len(self._waiting) > MAX_AT_ONCE or sum(map(len, self._waiting)) > MAX_WAITING_BYTES:
                 self._hand_over(b"")
 
     def _serve(self) -> None:
-        """The turn has come of what waits, if it does still."""
-        data, self._waiting = self._waiting, b""
-        if data:
-            self._take(data, self._arrived_at)
+        """The turn has come of what waits, if it does still. Taken as it came: what can't be read spoils what it
+        came with, but not what came before.
+        """
+        while self._waiting:
+            first, *later = self._waiting
+            self._waiting = ()
+            self._take(first, self._arrived_at)
+            if self._transport.get_protocol() is not self:
+                for data in later:
+                    cast("Handler", self._handler).data_received(data)
+                return
+            self._waiting = tuple(later)
+            if later and not self._path.turns.takes(perf_counter()):
+                self._path.turns.wait(self._serve)
+                return
 
     def _take(self, data: bytes, started: float) -> None:
         """First of all what is one whole poll but for its target, and the ETag of the answer that it has still, what
@@ -421,11 +434,12 @@ class FastConnection(asyncio.Protocol):
 
     def _hand_over(self, unanswered: bytes) -> None:
         """For good, and whatever waits."""
-        unanswered, self._waiting = unanswered + self._waiting, b""
+        waiting, self._waiting = self._waiting, ()
         handler = self._with_handler()
         self._transport.set_protocol(cast("asyncio.Protocol", handler))
-        if unanswered:
-            handler.data_received(unanswered)
+        for data in (unanswered, *waiting):
+            if data:
+                handler.data_received(data)
 
     def _with_handler(self) -> Handler:
         if self._handler is None:
@@ -442,7 +456,8 @@ class FastConnection(asyncio.Protocol):
         self._idle_timer = asyncio.get_running_loop().call_later(seconds, self._close_if_idle)
 
     def _close_if_idle(self) -> None:
-        remaining_s = self._answered_at + self._server.keepalive_timeout_s - perf_counter()
+        used_at = max(self._answered_at, self._arrived_at)
+        remaining_s = used_at + self._server.keepalive_timeout_s - perf_counter()
         if remaining_s > 0:
             self._close_after(remaining_s)
         else:

@@ -3,16 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import copy_context
+from time import perf_counter
+from typing import Any, cast
 
 import pytest
 
-from service import turns
+from service import app, turns
+from service.http_server import KEEPALIVE_TIMEOUT_S
+from service.logs import current_trace
 from service.turns import OTHER_S, TURN_S, Turns
 from tests.firestore_servers import BackgroundFirestore
-from tests.service.raw_http import RawConnection, raw_connection
+from tests.service.raw_http import RawConnection, raw_connection, responses_in
 from tests.service.running import COLLECTION, RunningService, running_service
-from tests.service.virtual_time import Clock
-from tests.waiting import until
+from tests.service.virtual_time import Clock, settle
+from tests.waiting import PATIENCE_S, until
 
 GET = b"GET /status/%b HTTP/1.1\r\nHost: service\r\n\r\n"
 
@@ -98,6 +103,16 @@ def test_one_that_fails_keeps_nobody_waiting() -> None:
     assert loop.served == ["a"]
 
 
+def test_one_that_fails_lets_nobody_overtake_those_who_wait() -> None:
+    loop = Loop()
+    assert loop.turns.takes(loop.clock.now)
+    loop.turns.wait(lambda: 1 / 0)  # type: ignore[arg-type]
+    loop.wait("a")
+    with pytest.raises(ZeroDivisionError):
+        loop.turn()
+    assert loop.turns.ends_at <= loop.clock.now
+
+
 def test_without_requests_no_turn_is_asked_for() -> None:
     loop = Loop()
     assert loop.turns.takes(loop.clock.now)
@@ -117,6 +132,20 @@ async def test_one_that_has_gone_away_uses_up_no_time() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert all(task.done() for task in waiting)
+
+
+async def test_what_waits_is_not_served_in_the_context_of_the_request_that_began_the_turn() -> None:
+    turns = app._turns()
+    served = list[tuple[str | None, str | None]]()
+
+    def begin() -> None:
+        current_trace.set(("another client's", None))
+        assert turns.takes(perf_counter())
+
+    copy_context().run(begin)
+    turns.wait(lambda: served.append(current_trace.get()))
+    await until(lambda: served, "it is served")
+    assert served == [(None, None)]
 
 
 # -- in the service
@@ -221,6 +250,77 @@ async def test_requests_that_wait_are_answered_before_the_end(
             await running.service.runner.cleanup()
             statuses = [int((await each.all())[9:12]) for each in connections]
     assert statuses == [200, 404] * 10
+
+
+@pytest.mark.parametrize("fast_path", [True, False], ids=["here", "by aiohttp"])
+async def test_what_can_not_be_read_spoils_no_request_that_waits(
+    firestore: str, project: str, fast_path: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_service(firestore, project, listener="stream", window_size=0, fast_path=fast_path) as running:
+        await running.synced()
+        async with raw_connection(running.url) as connection:
+            held = HeldTurns(monkeypatch)
+            await connection.send(GET % b"import-1")
+            await held.until_waiting(1)
+            await connection.send(b"nonsense\r\n\r\n")
+            await settle()
+            held.let_go()
+            assert [status for status, _ in responses_in(await connection.all())] == [200, 400]
+
+
+async def test_what_comes_piece_by_piece_while_a_request_waits_is_answered_in_order(
+    firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_service(firestore, project, listener="stream", window_size=0) as running:
+        await running.synced()
+        async with raw_connection(running.url) as connection:
+            held = HeldTurns(monkeypatch)
+            for _ in range(3):
+                for process_id in (b"import-1", b"nobody"):
+                    await connection.send(GET % process_id)
+                    await held.until_waiting(1)
+                    await settle()
+            held.let_go()
+            assert [(await connection.reply())[0] for _ in range(6)] == [200, 404] * 3
+
+
+@pytest.mark.parametrize("first", [b"import-1", b"nobody"], ids=["never lent", "lent before"])
+async def test_a_connection_is_not_idle_while_a_request_waits(
+    firestore: str, project: str, first: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_service(firestore, project, listener="stream", window_size=0) as running:
+        await running.synced()
+        server = running.service.runner.server
+        assert server is not None
+        async with raw_connection(running.url) as connection:
+            await connection.send(GET % first)
+            await connection.reply()
+            (opened,) = cast("list[Any]", server.connections)
+            if first == b"nobody":
+                await until(lambda: opened._waiter is not None, "aiohttp counts how long it is idle")
+                opened._next_keepalive_close_time = 0
+            else:
+                opened._answered_at -= KEEPALIVE_TIMEOUT_S
+            held = HeldTurns(monkeypatch)
+            await connection.send(GET % b"import-1")
+            await held.until_waiting(1)
+            opened._process_keepalive() if first == b"nobody" else opened._close_if_idle()
+            held.let_go()
+            assert (await connection.reply())[0] == 200
+
+
+async def test_half_a_request_that_waits_is_not_waited_for_at_the_end(
+    firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_service(firestore, project, listener="stream", window_size=0, drain_s=3600) as running:
+        await running.synced()
+        async with raw_connection(running.url) as connection:
+            held = HeldTurns(monkeypatch)
+            await connection.send((GET % b"import-1")[:-2])
+            await held.until_waiting(1)
+            async with asyncio.timeout(PATIENCE_S / 4):  # less than the head of a request may take
+                await running.service.runner.cleanup()
+            assert await connection.all() == b""
 
 
 @asynccontextmanager

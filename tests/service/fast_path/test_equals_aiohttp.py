@@ -356,3 +356,28 @@ async def test_what_follows_half_a_request_is_its_other_half(both: tuple[Observe
     begun = head(b"/status/nobody", [*LEAST, b"User-Agent: something"]).removesuffix(b"\r\n\r\n")
     for cut in range(8):
         await assert_same_effect(both, [head(b"/status/nobody"), begun[: len(begun) - cut], head(), head()])
+
+
+@pytest.mark.parametrize("place", [1, 2], ids=["before others", "last"])
+async def test_what_stands_where_the_clients_etag_stood_has_the_same_effect(
+    both: tuple[Observed, Observed, int], place: int
+) -> None:
+    """All around it is what this client has sent before."""
+
+    def conditional(value: bytes) -> bytes:
+        return head(headers=[*LEAST[:place], b"If-None-Match: " + value, *LEAST[place:]])
+
+    usual = conditional(b'"v{now}"')
+    for value in (
+        b"",
+        b'"v{now}" ',
+        b'"v{now}"\n',
+        b'"v{now}"\r\n',
+        b'"v{now}"\r\nX-API-Key: wrong',
+        b'"v{now}"\r\nConnection: close',
+        b'"v{now}"\r\nContent-Length: 3',
+        b'"v{now}"\r\nTransfer-Encoding: chunked',
+        b'"v{now}"\r\nIf-None-Match: "v{now}"',
+        b'"v{now}"\r\n\r\n' + usual.removesuffix(b"\r\n\r\n"),
+    ):
+        await assert_same_effect(both, [usual, conditional(value), usual])

@@ -39,8 +39,8 @@ def _take_all_but_one(wakeups: socket.socket, handle_events: Callable[[], object
     """The last one is what `handle_events` reads itself."""
     try:
         count = len(wakeups.recv(_MOST_WAKEUPS, socket.MSG_PEEK))
+        if count > 1:
+            wakeups.recv(count - 1)
     except BlockingIOError:  # another event loop of this process was faster, and has handled what there was
         return
-    if count > 1:
-        wakeups.recv(count - 1)
     handle_events()

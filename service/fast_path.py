@@ -189,6 +189,9 @@ def _address(transport: asyncio.Transport) -> str | None:
 class Handler(Protocol):
     """aiohttp's own protocol for one connection."""
 
+    lent_at: float | None
+    """When the request came in that it is given next and that has had its turn. Whoever answers it takes this away."""
+
     @property
     def has_answered_all(self) -> bool:
         """Whether all it was given is answered and the connection stays open."""
@@ -329,15 +332,16 @@ class FastConnection(asyncio.Protocol):
             return
         asked = self._read(data[line.end(1) :])
         if asked is None:
-            self._pass_on(data, is_lendable=is_bodiless(data, None))
+            self._pass_on(data, started, is_lendable=is_bodiless(data, None))
         elif not self._answer(line, *asked, started):
-            self._pass_on(data, is_lendable=True)
+            self._pass_on(data, started, is_lendable=True)
 
     def _receive_unusual(self, data: bytes, started: float) -> None:
         """What is not one whole poll: several, or something else."""
         requests = self._requests_in(data)
         if requests is None:
-            self._pass_on(data, is_lendable=is_bodiless(data, self._rest if self._headers is not None else None))
+            known_rest = self._rest if self._headers is not None else None
+            self._pass_on(data, started, is_lendable=is_bodiless(data, known_rest))
             return
         for begin, line, etag_seen, headers in requests:
             if self._transport.get_protocol() is not self:  # the reader is behind
@@ -426,9 +430,11 @@ class FastConnection(asyncio.Protocol):
         if self._handler is not None:
             self._handler.count_from_now()
 
-    def _pass_on(self, unanswered: bytes, *, is_lendable: bool) -> None:
+    def _pass_on(self, unanswered: bytes, arrived_at: float, *, is_lendable: bool) -> None:
         if is_lendable:
-            self._with_handler().data_received(unanswered)
+            handler = self._with_handler()
+            handler.lent_at = arrived_at
+            handler.data_received(unanswered)
         else:
             self._hand_over(unanswered)
 

@@ -166,12 +166,15 @@ class HttpFrame:
         return request[_BEGUN]
 
     async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        started = time.perf_counter()
+        lent_at = _taken_lent_at(request)
+        started = lent_at or time.perf_counter()
         request_id = _request_id(request)
         _set_trace(request)
         status, size = _CLIENT_CLOSED_REQUEST, 0
         try:
-            if not self._turns.takes(started, for_s=OTHER_S):
+            if lent_at is not None:
+                self._turns.spend(OTHER_S)
+            elif not self._turns.takes(started, for_s=OTHER_S):
                 await self._turns.turn()
             response = await self._answer(request, handler)
             self._decorate(request, response, request_id)
@@ -281,6 +284,15 @@ def new_request_ids() -> Iterator[bytes]:
 
 def _request_id(request: web.Request) -> str:
     return REQUEST_ID.of(request.headers) or new_request_id()
+
+
+def _taken_lent_at(request: web.Request) -> float | None:
+    """When a request came in that the fast path has lent, in its turn. None for every other."""
+    handler = request.protocol
+    lent_at: float | None = getattr(handler, "lent_at", None)
+    if lent_at is not None:
+        handler.lent_at = None  # type: ignore[attr-defined] # it is there
+    return lent_at
 
 
 def _set_trace(request: web.Request) -> None:

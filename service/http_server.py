@@ -49,7 +49,7 @@ def _too_slow() -> bytes:
 class JsonErrorHandler(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_answered", "_head_timer", "_is_open_after_answer", "_reader_timer")
+    __slots__ = ("_answered", "_head_timer", "_is_open_after_answer", "_reader_timer", "lent_at")
 
     head_timeout_s = HEAD_TIMEOUT_S
     reader_timeout_s = READER_TIMEOUT_S
@@ -58,6 +58,7 @@ class JsonErrorHandler(RequestHandler):
         super().__init__(*args, **options)
         self._head_timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
+        self.lent_at: float | None = None
         self._answered = 0
         self._is_open_after_answer = False
 

@@ -50,6 +50,10 @@ class Turns:
         self.ends_at -= for_s
         return True
 
+    def spend(self, seconds: float) -> None:
+        """A request that this turn has taken is going to take longer than was known."""
+        self.ends_at -= seconds
+
     def wait(self, serve: Callable[[], None]) -> None:
         """Call it when its turn has come. Only after `takes` has said no."""
         self._waiting.append(serve)
@@ -61,7 +65,7 @@ class Turns:
         def serve() -> None:
             if not has_come.done():
                 has_come.set_result(None)
-                self.ends_at -= OTHER_S
+                self.spend(OTHER_S)
 
         self.wait(serve)
         await has_come

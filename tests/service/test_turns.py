@@ -237,6 +237,25 @@ async def test_a_client_that_has_gone_away_while_it_waited_is_no_request(
         assert await running.metric("http_requests_total", route="/status/{process_id}") == 0
 
 
+@pytest.mark.parametrize("process_id", [b"import-1", b"nobody"], ids=["a hit", "a 404"])
+async def test_waiting_is_part_of_how_long_an_answer_took_and_comes_once(
+    firestore: str, project: str, process_id: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_service(firestore, project, listener="stream", window_size=0) as running:
+        await running.synced()
+        async with raw_connection(running.url) as connection:
+            held = HeldTurns(monkeypatch)
+            came_at = perf_counter()
+            await connection.send(GET % process_id)
+            await held.until_waiting(1)
+            waited_s = perf_counter() - came_at
+            held.serve()
+            await connection.reply()
+            held.let_go()
+        seconds = await running.metric("http_request_duration_seconds_sum", route="/status/{process_id}")
+        assert 0.5 * waited_s < seconds < waited_s + 5
+
+
 async def test_requests_that_wait_are_answered_before_the_end(
     firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,7 +362,11 @@ class HeldTurns:
     async def until_waiting(self, count: int) -> None:
         await until(lambda: len(self._waiting) >= count, f"{count} wait")
 
+    def serve(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for _, serve in waiting:
+            serve()
+
     def let_go(self) -> None:
         self._patch.undo()
-        for _, serve in self._waiting:
-            serve()
+        self.serve()

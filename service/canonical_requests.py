@@ -5,6 +5,7 @@ What is not canonical is not wrong: aiohttp reads it. What is canonical, aiohttp
 
 import re
 from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 MAX_HEAD_BYTES = 8000
 """Less than any limit of aiohttp's."""
@@ -21,8 +22,15 @@ _BODILESS_LINE = re.compile(rb"(?:GET|HEAD) /[!-~]*( HTTP/1\.1\r\n)")
 _HOLDS_ON = re.compile(rb"/events|[?&]wait=")
 """In the target of a request that may take a minute, or for ever: its connection need not remember anything here."""
 
-_ETAG_LINE = re.compile(rb'\r\n[Ii]f-[Nn]one-[Mm]atch: ("(?:v[1-9][0-9]{0,18}|[0-9a-f]{24})")(?=\r\n)')
-"""As this service makes them: a version, or the hash of a page."""
+# ETags as this service makes them: a version, or the hash of a page.
+_VALUE = rb"([!-~](?:[ -~]*[!-~])?)"
+_DIFFERENT_LINE = re.compile(
+    rb"\r\n(?:"
+    rb'(?i:if-none-match): ("(?:v[1-9][0-9]{0,18}|[0-9a-f]{24})")|'
+    rb"(?i:traceparent): " + _VALUE + rb"|"
+    rb"(?i:x-cloud-trace-context): " + _VALUE + rb"|"
+    rb"(?i:x-request-id): " + _VALUE + rb")(?=\r\n)"
+)
 
 _HEADER = re.compile(r"([A-Za-z0-9-]+): ([!-~](?:[ -~]*[!-~])?)")
 
@@ -32,11 +40,8 @@ _READ = frozenset(
         "connection",
         "host",
         "origin",
-        "traceparent",
         "user-agent",
         "x-api-key",
-        "x-cloud-trace-context",
-        "x-request-id",
     }
 )
 _WITHOUT_EFFECT = frozenset(
@@ -67,27 +72,63 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 _OF_A_POLL = _READ | _WITHOUT_EFFECT
-_OF_THE_BODILESS = _OF_A_POLL | {"cache-control", "if-modified-since", "if-none-match", "pragma", "x-requested-with"}
+_OF_THE_BODILESS = _OF_A_POLL | {
+    "cache-control",
+    "if-modified-since",
+    "if-none-match",
+    "pragma",
+    "traceparent",
+    "x-cloud-trace-context",
+    "x-request-id",
+    "x-requested-with",
+}
 """None of them says that a body or another protocol follows."""
 
 
-def around_etag(rest: bytes) -> tuple[bytes, bytes, bytes]:
-    """What stands before the ETag that a client has seen, that ETag, and what stands after it.
+class Different(NamedTuple):
+    """What differs from one request of a client to the next, None where it was not sent.
 
-    All before it where there is none of ours. The rest of a request begins behind its target, with ` HTTP/1.1`, and
-    ends with the empty line.
+    The ETag it has seen (where that is one of ours), where in the rest that stands and whether nothing else differs;
+    its traceparent, X-Cloud-Trace-Context and X-Request-Id.
     """
-    line = _ETAG_LINE.search(rest)
-    return (rest, b"", b"") if line is None else (rest[: line.start(1)], line[1], rest[line.end(1) :])
+
+    etag: bytes | None = None
+    etag_at: int = 0
+    etag_alone: bool = False
+    traceparent: bytes | None = None
+    cloud_trace_context: bytes | None = None
+    request_id: bytes | None = None
 
 
-def without_etag(before: bytes, after: bytes) -> bytes:
-    """The rest without the ETag's line: what a client sends with every request, whatever it asks for."""
-    return before[: before.rindex(b"\r\n")] + after if after else before
+NOTHING_DIFFERENT = Different()
+
+
+def apart(rest: bytes) -> tuple[bytes, Different] | None:
+    """What a client sends with every request, whatever it asks for, and what differs. None where that comes twice.
+
+    The rest of a request begins behind its target, with ` HTTP/1.1`, and ends with the empty line.
+    """
+    begin, lasting, etag_at = 0, [], 0
+    different: list[bytes | None] = [None, None, None, None]
+    for line in _DIFFERENT_LINE.finditer(rest):
+        which = line.lastindex or 0
+        if different[which - 1] is not None:
+            return None
+        if which == 1:
+            etag_at = line.start(1)
+        different[which - 1] = line[which]
+        lasting.append(rest[begin : line.start()])
+        begin = line.end()
+    if not begin:
+        return rest, NOTHING_DIFFERENT
+    lasting.append(rest[begin:])
+    etag, traceparent, cloud_trace_context, request_id = different
+    is_alone = etag is not None and len(lasting) == 2
+    return b"".join(lasting), Different(etag, etag_at, is_alone, traceparent, cloud_trace_context, request_id)
 
 
 def poll_headers(rest: bytes) -> dict[str, str] | None:
-    """The headers of a poll, but for its ETag, by their names in lower case.
+    """The headers of a poll, but for what differs, by their names in lower case.
 
     None where one is unknown, repeated or written unusually, or where the connection is not to be kept.
     """

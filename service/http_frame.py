@@ -257,17 +257,11 @@ class HttpFrame:
         if self._request_log is None:
             return
         headers = request.headers
-        template = self._request_log.template(
-            request.method,
-            status,
-            request.remote,
-            headers.get("User-Agent"),
-            headers.get("Traceparent"),
-            headers.get("X-Cloud-Trace-Context"),
-        )
+        template = self._request_log.template(request.method, status, request.remote, headers.get("User-Agent"))
         if template is not None:
             url = escaped(request.rel_url.raw_path_qs)
-            self._request_log.log(template, url, size, began, ended, escaped(request_id))
+            trace = self._request_log.trace(headers.get("Traceparent"), headers.get("X-Cloud-Trace-Context"))
+            self._request_log.log(template, url, size, began, ended, trace, escaped(request_id))
 
 
 def new_request_id() -> str:

@@ -20,11 +20,11 @@ DEVELOPMENT = "development"
 
 _LINE = (
     b'{"severity":"%b","message":"%b %%b %d","time":"%%b","httpRequest":{"requestMethod":"%b","requestUrl":"%%b",'
-    b'"status":%d,"responseSize":"%%d","latency":"%%.6fs","remoteIp":"%b","userAgent":"%b"},%b"request_id":"%%b"}\n'
+    b'"status":%d,"responseSize":"%%d","latency":"%%.6fs","remoteIp":"%b","userAgent":"%b"},%%b"request_id":"%%b"}\n'
 )
 
-Record = tuple[bytes, bytes, int, float, float, bytes]
-"""Template, path and query, bytes of the response, when the request came and was answered, its ID."""
+Record = tuple[bytes, bytes, int, float, float, bytes, bytes]
+"""Template, path and query, bytes of the response, when the request came and was answered, its trace and ID."""
 
 
 class RequestLog:
@@ -55,32 +55,34 @@ class RequestLog:
         self._time_text = b""
         self._true_until = float("-inf")
 
-    def template(
-        self,
-        method: str,
-        status: int,
-        remote: str | None,
-        user_agent: str | None,
-        traceparent: str | None = None,
-        cloud_trace_context: str | None = None,
-    ) -> bytes | None:
+    def template(self, method: str, status: int, remote: str | None, user_agent: str | None) -> bytes | None:
         """What all lines of this kind and client have in common; None where the level is above them.
 
         Headers as they came in, None where there was none.
         """
         if status < self._least_status:
             return None
-        keys = trace_keys(traceparent, cloud_trace_context, self._project_id)
-        trace = orjson.dumps(keys)[1:-1] + b"," if keys else b""
         severity = b"INFO" if status < 500 else b"WARNING"
         verb, address, agent = (escaped(text or "").replace(b"%", b"%%") for text in (method, remote, user_agent))
-        return _LINE % (severity, verb, status, verb, status, address, agent, trace)
+        return _LINE % (severity, verb, status, verb, status, address, agent)
+
+    def trace(self, traceparent: str | None, cloud_trace_context: str | None) -> bytes:
+        """What ties a line to its trace, of these headers; empty where neither can be read."""
+        keys = trace_keys(traceparent, cloud_trace_context, self._project_id)
+        return orjson.dumps(keys)[1:-1] + b"," if keys else b""
 
     def log(
-        self, template: bytes, path_and_query: bytes, response_bytes: int, began: float, ended: float, request_id: bytes
+        self,
+        template: bytes,
+        path_and_query: bytes,
+        response_bytes: int,
+        began: float,
+        ended: float,
+        trace: bytes,
+        request_id: bytes,
     ) -> None:
         """Log one answered request; texts as `escaped` makes them, times on the monotonic clock."""
-        self.late.append((template, path_and_query, response_bytes, began, ended, request_id))
+        self.late.append((template, path_and_query, response_bytes, began, ended, trace, request_id))
         if not 1 < len(self.late) < LATE_LINES:
             self.take_late()
 
@@ -88,10 +90,10 @@ class RequestLog:
         lines = []
         time_text, true_until = self._time_text, self._true_until
         while late:
-            template, path, response_bytes, began, ended, request_id = late.popleft()
+            template, path, response_bytes, began, ended, trace, request_id = late.popleft()
             if ended >= true_until:
                 time_text, true_until = self._time_text, self._true_until = self._time_at(ended)
-            lines.append(template % (path, time_text, path, response_bytes, ended - began, request_id))
+            lines.append(template % (path, time_text, path, response_bytes, ended - began, trace, request_id))
         return [self._as_text(orjson.loads(line)) for line in lines] if self._for_people else lines
 
     def _time_at(self, ended: float) -> tuple[bytes, float]:

@@ -57,9 +57,11 @@ class Logged:
         return entry
 
     def request(self, path: str = "/status/a-1", status: int = 200, traceparent: str | None = None) -> None:
-        template = self.requests.template("GET", status, "192.0.2.7", "curl/8", traceparent)
+        template = self.requests.template("GET", status, "192.0.2.7", "curl/8")
         if template is not None:
-            self.requests.log(template, escaped(path), 312, 1.0, 1.000123, b"r-1")
+            self.requests.log(
+                template, escaped(path), 312, 1.0, 1.000123, self.requests.trace(traceparent, None), b"r-1"
+            )
 
 
 @contextmanager
@@ -242,9 +244,9 @@ def test_no_request_breaks_a_line(path: str, user_agent: str, trace: str, enviro
     stream = io.StringIO()
     writer = LogWriter(stream, lambda _: b"")
     requests = RequestLog(writer, environment=environment, level="INFO", project_id="p")
-    template = requests.template(user_agent, 200, None, user_agent, trace, trace)
+    template = requests.template(user_agent, 200, None, user_agent)
     assert template is not None
-    requests.log(template, escaped(path), 1, 0.0, 0.001, escaped(trace))
+    requests.log(template, escaped(path), 1, 0.0, 0.001, requests.trace(trace, trace), escaped(trace))
     assert writer.close()
     line, end = stream.getvalue().split("\n")
     assert end == ""

@@ -381,3 +381,37 @@ async def test_what_stands_where_the_clients_etag_stood_has_the_same_effect(
         b'"v{now}"\r\n\r\n' + usual.removesuffix(b"\r\n\r\n"),
     ):
         await assert_same_effect(both, [usual, conditional(value), usual])
+
+
+async def test_what_differs_from_request_to_request_has_each_time_its_own_effect(
+    both: tuple[Observed, Observed, int],
+) -> None:
+    """A proxy sends the requests of many clients, each with a trace of its own, through one connection."""
+
+    def of_client(number: int, *lines: bytes) -> bytes:
+        return head(headers=[*LEAST, b"User-Agent: client %d" % (number % 3), *lines])
+
+    trace, span = b"0af7651916cd43dd8448eb211c8031%02x", b"b7ad6b71692033%02x"
+    sent = [
+        of_client(number, *lines)
+        for number in range(1, 20)
+        for lines in (
+            [b"traceparent: 00-" + trace % number + b"-" + span % number + b"-01", b"X-Request-Id: r-%d" % number],
+            [b"X-Cloud-Trace-Context: " + trace % number + b"/%d;o=1" % number, b'If-None-Match: "v{now}"'],
+            [b'If-None-Match: "v{now}"', b"TRACEPARENT: nonsense", b"X-Request-Id: {not} one"],
+            [],
+        )
+        for _ in range(2)
+    ]
+    await assert_same_effect(both, sent)
+    for twice in (b"traceparent: 00-", b"X-Request-Id: a", b"x-cloud-trace-context: b", b'If-None-Match: "v{now}"'):
+        await assert_same_effect(both, [*sent[:2], of_client(1, twice, twice.upper()), sent[3]])
+        await assert_same_effect(both, [*sent[:2], of_client(1, twice, b"Accept: */*", twice), sent[3]])
+    for unusual in (
+        b"traceparent:  00-",
+        b"traceparent: 00- ",
+        b"traceparent:",
+        b"X-Request-Id: \xff",
+        b"x-request-id : a",
+    ):
+        await assert_same_effect(both, [*sent[:2], of_client(1, unusual), sent[3]])

@@ -8,6 +8,7 @@ it is built from no longer does.
 """
 
 import asyncio
+import contextlib
 import functools
 import socket
 from collections.abc import Callable
@@ -22,7 +23,7 @@ def take_all_wakeups(loop: asyncio.AbstractEventLoop) -> None:
 
     def add(fd: Any, callback: Callable[..., object], *args: Any) -> None:
         if isinstance(fd, socket.socket) and _is_grpcs(callback):
-            add_reader(fd, _take_all_but_one, fd, functools.partial(callback, *args))
+            add_reader(fd, _take_all, fd, functools.partial(callback, *args))
         else:
             add_reader(fd, callback, *args)
 
@@ -35,12 +36,15 @@ def _is_grpcs(callback: Callable[..., object]) -> bool:
     return type(getattr(callback, "__self__", None)).__name__ == "PollerCompletionQueue"
 
 
-def _take_all_but_one(wakeups: socket.socket, handle_events: Callable[[], object]) -> None:
-    """The last one is what `handle_events` reads itself."""
+def _take_all(wakeups: socket.socket, handle_events: Callable[[], object]) -> None:
+    """`handle_events` takes one, and all events there are. Only then are those taken that were there before: where it
+    fails, as for an event of a loop that is closed, they bring it back for the others.
+    """
     try:
         count = len(wakeups.recv(_MOST_WAKEUPS, socket.MSG_PEEK))
-        if count > 1:
-            wakeups.recv(count - 1)
     except BlockingIOError:  # another event loop of this process was faster, and has handled what there was
         return
     handle_events()
+    if count > 1:
+        with contextlib.suppress(BlockingIOError):
+            wakeups.recv(count - 1)

@@ -56,3 +56,34 @@ async def test_other_readers_of_the_loop_are_left_alone() -> None:
         loop.add_reader(ours, on_readable, ours)
         assert await read == b"abc"
         assert loop.remove_reader(ours)
+
+
+class PollerCompletionQueue:
+    """As gRPC's: a byte for each event, one of which it reads itself when it handles all."""
+
+    def __init__(self, wakeups: socket.socket) -> None:
+        self._wakeups = wakeups
+        self.events = list[Callable[[], object]]()
+
+    def handle_events(self) -> None:
+        self._wakeups.recv(1)
+        while self.events:
+            self.events.pop(0)()
+
+
+async def test_an_event_that_fails_keeps_none_of_the_others_from_being_handled() -> None:
+    loop = asyncio.get_running_loop()
+    failures = list[object]()
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    take_all_wakeups(loop)
+    handled: asyncio.Future[None] = loop.create_future()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        queue = PollerCompletionQueue(ours)
+        queue.events += [lambda: 1 / 0, lambda: 1 / 0, lambda: handled.set_result(None)]
+        theirs.send(b"111")
+        loop.add_reader(ours, queue.handle_events)
+        await handled
+        loop.remove_reader(ours)
+    assert [type(each) for each in failures] == [ZeroDivisionError, ZeroDivisionError]

@@ -53,7 +53,7 @@ from service.logs.writer import LATE_LINES
 from service.metrics import QUICK_S, Metrics, RequestTally
 from service.parameters import REQUEST_ID
 from service.rendered_pages import RenderedPages
-from service.turns import Turns
+from service.turns import OTHER_S, Turns
 
 MAX_WAITING_BYTES = 65_536
 """Of one connection, for its turn: aiohttp, which can stop reading, takes the rest."""
@@ -249,6 +249,7 @@ class FastConnection(asyncio.Protocol):
         "_rest",
         "_server",
         "_transport",
+        "_turns",
         "_waiting",
     )
 
@@ -257,6 +258,7 @@ class FastConnection(asyncio.Protocol):
 
     def __init__(self, path: FastPath, server: Server) -> None:
         self._path = path
+        self._turns = path.turns
         self._server = server
         self._handler: Handler | None = None
         self._known: dict[bytes, _Headers | None] = {}
@@ -288,43 +290,19 @@ class FastConnection(asyncio.Protocol):
         """End it once what has been written is sent."""
         self._transport.close()
 
-    def data_received(self, data: bytes) -> None:
-        """Answer what has come, or let aiohttp do it from the first request on that is not for here."""
-        started = perf_counter()
-        turns = self._path.turns
-        if started < turns.ends_at or turns.takes(started):
-            self._take(data, started)
-        elif not self._waiting:
-            self._waiting, self._arrived_at = (data,), started
-            if self._handler is not None:
-                self._handler.count_from_now()
-            turns.wait(self._serve)
-        else:
-            self._waiting += (data,)
-            if len(self._waiting) > MAX_AT_ONCE or sum(map(len, self._waiting)) > MAX_WAITING_BYTES:
-                self._hand_over(b"")
+    def data_received(self, data: bytes, arrived_at: float = 0.0) -> None:
+        """Answer what has come, or let aiohttp do it from the first request on that is not for here. What has waited
+        for its turn has an `arrived_at`.
 
-    def _serve(self) -> None:
-        """The turn has come of what waits, if it does still. Taken as it came: what can't be read spoils what it
-        came with, but not what came before.
+        First of all what is one whole poll but for its target, and the ETag of the answer that it has still, what this
+        client has sent before.
         """
-        while self._waiting:
-            first, *later = self._waiting
-            self._waiting = ()
-            self._take(first, self._arrived_at)
-            if self._transport.get_protocol() is not self:
-                for data in later:
-                    cast("Handler", self._handler).data_received(data)
+        started = arrived_at
+        if not arrived_at:
+            started = perf_counter()
+            if started >= self._turns.ends_at and not self._turns.takes(started):
+                self._wait(data, started)
                 return
-            self._waiting = tuple(later)
-            if later and not self._path.turns.takes(perf_counter()):
-                self._path.turns.wait(self._serve)
-                return
-
-    def _take(self, data: bytes, started: float) -> None:
-        """First of all what is one whole poll but for its target, and the ETag of the answer that it has still, what
-        this client has sent before.
-        """
         if self._handler is not None and not self._handler.has_answered_all:
             self._hand_over(data)
             return
@@ -342,6 +320,34 @@ class FastConnection(asyncio.Protocol):
                 self._write(found, target, etag_seen, NOTHING_DIFFERENT, headers, started)
                 return
         self._receive(data, started)
+
+    def _wait(self, data: bytes, arrived_at: float) -> None:
+        if not self._waiting:
+            self._waiting, self._arrived_at = (data,), arrived_at
+            if self._handler is not None:
+                self._handler.count_from_now()
+            self._turns.wait(self._serve)
+            return
+        self._waiting += (data,)
+        if len(self._waiting) > MAX_AT_ONCE or sum(map(len, self._waiting)) > MAX_WAITING_BYTES:
+            self._hand_over(b"")
+
+    def _serve(self) -> None:
+        """The turn has come of what waits, if it does still. Taken as it came: what can't be read spoils what it
+        came with, but not what came before.
+        """
+        while self._waiting:
+            first, *later = self._waiting
+            self._waiting = ()
+            self.data_received(first, self._arrived_at)
+            if self._transport.get_protocol() is not self:
+                for data in later:
+                    cast("Handler", self._handler).data_received(data)
+                return
+            self._waiting = tuple(later)
+            if later and not self._turns.takes(perf_counter()):
+                self._turns.wait(self._serve)
+                return
 
     def _receive(self, data: bytes, started: float) -> None:
         line = POLL_LINE.match(data)
@@ -473,6 +479,7 @@ class FastConnection(asyncio.Protocol):
         if is_lendable:
             handler = self._with_handler()
             handler.lent_at = arrived_at
+            self._turns.spend(OTHER_S)
             handler.data_received(unanswered)
         else:
             self._hand_over(unanswered)

@@ -172,9 +172,7 @@ class HttpFrame:
         _set_trace(request)
         status, size = _CLIENT_CLOSED_REQUEST, 0
         try:
-            if lent_at is not None:
-                self._turns.spend(OTHER_S)
-            elif not self._turns.takes(started, for_s=OTHER_S):
+            if lent_at is None and not self._turns.takes(started, for_s=OTHER_S):
                 await self._turns.turn()
             response = await self._answer(request, handler)
             self._decorate(request, response, request_id)

@@ -155,6 +155,7 @@ async def test_what_waits_is_not_served_in_the_context_of_the_request_that_began
 def firestore(local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch) -> str:
     host: str = local_firestore.host
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", host)
+    monkeypatch.setattr(turns, "TURN_S", 0.0)  # one request, and no time left
     local_firestore.commit(project, {f"{COLLECTION}/import-1": {"status": "running"}})
     return host
 
@@ -178,7 +179,6 @@ class Counted:
 async def test_many_requests_at_once_leave_the_listener_its_turns(
     firestore: str, project: str, process_id: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "TURN_S", 1e-9)  # one request
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with many_connections(running, 40) as connections:
@@ -187,6 +187,21 @@ async def test_many_requests_at_once_leave_the_listener_its_turns(
             answers = [await each.reply() for each in connections]
             count.stop()
     assert {status for status, _ in answers} == {200 if process_id == b"import-1" else 404}
+    assert count.turns >= 40
+
+
+async def test_a_lent_request_uses_up_what_it_is_going_to_take(
+    firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "TURN_S", OTHER_S)  # one of them
+    async with running_service(firestore, project, listener="stream", window_size=0) as running:
+        await running.synced()
+        async with many_connections(running, 40) as connections:
+            count = Counted()
+            await asyncio.gather(*(each.send(GET % b"nobody") for each in connections))
+            for each in connections:
+                await each.reply()
+            count.stop()
     assert count.turns >= 40
 
 

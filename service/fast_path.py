@@ -59,7 +59,7 @@ MAX_WAITING_BYTES = 65_536
 """Of one connection, for its turn: aiohttp, which can stop reading, takes the rest."""
 
 MAX_CLIENTS = 16
-"""Of one proxy's connection, whose headers are remembered at a time."""
+"""Of one proxy's connection, whose headers are remembered at a time, together no longer than one head may be."""
 
 MAX_AT_ONCE = 16
 """Requests of one pipeline answered before anybody else has a turn; aiohttp, which takes turns, answers the rest."""
@@ -420,7 +420,7 @@ class FastConnection(asyncio.Protocol):
         """Of one of the clients that a proxy speaks for on this connection."""
         known = self._known
         if lasting not in known:
-            if len(known) >= MAX_CLIENTS:
+            if len(known) >= MAX_CLIENTS or sum(map(len, known)) + len(lasting) > MAX_HEAD_BYTES:
                 known.clear()
             known[lasting] = self._path.read_headers(lasting, _address(self._transport))
         return known[lasting]

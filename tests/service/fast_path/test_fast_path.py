@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service import http_server
+from service.canonical_requests import MAX_HEAD_BYTES
 from service.fast_path import MAX_AT_ONCE, FastConnection
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import RawConnection, raw_connection, responses_in
@@ -106,6 +107,14 @@ async def test_what_clients_send_stays_on_the_fast_path(running: RunningService,
             for _ in range(sent.count(b"GET ")):
                 assert (await connection.reply())[0] == 200
             assert on_fast_path(running) == 1
+
+
+async def test_a_connection_remembers_no_more_than_one_head_may_be_long(running: RunningService) -> None:
+    async with raw_connection(running.url) as connection:
+        for number in range(20):
+            assert await answered(connection, request(b"User-Agent: %d" % number + b"x" * 3_000)) == 200
+        (fast,) = [each for each in open_connections(running) if isinstance(each, FastConnection)]
+        assert 3_000 < sum(map(len, fast._known)) <= MAX_HEAD_BYTES
 
 
 async def test_a_list_that_has_not_changed_is_a_304_here_too(running: RunningService) -> None:

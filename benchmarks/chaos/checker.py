@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from benchmarks.chaos.history import History, Query, Version, rendered_page
+from benchmarks.chaos.history import History, Page, Query, Version, rendered_page
 from benchmarks.chaos.questions import Answered, Batch
 
 SHARED_READ_US = 1_000_000
@@ -113,12 +113,11 @@ class Checker:
 
     def _judge(self, answer: Answered) -> None:
         fault = self._fault(answer, believing_lies=False)
-        if fault is None:
-            return
         is_from_model = answer.source == "HIT" or answer.question.kind == "batch"  # whose source is its least fresh
-        if is_from_model and self._fault(answer, believing_lies=True) is None:
-            self.verdicts.believed_a_lie += 1
-        else:
+        if fault is not None and is_from_model:
+            fault = self._fault(answer, believing_lies=True)
+            self.verdicts.believed_a_lie += fault is None
+        if fault is not None:
             self._blame(fault.column, answer, fault.why)
 
     def _fault(self, answer: Answered, *, believing_lies: bool) -> "Fault | None":
@@ -181,22 +180,34 @@ class Checker:
     def _fault_of_page(self, answer: Answered, query: Query, believing_lies: bool) -> "Fault | None":
         """The rows narrow the time down to when all of them held; at one of its instants the whole page must hold."""
         body = orjson.loads(answer.body)
+        rows: list[Version] = []
         from_us, until_us = self._from_us(answer), answer.received_us
         for row in body["processes"]:
             version = self._history.by_sequence.get(row["products_processed"])
             if version is None:
                 return Fault("wrong", f"there never was such a version of {row['process_id']}")
+            rows.append(version)
             from_us = max(from_us, version.from_us)
             end_us = max(version.until_us, version.lied_until_us) if believing_lies else version.until_us
             until_us = min(until_us, end_us - 1)
+        if not answer.body.startswith(rendered_page(rows)):
+            return Fault("wrong", "another body than that of its rows")
         if from_us > until_us:
             return Fault("bound_broken", f"its rows never held together then, by {from_us - until_us} us")
-        has_more = body["next_page_token"] is not None
+        page = Page(tuple(rows), body["next_page_token"] is not None)
         for instant_us in self._history.instants(from_us, until_us):
-            rows, more = self._history.page(query, instant_us, believing_lies=believing_lies)
-            if more == has_more and answer.body.startswith(rendered_page(rows)):
+            if page == self._history.page(query, instant_us):
                 return None
-        return Fault("bound_broken", "never the query's answer then")
+            if believing_lies and self._history.may_believe(query, page, instant_us):
+                return None
+        return Fault("bound_broken", f"never the query's answer then, but: {self._difference(query, page, until_us)}")
+
+    def _difference(self, query: Query, page: Page, instant_us: int) -> str:
+        """From what it should have been at that instant, and what is known of those processes."""
+        there = self._history.page(query, instant_us)
+        odd = {version.written.process_id for version in {*page.rows} ^ {*there.rows}}
+        known = [version.written for process_id in sorted(odd) for version in self._history.versions[process_id][-3:]]
+        return f"at {instant_us} more pages {there.has_more}, {known}"
 
     def _blame(self, column: str, answer: Answered, why: str) -> None:
         setattr(self.verdicts, column, getattr(self.verdicts, column) + 1)

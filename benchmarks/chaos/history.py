@@ -6,9 +6,10 @@ the next one's. What the service should have rendered is rendered here again, on
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import NamedTuple
 
 FOREVER = 2**62
@@ -89,46 +90,95 @@ class Query(NamedTuple):
     after: tuple[int, str] | None = None
 
 
-Rows = tuple[tuple[Version, ...], bool]
-"""The rows of a page, and whether another follows."""
+class Page(NamedTuple):
+    """What a list shows, and whether another page follows."""
+
+    rows: tuple[Version, ...]
+    has_more: bool
+
+
+@dataclass(slots=True, eq=False)
+class Unseen:
+    """A process that moved up into the listeners' window while they were told nothing."""
+
+    process_id: str
+    from_us: int
+    until_us: int
 
 
 class History:
-    """All versions of all processes. What was hidden from listeners may be believed for `believed_us`."""
+    """All versions of all processes. What was hidden from listeners may be believed for `believed_us`.
 
-    def __init__(self, believed_us: int) -> None:
+    They listen to the newest `window` processes; 0 is all of them.
+    """
+
+    def __init__(self, believed_us: int, window: int) -> None:
         self._believed_us = believed_us
+        self._window = window
         self.versions: dict[str, list[Version]] = {}
         self.by_sequence: dict[int, Version] = {}
         self.by_version: dict[tuple[str, int], Version] = {}
         self._times: dict[str, list[int]] = {}
         self._commits: list[int] = []
-        self._pages: dict[tuple[Query, int, bool], Rows] = {}
+        self._unseen: list[Unseen] = []
+        self._pages: dict[tuple[Query, int], Page] = {}
 
     def add(self, writes: Iterable[Written]) -> None:
-        """Commits, in their order."""
-        for written in writes:
-            version = Version(written)
-            known = self.versions.setdefault(written.process_id, [])
-            if known:
-                known[-1].until_us = written.time_us
-                known[-1].lied_until_us = written.time_us + self._believed_us if written.is_hidden else 0
-            known.append(version)
-            self._times.setdefault(written.process_id, []).append(written.time_us)
-            self._commits.append(written.time_us)
-            if version.exists:
-                self.by_sequence[written.sequence] = version
-                self.by_version[written.process_id, written.time_us] = version
+        """Commits, in their order; those of one time are one commit."""
+        for time_us, commit in groupby(writes, lambda written: written.time_us):
+            in_window: set[str] | None = None
+            for written in commit:
+                if written.is_hidden and in_window is None:
+                    in_window = self._in_window(time_us)
+                self._add(written)
+            if in_window is not None:
+                self._note_unseen(self._in_window(time_us) - in_window, time_us)
 
-    def at(self, process_id: str, instant_us: int, *, believing_lies: bool = False) -> Version | None:
+    def _add(self, written: Written) -> None:
+        version = Version(written)
+        known = self.versions.setdefault(written.process_id, [])
+        if known:
+            known[-1].until_us = written.time_us
+            known[-1].lied_until_us = written.time_us + self._believed_us if written.is_hidden else 0
+        known.append(version)
+        self._times.setdefault(written.process_id, []).append(written.time_us)
+        self._commits.append(written.time_us)
+        if version.exists:
+            self.by_sequence[written.sequence] = version
+            self.by_version[written.process_id, written.time_us] = version
+        if not written.is_hidden:
+            self._note_seen(written.process_id, written.time_us)
+
+    def _in_window(self, instant_us: int) -> set[str]:
+        page = self._page(Query(self._window), instant_us)
+        return {version.written.process_id for version in page.rows}
+
+    def _note_unseen(self, process_ids: Iterable[str], time_us: int) -> None:
+        self._unseen += [Unseen(process_id, time_us, time_us + self._believed_us) for process_id in process_ids]
+
+    def _note_seen(self, process_id: str, time_us: int) -> None:
+        for unseen in self._unseen:
+            if unseen.process_id == process_id:
+                unseen.until_us = min(unseen.until_us, time_us)
+
+    def at(self, process_id: str, instant_us: int) -> Version | None:
         """The version of then; None where there never had been one."""
         place = bisect_right(self._times.get(process_id, []), instant_us) - 1
+        return None if place < 0 else self.versions[process_id][place]
+
+    def _believable(self, process_id: str, instant_us: int) -> list[Version | None]:
+        """The version of then, and those that a listener may take for it. None: nothing is known of it."""
+        place = bisect_right(self._times[process_id], instant_us) - 1
         if place < 0:
-            return None
+            return [None]
         known = self.versions[process_id]
-        if believing_lies and place and known[place - 1].lied_until_us > instant_us:
+        found: list[Version | None] = [known[place]]
+        while place and known[place - 1].lied_until_us > instant_us:
             place -= 1
-        return known[place]
+            found.append(known[place])
+        if any(each.process_id == process_id and each.from_us <= instant_us < each.until_us for each in self._unseen):
+            found.append(None)
+        return found
 
     def was_absent(self, process_id: str, from_us: int, until_us: int, *, believing_lies: bool = False) -> bool:
         """Whether there was no such document at some instant between the two."""
@@ -141,24 +191,43 @@ class History:
             for version in near
         )
 
-    def page(self, query: Query, instant_us: int, *, believing_lies: bool = False) -> Rows:
+    def page(self, query: Query, instant_us: int) -> Page:
         """Firestore's answer to the query at that instant."""
-        key = (query, bisect_right(self._commits, instant_us), believing_lies)
+        key = (query, bisect_right(self._commits, instant_us))
         page = self._pages.get(key)
         if page is None:
             if len(self._pages) > 50_000:
                 self._pages.clear()
-            page = self._pages[key] = self._page(query, instant_us, believing_lies)
+            page = self._pages[key] = self._page(query, instant_us)
         return page
 
-    def _page(self, query: Query, instant_us: int, believing_lies: bool) -> Rows:
-        found = []
+    def _page(self, query: Query, instant_us: int) -> Page:
+        versions = [self.at(process_id, instant_us) for process_id in self.versions]
+        found = [version for version in versions if version is not None and _matches(query, version)]
+        found.sort(key=_position, reverse=True)
+        return Page(tuple(found[: query.limit]), len(found) > query.limit)
+
+    def may_believe(self, query: Query, page: Page, instant_us: int) -> bool:
+        """Whether the page could be the query's answer at that instant for one who believes what it was not told
+        otherwise: of each process by itself, for some of them may have been told of since, or read."""
+        shown = {version.written.process_id: version for version in page.rows}
+        if list(page.rows) != sorted(page.rows, key=_position, reverse=True) or len(shown) < len(page.rows):
+            return False
+        if len(shown) > query.limit or (page.has_more and len(shown) < query.limit):
+            return False
+        may_more_follow, must_more_follow = False, False
         for process_id in self.versions:
-            version = self.at(process_id, instant_us, believing_lies=believing_lies)
-            if version is not None and version.exists and _matches(query, version.written):
-                found.append(version)
-        found.sort(key=lambda version: (version.written.start_us, version.written.process_id), reverse=True)
-        return tuple(found[: query.limit]), len(found) > query.limit
+            believable = self._believable(process_id, instant_us)
+            if process_id in shown:
+                if shown[process_id] not in believable or not _matches(query, shown[process_id]):
+                    return False
+                continue
+            follows = [_place_beyond(query, page.rows, version) for version in believable]
+            if follows == [None] * len(follows):
+                return False  # whatever is believed of it, it would be among the rows
+            may_more_follow = may_more_follow or True in follows
+            must_more_follow = must_more_follow or False not in follows
+        return may_more_follow if page.has_more else not must_more_follow
 
     def instants(self, from_us: int, until_us: int) -> Iterator[int]:
         """One instant of every state between the two, the latest first."""
@@ -167,19 +236,32 @@ class History:
         yield from_us
 
 
-def rendered_page(rows: tuple[Version, ...]) -> bytes:
+def rendered_page(rows: Iterable[Version]) -> bytes:
     """The beginning of a list's body, up to its page token."""
-    return f'{{"processes":[{",".join(version.row() for version in rows)}],"count":{len(rows)},'.encode()
+    rendered = [version.row() for version in rows]
+    return f'{{"processes":[{",".join(rendered)}],"count":{len(rendered)},'.encode()
 
 
-def _matches(query: Query, written: Written) -> bool:
-    if query.status is not None and written.status != query.status:
+def _position(version: Version) -> tuple[int, str]:
+    return version.written.start_us, version.written.process_id
+
+
+def _place_beyond(query: Query, rows: Sequence[Version], version: Version | None) -> bool | None:
+    """True: on a later page; False: on none; None: among these rows, or before them."""
+    if version is None or not _matches(query, version):
+        return False
+    return True if len(rows) == query.limit and _position(version) < _position(rows[-1]) else None
+
+
+def _matches(query: Query, version: Version) -> bool:
+    written = version.written
+    if not version.exists or (query.status is not None and written.status != query.status):
         return False
     if query.lower_us is not None and written.start_us < query.lower_us:
         return False
     if query.upper_us is not None and written.start_us > query.upper_us:
         return False
-    return query.after is None or (written.start_us, written.process_id) < query.after
+    return query.after is None or _position(version) < query.after
 
 
 def _rendered(written: Written) -> dict[str, object]:

@@ -106,7 +106,7 @@ class Checking:
     ) -> None:
         self._firestore = firestore
         self._clients = clients
-        self._history = History(int(options.lie_noticed_s * 1_000_000))
+        self._history = History(int(options.lie_noticed_s * 1_000_000), options.window)
         self._checker = Checker(self._history, options.bounds)
         self.commits = 0
 

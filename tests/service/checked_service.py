@@ -58,9 +58,9 @@ class CheckedService:
 
     running: RunningService
 
-    def __init__(self, firestore: LocalFirestore, loop: VirtualTimeLoop) -> None:
+    def __init__(self, firestore: LocalFirestore, loop: VirtualTimeLoop, window_size: int) -> None:
         self.faults = firestore.faults
-        self.history = History(int(LIE_NOTICED_S * 1_000_000))
+        self.history = History(int(LIE_NOTICED_S * 1_000_000), window_size)
         self.checker = Checker(self.history, Bounds(LEASE_S, CACHE_TTL_S, STALE_IF_ERROR_S))
         self.loop = loop
         self.heard = Heard(self.history, self.now_us)
@@ -220,7 +220,7 @@ async def checked_service(window_size: int) -> AsyncIterator[CheckedService]:
         grpc.aio.insecure_channel(firestore.host) as channel,
         AsyncExitStack() as stack,
     ):
-        service = CheckedService(firestore, loop)
+        service = CheckedService(firestore, loop, window_size)
         passing = asyncio.create_task(loop.pass_time(lambda: _fence(channel), service.may_time_pass))
         stack.callback(passing.cancel)
         patch = stack.enter_context(pytest.MonkeyPatch.context())

@@ -309,12 +309,10 @@ class ContractMachine(RuleBasedStateMachine):
     def lie(self, process_id: str, status: str, is_deletion: bool, pause: int | None) -> None:
         """Commit something that the listener is told nothing of, though it is told that all is well.
 
-        Nothing else goes wrong until the audit must have noticed. A deletion would move another process up into a full
-        window, and that nobody knows about any bound for.
+        Nothing else goes wrong until the audit must have noticed.
         """
         present = self.service.present()
-        is_full = 0 < self.window_size <= len(present)
-        if self.is_lying or process_id not in present or (is_deletion and is_full):
+        if self.is_lying or process_id not in present:
             return
         change = None if is_deletion else (status, (present[process_id].start_us - EPOCH_US) // 1_000_000)
         self.run(lambda: self.lied(process_id, change), pause)

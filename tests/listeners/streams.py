@@ -107,8 +107,16 @@ class Writer:
             else:
                 write.update.name = name
                 plain.encode_fields(fields, write.update.fields)
-        response = await self._commit(request, metadata=EmulatorEndpoint.metadata)
-        return microseconds(response.commit_time)
+        while True:
+            try:
+                response = await self._commit(request, metadata=EmulatorEndpoint.metadata)
+            except grpc.aio.AioRpcError as error:
+                # Google's emulator lets a commit fail, done or not, of telling it to a stream that has just been
+                # cancelled. To say the same again is to get it acknowledged.
+                if "call already cancelled" not in (error.details() or ""):
+                    raise
+            else:
+                return microseconds(response.commit_time)
 
 
 @contextlib.asynccontextmanager

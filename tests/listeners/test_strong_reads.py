@@ -77,6 +77,7 @@ async def test_a_confirmation_never_misses_a_commit_acknowledged_before_it(
         for task in running:
             task.cancel()
         await asyncio.wait(running)
+        assert all(task.cancelled() for task in running), "one of them had failed"
     # Google's emulator sometimes writes a new target's ADD into the middle of another message: that stream is lost.
     assert is_emulator or failures == []
 

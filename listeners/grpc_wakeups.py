@@ -17,13 +17,16 @@ from typing import Any
 _MOST_WAKEUPS = 65_536
 
 
-def take_all_wakeups(loop: asyncio.AbstractEventLoop) -> None:
-    """To be called before gRPC sees this loop for the first time. Whatever else the loop reads, it reads as before."""
+def take_all_wakeups(loop: asyncio.AbstractEventLoop, on_events: Callable[[], object]) -> None:
+    """To be called before gRPC sees this loop for the first time. Whatever else the loop reads, it reads as before.
+
+    `on_events` is called where there are events, before they are handled.
+    """
     add_reader = loop.add_reader
 
     def add(fd: Any, callback: Callable[..., object], *args: Any) -> None:
         if isinstance(fd, socket.socket) and _is_grpcs(callback):
-            add_reader(fd, _take_all, fd, functools.partial(callback, *args))
+            add_reader(fd, _take_all, fd, on_events, functools.partial(callback, *args))
         else:
             add_reader(fd, callback, *args)
 
@@ -36,7 +39,7 @@ def _is_grpcs(callback: Callable[..., object]) -> bool:
     return type(getattr(callback, "__self__", None)).__name__ == "PollerCompletionQueue"
 
 
-def _take_all(wakeups: socket.socket, handle_events: Callable[[], object]) -> None:
+def _take_all(wakeups: socket.socket, on_events: Callable[[], object], handle_events: Callable[[], object]) -> None:
     """`handle_events` takes one, and all events there are. Only then are those taken that were there before: where it
     fails, as for an event of a loop that is closed, they bring it back for the others.
     """
@@ -44,6 +47,7 @@ def _take_all(wakeups: socket.socket, handle_events: Callable[[], object]) -> No
         count = len(wakeups.recv(_MOST_WAKEUPS, socket.MSG_PEEK))
     except BlockingIOError:  # another event loop of this process was faster, and has handled what there was
         return
+    on_events()
     handle_events()
     if count > 1:
         with contextlib.suppress(BlockingIOError):

@@ -73,7 +73,8 @@ class Service:
         self.metrics = Metrics(clock, multiprocess=bool(settings.prometheus_multiproc_dir))
         self._clock = clock
         self._request_log = request_log
-        take_all_wakeups(asyncio.get_running_loop())
+        self._turns = _turns()
+        take_all_wakeups(asyncio.get_running_loop(), self._turns.hurry)
         self._firestore = AsyncClient(**_client_options(settings))
         self._background = BackgroundTasks(self._fail)
         self._metrics_runner: ServiceRunner | None = None
@@ -170,7 +171,7 @@ class Service:
         page = Page()
         keys = tuple(key.encode() for key in settings.api_keys)
         access = AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths)
-        turns = _turns()
+        turns = self._turns
         frame = self._frame(access, turns)
         self._handlers = Handlers(
             self._answers,

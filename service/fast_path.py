@@ -337,15 +337,17 @@ class FastConnection(asyncio.Protocol):
         came with, but not what came before.
         """
         while self._waiting:
-            first, *later = self._waiting
+            first, later = self._waiting[0], self._waiting[1:]
             self._waiting = ()
             self.data_received(first, self._arrived_at)
+            if not later:
+                return
             if self._transport.get_protocol() is not self:
                 for data in later:
                     cast("Handler", self._handler).data_received(data)
                 return
-            self._waiting = tuple(later)
-            if later and not self._turns.takes(perf_counter()):
+            self._waiting = later
+            if not self._turns.takes(perf_counter()):
                 self._turns.wait(self._serve)
                 return
 

@@ -49,6 +49,7 @@ from service.canonical_requests import (
 )
 from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, new_request_ids
 from service.logs import RequestLog
+from service.logs.request_log import Template
 from service.logs.writer import LATE_LINES
 from service.metrics import QUICK_S, Metrics, RequestTally
 from service.parameters import REQUEST_ID
@@ -82,14 +83,14 @@ _NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n" + _lines(_FRESHNESS) + b"%bDate
 class _Headers:
     """What the headers say that a client sends again and again: it is read once a connection.
 
-    Templates of the log's lines are rendered once they are needed; empty where none is written.
+    Templates of the log's lines are rendered once they are needed; () where none is written.
     """
 
     by_name: dict[str, str]
     remote: str | None
     cors: bytes
-    found_line: bytes | None = None
-    not_modified_line: bytes | None = None
+    found_line: Template | tuple[()] | None = None
+    not_modified_line: Template | tuple[()] | None = None
 
 
 _Tallies = tuple[RequestTally, RequestTally]
@@ -112,8 +113,10 @@ class FastPath:
         turns: Turns,
     ) -> None:
         self.turns = turns
+        self.usual_line_end = b""
         if request_log is not None:
             self.late_records, self.take_late = request_log.late, request_log.take_late
+            self.usual_line_end = request_log.end()
         self._request_log = request_log
         self.connections: set[FastConnection] = set()
         self.next_request_id = new_request_ids().__next__
@@ -170,17 +173,17 @@ class FastPath:
         cors = _lines(cors_headers(self._access.origins, headers.get("origin")))
         return _Headers(headers, remote, cors)
 
-    def template(self, status: int, headers: _Headers) -> bytes:
+    def template(self, status: int, headers: _Headers) -> Template | tuple[()]:
         """Of the lines that log such answers."""
         if self._request_log is None:
-            return b""
-        return self._request_log.template("GET", status, headers.remote, headers.by_name.get("user-agent")) or b""
+            return ()
+        return self._request_log.template("GET", status, headers.remote, headers.by_name.get("user-agent")) or ()
 
-    def trace(self, different: Different) -> bytes:
-        """What ties the line of a request to its trace."""
+    def line_end(self, different: Different) -> bytes:
+        """Of the line that logs a request: with its trace, where it has one."""
         if self._request_log is None or (different.traceparent or different.cloud_trace_context) is None:
-            return b""
-        return self._request_log.trace(_text(different.traceparent), _text(different.cloud_trace_context))
+            return self.usual_line_end
+        return self._request_log.end(_text(different.traceparent), _text(different.cloud_trace_context))
 
     def request_id(self, different: Different) -> bytes:
         """The client's own, where it may be one."""
@@ -448,9 +451,9 @@ class FastConnection(asyncio.Protocol):
         path = self._path
         (found_tally, not_modified_tally), age_s, etag, body = found
         if different is NOTHING_DIFFERENT:
-            request_id, trace = path.next_request_id(), b""
+            request_id, line_end = path.next_request_id(), path.usual_line_end
         else:
-            request_id, trace = path.request_id(different), path.trace(different)
+            request_id, line_end = path.request_id(different), path.line_end(different)
         if etag == etag_seen:
             if headers.not_modified_line is None:
                 headers.not_modified_line = path.template(304, headers)
@@ -471,7 +474,7 @@ class FastConnection(asyncio.Protocol):
             tally.add(seconds)
         if template:  # RequestLog.log, without the call
             late = path.late_records
-            late.append((template, target[1], len(body), started, answered_at, trace, request_id))
+            late.append((template, target[1], len(body), seconds, answered_at, request_id, line_end))
             if not 1 < len(late) < LATE_LINES:
                 path.take_late()
         if self._handler is not None:

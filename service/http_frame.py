@@ -258,8 +258,8 @@ class HttpFrame:
         template = self._request_log.template(request.method, status, request.remote, headers.get("User-Agent"))
         if template is not None:
             url = escaped(request.rel_url.raw_path_qs)
-            trace = self._request_log.trace(headers.get("Traceparent"), headers.get("X-Cloud-Trace-Context"))
-            self._request_log.log(template, url, size, began, ended, trace, escaped(request_id))
+            end = self._request_log.end(headers.get("Traceparent"), headers.get("X-Cloud-Trace-Context"))
+            self._request_log.log(template, url, size, ended - began, ended, escaped(request_id), end)
 
 
 def new_request_id() -> str:

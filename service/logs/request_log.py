@@ -1,8 +1,8 @@
 """One line for every request, rendered from parts that are prepared once.
 
-On the event loop's thread. Cheap: no LogRecord; templates filled in with bytes, a batch of lines at a time (0.5 µs a
-line, a dict through orjson took 2); the time's text kept for its millisecond. What is the same in many lines, their
-kind and who asks, is rendered once by whoever keeps it.
+On the event loop's thread. Cheap: no LogRecord; pieces of text joined, a batch of lines at a time (0.25 µs a line, a
+template filled in took 0.36, a dict through orjson 2); the time's text kept for its millisecond, that of short answers
+and short times for good. What is the same in many lines, their kind and who asks, is rendered once by whoever keeps it.
 """
 
 import logging
@@ -18,13 +18,21 @@ from service.logs.writer import LATE_LINES, LogWriter
 
 DEVELOPMENT = "development"
 
-_LINE = (
-    b'{"severity":"%b","message":"%b %%b %d","time":"%%b","httpRequest":{"requestMethod":"%b","requestUrl":"%%b",'
-    b'"status":%d,"responseSize":"%%d","latency":"%%.6fs","remoteIp":"%b","userAgent":"%b"},%%b"request_id":"%%b"}\n'
-)
+Template = tuple[bytes, bytes]
+"""What a line says between its time and the path, and from there to the URL."""
 
-Record = tuple[bytes, bytes, int, float, float, bytes, bytes]
-"""Template, path and query, bytes of the response, when the request came and was answered, its trace and ID."""
+_TIME = b'{"time":"%b.%03dZ",'
+_BEFORE_PATH = b'"severity":"%b","message":"%b '
+_BEFORE_URL = b' %d","httpRequest":{"requestMethod":"%b","status":%d,"remoteIp":"%b","userAgent":"%b","requestUrl":"'
+_SIZE = b'","responseSize":"%d","latency":"'
+_LATENCY = b'%.6fs"},"request_id":"'
+_END = b'"}\n'
+
+_SIZES = [_SIZE % size for size in range(1024)]
+_LATENCIES = [_LATENCY % (microseconds / 1e6) for microseconds in range(1000)]
+
+Record = tuple[Template, bytes, int, float, float, bytes, bytes]
+"""Template, path and query, bytes of the response, the seconds it took, when it was over, its ID, how the line ends."""
 
 
 class RequestLog:
@@ -55,7 +63,7 @@ class RequestLog:
         self._time_text = b""
         self._true_until = float("-inf")
 
-    def template(self, method: str, status: int, remote: str | None, user_agent: str | None) -> bytes | None:
+    def template(self, method: str, status: int, remote: str | None, user_agent: str | None) -> Template | None:
         """What all lines of this kind and client have in common; None where the level is above them.
 
         Headers as they came in, None where there was none.
@@ -63,44 +71,51 @@ class RequestLog:
         if status < self._least_status:
             return None
         severity = b"INFO" if status < 500 else b"WARNING"
-        verb, address, agent = (escaped(text or "").replace(b"%", b"%%") for text in (method, remote, user_agent))
-        return _LINE % (severity, verb, status, verb, status, address, agent)
+        verb, address, agent = (escaped(text or "") for text in (method, remote, user_agent))
+        return _BEFORE_PATH % (severity, verb), _BEFORE_URL % (status, verb, status, address, agent)
 
-    def trace(self, traceparent: str | None, cloud_trace_context: str | None) -> bytes:
-        """What ties a line to its trace, of these headers; empty where neither can be read."""
+    def end(self, traceparent: str | None = None, cloud_trace_context: str | None = None) -> bytes:
+        """How a line ends: with what ties it to its trace, of these headers, where one of them can be read."""
         keys = trace_keys(traceparent, cloud_trace_context, self._project_id)
-        return orjson.dumps(keys)[1:-1] + b"," if keys else b""
+        return b'",' + orjson.dumps(keys)[1:] + b"\n" if keys else _END
 
     def log(
         self,
-        template: bytes,
+        template: Template,
         path_and_query: bytes,
         response_bytes: int,
-        began: float,
+        seconds: float,
         ended: float,
-        trace: bytes,
         request_id: bytes,
+        end: bytes,
     ) -> None:
-        """Log one answered request; texts as `escaped` makes them, times on the monotonic clock."""
-        self.late.append((template, path_and_query, response_bytes, began, ended, trace, request_id))
+        """Log one answered request; texts as `escaped` makes them, `ended` on the monotonic clock."""
+        self.late.append((template, path_and_query, response_bytes, seconds, ended, request_id, end))
         if not 1 < len(self.late) < LATE_LINES:
             self.take_late()
 
-    def _lines(self, late: deque[Record]) -> list[bytes]:
-        lines = []
+    def _lines(self, late: deque[Record]) -> bytes:
+        pieces: list[bytes] = []
         time_text, true_until = self._time_text, self._true_until
         while late:
-            template, path, response_bytes, began, ended, trace, request_id = late.popleft()
+            (before_path, before_url), path, response_bytes, seconds, ended, request_id, end = late.popleft()
             if ended >= true_until:
                 time_text, true_until = self._time_text, self._true_until = self._time_at(ended)
-            lines.append(template % (path, time_text, path, response_bytes, ended - began, trace, request_id))
-        return [self._as_text(orjson.loads(line)) for line in lines] if self._for_people else lines
+            size = _SIZES[response_bytes] if response_bytes < len(_SIZES) else _SIZE % response_bytes
+            latency = _LATENCIES[round(seconds * 1e6)] if seconds < 0.000999 else _LATENCY % seconds
+            pieces += (time_text, before_path, path, before_url, path, size, latency, request_id, end)
+        lines = b"".join(pieces)
+        return (
+            lines
+            if not self._for_people
+            else b"".join(self._as_text(orjson.loads(line)) for line in lines.splitlines())
+        )
 
     def _time_at(self, ended: float) -> tuple[bytes, float]:
-        """The time's text, and until when on the other clock it is true. Lines are rendered a little late."""
+        """How lines begin, and until when on the other clock it is true. Lines are rendered a little late."""
         milliseconds, fraction = divmod((self._clock() - (self._monotonic() - ended)) * 1000, 1)
         second, thousandths = divmod(int(milliseconds), 1000)
-        return b"%b.%03dZ" % (rfc3339(second)[:-1].encode(), thousandths), ended + (1 - fraction) / 1000
+        return _TIME % (rfc3339(second)[:-1].encode(), thousandths), ended + (1 - fraction) / 1000
 
     def _as_text(self, entry: dict[str, Any]) -> bytes:
         http = entry["httpRequest"]

@@ -55,7 +55,7 @@ class LogWriter:
         self._resume_bytes = max_bytes // 2  # once dropping, go on until half is free: few gaps, not many
         self.late: deque[Any] = deque()
         """Records, appended from one thread only: the event loop's."""
-        self.render: Callable[[deque[Any]], list[bytes]] = list
+        self.render: Callable[[deque[Any]], bytes] = b"".join
         """Takes records out of it from the left, and makes lines of them."""
         self._reset()
         _WRITERS.add(self)
@@ -73,7 +73,7 @@ class LogWriter:
         """Take one line, newline included. Never fails for what stdout does, and waits only after `close`."""
         with self._lock:
             self._take_late()
-            self._take(line, 1)
+            self._take(line)
 
     def take_late(self) -> None:
         """Take what is in `late`, where the thread does not. To be called after an append where that is the first, or
@@ -125,16 +125,16 @@ class LogWriter:
         """Meanwhile more may come, or a finaliser may log and take the rest."""
         lines = self.render(self.late)
         if lines:
-            self._take(b"".join(lines), len(lines))
+            self._take(lines)
 
-    def _take(self, lines: bytes, count: int) -> None:
+    def _take(self, lines: bytes) -> None:
         size = len(lines)
         if self._closing and self._thread is None:
             self._write_now([lines])
             return
         limit_bytes = self._resume_bytes if self._dropped else self._max_bytes
         if self._waiting_bytes + self._leaving_bytes + size > limit_bytes:
-            self._dropped += count
+            self._dropped += lines.count(b"\n")
             return
         if self._dropped:
             self._tell_of_a_gap()

@@ -64,8 +64,8 @@ def write_later(writer: LogWriter, line: bytes) -> None:
         writer.take_late()
 
 
-def taken(late: deque[bytes]) -> list[bytes]:
-    return [late.popleft() for _ in range(len(late))]
+def taken(late: deque[bytes]) -> bytes:
+    return b"".join(late.popleft() for _ in range(len(late)))
 
 
 def test_a_stalled_reader_blocks_nobody_and_the_gap_is_told_where_it_is(pipe: Pipe, put: Put) -> None:

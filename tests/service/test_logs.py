@@ -59,9 +59,8 @@ class Logged:
     def request(self, path: str = "/status/a-1", status: int = 200, traceparent: str | None = None) -> None:
         template = self.requests.template("GET", status, "192.0.2.7", "curl/8")
         if template is not None:
-            self.requests.log(
-                template, escaped(path), 312, 1.0, 1.000123, self.requests.trace(traceparent, None), b"r-1"
-            )
+            end = self.requests.end(traceparent)
+            self.requests.log(template, escaped(path), 312, 0.000123, 1.000123, b"r-1", end)
 
 
 @contextmanager
@@ -220,6 +219,30 @@ def test_a_request_is_one_object_in_cloud_logging_s_form(logged: Callable[..., L
     }
 
 
+@pytest.mark.parametrize("response_bytes", [0, 312, 1023, 1024, 5_000_000])
+@pytest.mark.parametrize(
+    ("seconds", "latency"),
+    [
+        (0.0, "0.000000s"),
+        (0.0000074, "0.000007s"),
+        (0.0009984, "0.000998s"),
+        (0.0009989999, "0.000999s"),
+        (0.0009996, "0.001000s"),
+        (0.25, "0.250000s"),
+        (61.5, "61.500000s"),
+    ],
+)
+def test_any_size_and_latency_is_written_out(
+    logged: Callable[..., Logged], response_bytes: int, seconds: float, latency: str
+) -> None:
+    out = logged()
+    template = out.requests.template("GET", 200, None, None)
+    assert template is not None
+    out.requests.log(template, b"/", response_bytes, seconds, 1.0, b"r-1", out.requests.end())
+    http = out.entry()["httpRequest"]
+    assert (http["responseSize"], http["latency"]) == (str(response_bytes), latency)
+
+
 def test_records_and_requests_leave_in_the_order_they_were_logged(logged: Callable[..., Logged]) -> None:
     out = logged()
     for number in range(50):
@@ -246,7 +269,7 @@ def test_no_request_breaks_a_line(path: str, user_agent: str, trace: str, enviro
     requests = RequestLog(writer, environment=environment, level="INFO", project_id="p")
     template = requests.template(user_agent, 200, None, user_agent)
     assert template is not None
-    requests.log(template, escaped(path), 1, 0.0, 0.001, requests.trace(trace, trace), escaped(trace))
+    requests.log(template, escaped(path), 1, 0.001, 0.001, escaped(trace), requests.end(trace, trace))
     assert writer.close()
     line, end = stream.getvalue().split("\n")
     assert end == ""

@@ -12,7 +12,7 @@ import pytest
 from service import app, turns
 from service.http_server import KEEPALIVE_TIMEOUT_S
 from service.logs import current_trace
-from service.turns import OTHER_S, TURN_S, Turns
+from service.turns import OTHER_S, QUIET_AFTER_S, QUIET_TURN_S, TURN_S, Turns
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import RawConnection, raw_connection, responses_in
 from tests.service.running import COLLECTION, RunningService, running_service
@@ -64,6 +64,47 @@ def test_the_next_turn_has_its_own_time() -> None:
     assert not loop.turns.takes(loop.clock.now)
     loop.turn()
     assert loop.turns.takes(loop.clock.now)
+
+
+def test_while_nobody_hurries_requests_have_more_of_a_turn() -> None:
+    loop = Loop()
+    loop.turns.hurry()
+    assert not _takes_all_of(loop, QUIET_TURN_S)
+    loop.clock.advance(QUIET_AFTER_S)
+    assert _takes_all_of(loop, QUIET_TURN_S)
+    loop.turns.hurry()
+    assert not _takes_all_of(loop, QUIET_TURN_S)
+
+
+def _takes_all_of(loop: Loop, seconds: float) -> bool:
+    """Whether the next turn does, and no more than that."""
+    loop.turn()
+    loop.clock.advance(max(0.0, loop.turns.ends_at - loop.clock.now))
+    assert loop.turns.takes(loop.clock.now)
+    assert not loop.turns.takes(loop.clock.now + seconds)
+    return loop.turns.takes(loop.clock.now + 0.99 * seconds)
+
+
+def test_whoever_hurries_cuts_the_turn_short() -> None:
+    loop = Loop()
+    loop.turns.hurry()
+    loop.clock.advance(QUIET_AFTER_S)
+    assert loop.turns.takes(loop.clock.now)
+    loop.turns.hurry()
+    assert loop.turns.takes(loop.clock.now + 0.99 * TURN_S)
+    assert not loop.turns.takes(loop.clock.now + TURN_S)
+
+
+def test_whoever_hurries_lets_nobody_overtake_those_who_wait() -> None:
+    loop = Loop()
+    assert loop.turns.takes(loop.clock.now)
+    loop.wait("a", takes_s=TURN_S)
+    loop.wait("b")
+    loop.turn()
+    loop.turns.hurry()
+    assert loop.turns.ends_at <= loop.clock.now
+    loop.turn()
+    assert loop.served == ["a", "b"]
 
 
 def test_whoever_waits_is_served_in_order_and_before_whoever_comes() -> None:
@@ -146,9 +187,14 @@ async def test_what_waits_is_not_served_in_the_context_of_the_request_that_began
 def firestore(local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch) -> str:
     host: str = local_firestore.host
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", host)
-    monkeypatch.setattr(turns, "TURN_S", 0.0)  # one request, and no time left
+    _make_turns_last(monkeypatch, 0.0)  # one request, and no time left
     local_firestore.commit(project, {f"{COLLECTION}/import-1": {"status": "running"}})
     return host
+
+
+def _make_turns_last(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr(turns, "TURN_S", seconds)
+    monkeypatch.setattr(turns, "QUIET_TURN_S", seconds)
 
 
 class Counted:
@@ -181,10 +227,23 @@ async def test_many_requests_at_once_leave_the_listener_its_turns(
     assert count.turns >= 40
 
 
+async def test_a_message_of_the_listener_hurries(
+    firestore: str, local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurried = list[float]()
+    monkeypatch.setattr(Turns, "hurry", lambda _: hurried.append(perf_counter()))
+    async with running_service(firestore, project, listener="stream", window_size=0) as running:
+        await running.synced()
+        told = len(hurried)
+        local_firestore.commit(project, {f"{COLLECTION}/import-2": {"status": "running"}})
+        await until(lambda: running.service.model.get("import-2") is not None, "the model knows it")
+        assert len(hurried) > told
+
+
 async def test_a_lent_request_uses_up_what_it_is_going_to_take(
     firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "TURN_S", OTHER_S)  # one of them
+    _make_turns_last(monkeypatch, OTHER_S)  # one of them
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with many_connections(running, 40) as connections:

@@ -101,8 +101,10 @@ class RequestLog:
             (before_path, before_url), path, response_bytes, seconds, ended, request_id, end = late.popleft()
             if ended >= true_until:
                 time_text, true_until = self._time_text, self._true_until = self._time_at(ended)
-            size = _SIZES[response_bytes] if response_bytes < len(_SIZES) else _SIZE % response_bytes
-            latency = _LATENCIES[round(seconds * 1e6)] if seconds < 0.000999 else _LATENCY % seconds
+            try:
+                size, latency = _SIZES[response_bytes], _LATENCIES[int(seconds * 1e6 + 0.5)]
+            except IndexError:  # a large answer, or a slow one
+                size, latency = _SIZE % response_bytes, _LATENCY % seconds
             pieces += (time_text, before_path, path, before_url, path, size, latency, request_id, end)
         lines = b"".join(pieces)
         return (

@@ -336,9 +336,17 @@ class FastConnection(asyncio.Protocol):
             self._hand_over(b"")
 
     def _serve(self) -> None:
-        """The turn has come of what waits, if it does still. Taken as it came: what can't be read spoils what it
-        came with, but not what came before.
+        """The turn has come of what waits, if it does still. Where that fails, the connection ends, as it does where
+        what has just come fails.
         """
+        try:
+            self._take_waiting()
+        except BaseException:
+            self._transport.abort()
+            raise
+
+    def _take_waiting(self) -> None:
+        """As it came: what can't be read spoils what it came with, but not what came before."""
         while self._waiting:
             first, later = self._waiting[0], self._waiting[1:]
             self._waiting = ()

@@ -11,6 +11,7 @@ Lives on the event loop.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
@@ -28,6 +29,9 @@ QUIET_AFTER_S = 0.05
 
 OTHER_S = 0.0001
 """What a request is going to take that is answered by a task of its own."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Turns:
@@ -87,9 +91,12 @@ class Turns:
         await has_come
 
     def serve_all(self) -> None:
-        """Nobody waits any longer."""
+        """Nobody waits any longer: neither the others where one fails."""
         while self._waiting:
-            self._waiting.popleft()()
+            try:
+                self._waiting.popleft()()
+            except Exception:  # noqa: BLE001 - whatever it is, it is told, and the others are served
+                _log.exception("a request that waited for its turn failed")
 
     def _begin(self, now: float) -> None:
         self.ends_at = now + (TURN_S if now < self._quiet_from else QUIET_TURN_S)

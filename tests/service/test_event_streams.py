@@ -9,9 +9,11 @@ import pytest
 from google.cloud.firestore_v1 import AsyncClient, AsyncCollectionReference
 
 from service.http_frame import SentResponse
+from service.watching import event_streams
 from service.watching.event_streams import EventResponse
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.event_source import Event, event_source
+from tests.service.raw_http import raw_connection
 from tests.service.running import COLLECTION, RunningService, running_service, version_of, waiting
 from tests.waiting import until, until_async
 
@@ -175,6 +177,22 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_do_not_notice(
             heard = await reader.take(100)
             assert {event.data["csv_url"][: len(str(number))] for event in heard} == {str(number)}
     deaf.close()
+
+
+@pytest.mark.parametrize("firestore_host", ["local"], indirect=True)
+@pytest.mark.parametrize("listener_kind", ["stream"], indirect=True)
+async def test_a_client_that_reads_nothing_of_what_is_there_is_given_up_though_nothing_changes(
+    running: RunningService, local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_streams, "STALL_S", 0.05)
+    fields = {"status": "running", "start_time": T0, "csv_url": "x" * 10_000}
+    version = local_firestore.commit(project, {f"{COLLECTION}/import-{which}": fields for which in range(200)})
+    await running.holds("import-0", version)
+    async with raw_connection(running.url) as deaf:
+        deaf.stop_reading()
+        await deaf.send(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        await until(lambda: running.service.watchers.count == 1, "it is served")
+        await until(lambda: running.service.watchers.count == 0, "it is given up")
 
 
 @pytest.mark.parametrize("firestore_host", ["local"], indirect=True)

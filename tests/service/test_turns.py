@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from service import app, turns
+from service.fast_path import FastPath
 from service.http_server import KEEPALIVE_TIMEOUT_S
 from service.logs import current_trace
 from service.turns import OTHER_S, QUIET_AFTER_S, QUIET_TURN_S, TURN_S, Turns
@@ -143,6 +144,16 @@ def test_one_that_fails_keeps_nobody_waiting_and_lets_nobody_overtake() -> None:
     assert loop.turns.ends_at <= loop.clock.now
     loop.turn()
     assert loop.served == ["a"]
+
+
+def test_at_the_end_one_that_fails_keeps_nobody_from_being_served(caplog: pytest.LogCaptureFixture) -> None:
+    loop = Loop()
+    assert loop.turns.takes(loop.clock.now)
+    loop.turns.wait(lambda: 1 / 0)  # type: ignore[arg-type]
+    loop.wait("a")
+    loop.turns.serve_all()
+    assert loop.served == ["a"]
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_without_requests_no_turn_is_asked_for() -> None:
@@ -334,6 +345,22 @@ async def test_requests_that_wait_are_answered_before_the_end(
             await running.service.runner.cleanup()
             statuses = [int((await each.all())[9:12]) for each in connections]
     assert statuses == [200, 404] * 10
+
+
+async def test_a_connection_whose_waiting_request_fails_ends(
+    firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_service(firestore, project, listener="stream", window_size=0) as running:
+        await running.synced()
+        async with raw_connection(running.url) as connection:
+            held = HeldTurns(monkeypatch)
+            await connection.send(GET % b"import-1")
+            await held.until_waiting(1)
+            with pytest.MonkeyPatch.context() as broken:
+                broken.setattr(FastPath, "find", lambda *_: 1 / 0)
+                with pytest.raises(ZeroDivisionError):
+                    held.let_go()
+            assert await connection.all() == b""
 
 
 @pytest.mark.parametrize("fast_path", [True, False], ids=["here", "by aiohttp"])

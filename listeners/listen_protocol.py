@@ -72,9 +72,9 @@ class ListenProtocol:
     # -- requests
 
     def open(self) -> list[Message]:
-        """Begin a new stream; returns its first requests. Resumes from the token what the token covers."""
+        """Begin a new stream; returns its first requests. Resumes each target from the token that covers it."""
         self._offered = None
-        self._targets.begin()
+        self._targets.begin(self._resume_token)
         return [self._add(target) for target in self._targets.lasting()]
 
     def add_document(self, document_id: str) -> list[Message]:
@@ -100,7 +100,7 @@ class ListenProtocol:
 
     def _add(self, target: Target) -> Message:
         self._targets.add(target)
-        token = self._resume_token if target.can_resume else b""
+        token = target.resume_token if target.can_resume else b""
         if target.document_id is None:
             return self._requests.add_window(target.id, token)
         return self._requests.add_document(target.id, target.document_id, token)

@@ -24,7 +24,8 @@ class TargetState(Enum):
 class Target:
     """One target; `id` is its number on the stream it was added to last. `document_id` is None for the window's.
 
-    `can_resume`: the stream's resume token covers what it holds.
+    `can_resume`: a resume token covers what it holds: while it is answered on the open stream, that stream's last;
+    else `resume_token`.
     """
 
     document_id: str | None = None
@@ -32,6 +33,7 @@ class Target:
     state: TargetState = TargetState.ABSENT
     result: TargetResult = field(default_factory=TargetResult)
     can_resume: bool = False
+    resume_token: bytes = b""
 
     @property
     def is_current(self) -> bool:
@@ -90,8 +92,15 @@ class Targets:
         """Those that belong on every stream, the window's first."""
         return [self.window, *self.documents.values()]
 
-    def begin(self) -> None:
-        """A new stream, with none on it yet."""
+    def begin(self, resume_token: bytes) -> None:
+        """A new stream, with none on it yet. `resume_token` is the last that was taken.
+
+        It covers those that were answered on the last stream. Of any other the last stream's points say nothing: it
+        has its own still, from before.
+        """
+        for target in self.lasting():
+            if target.state is TargetState.ANSWERED:
+                target.resume_token = resume_token
         self._open, self._news = {}, {}
         self.last_id = 0
 

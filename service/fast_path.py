@@ -20,7 +20,7 @@ takes 32 µs of it, this 8, log line and counts included, of which two thirds ar
   for its part of the log line. The memory is a connection's own, so a look-up never tells one client about another's
   key.
 - The Date is rendered once a second, request IDs need no system call, counts are plain numbers until a scrape, log
-  lines are filled in a batch at a time: `metrics` and `logs` have the figures.
+  lines are joined a batch at a time: `metrics` and `logs` have the figures.
 - Nothing is kept for each process but the body the model has anyway: the head around it costs less than its memory.
 
 FAST_PATH=false leaves this file out.

@@ -314,6 +314,19 @@ def test_a_new_stream_forgets_what_no_point_has_told() -> None:
     assert stream.tell_one(current(MODEL_TARGET, again), point(13)) == {"old": Confirmed(13, 0.0)}
 
 
+def test_a_target_that_the_last_stream_ended_too_soon_for_is_resumed_from_before() -> None:
+    stream, _ = followed()
+    stream.reopen()
+    stream.tell(added(), current(), point(13, b"t13"))  # the window's; of the document nothing was said yet
+    assert stream.reopen() == b"t13"
+    [request] = stream.further_requests
+    assert request.add_target.resume_token == b"t11", "what has changed between 11 and 13 is told"
+    again = request.add_target.target_id
+    stream.tell(added(), current(MODEL_TARGET, again), point(14, b"t14"))
+    stream.reopen()
+    assert stream.further_requests[0].add_target.resume_token == b"t14"
+
+
 def test_a_point_without_a_token_leaves_the_old_one_to_those_it_covers() -> None:
     stream, _ = followed()
     newer = stream.follow("newer")

@@ -107,11 +107,9 @@ class RequestLog:
                 size, latency = _SIZE % response_bytes, _LATENCY % seconds
             pieces += (time_text, before_path, path, before_url, path, size, latency, request_id, end)
         lines = b"".join(pieces)
-        return (
-            lines
-            if not self._for_people
-            else b"".join(self._as_text(orjson.loads(line)) for line in lines.splitlines())
-        )
+        if self._for_people:
+            return b"".join([self._as_text(orjson.loads(line)) for line in lines.splitlines()])
+        return lines
 
     def _time_at(self, ended: float) -> tuple[bytes, float]:
         """How lines begin, and until when on the other clock it is true. Lines are rendered a little late."""

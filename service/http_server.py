@@ -14,7 +14,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
-from service.fast_path import FastPath
+from service.fast_path import FastConnection, FastPath
 from service.http_frame import BASE_HEADERS, JSON_TYPE, HttpFrame, error_response, new_request_id
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class JsonErrorServer(web.Server):
         self._requests_of_aiohttp += count - self.requests_count
 
     def __call__(self) -> asyncio.Protocol:  # type: ignore[override] # all that a listening socket asks for
-        return self.handler() if self._fast_path is None else self._fast_path.connection(self)
+        return self.handler() if self._fast_path is None else FastConnection(self._fast_path, self)
 
     def handler(self) -> JsonErrorHandler:
         """aiohttp's own protocol for one connection."""

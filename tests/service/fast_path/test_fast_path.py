@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service import http_server
-from service.canonical_requests import MAX_HEAD_BYTES
-from service.fast_path import MAX_AT_ONCE, FastConnection
+from service.fast_path.canonical_requests import MAX_HEAD_BYTES
+from service.fast_path.connection import MAX_AT_ONCE, FastConnection
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import RawConnection, raw_connection, responses_in
 from tests.service.running import COLLECTION, RunningService, running_service

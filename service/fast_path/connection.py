@@ -1,43 +1,13 @@
-"""The requests that nearly all clients send, answered without aiohttp: polls of a process or a list, from the model.
-
-A connection starts here. While each request on it is canonical (complete when it is read, nothing but known headers
-written as clients write them) and the model may answer it, it is answered from the rendered bytes.
-Anything else is aiohttp's, so nothing is accepted here that aiohttp would refuse, and every error, wait and miss has
-one home:
-- One request that came alone, whole and certainly without a body (a miss, a strong read, a refused key) is lent to
-  aiohttp's own protocol; once it is answered the connection is here again. Proxies send the requests of many clients
-  through one connection: a miss among a thousand polls must not slow down the rest of them.
-- Whatever else, in doubt too, is handed over for good with the bytes not answered yet: who waits, sends before the
-  answer is there, writes a head unusually or does not read fast enough.
-Answers, log lines and counts are those of `Handlers` inside `HttpFrame`;
-`tests/service/fast_path/test_equals_aiohttp.py` sends both the same bytes.
-
-Why it is fast, in CPU time of a request (Python 3.11, uvloop, a loader on the other core; a bare aiohttp application
-takes 32 µs of it, this 8, log line and counts included, of which two thirds are the kernel's and uvloop's):
-- No task, request or response object, no dict of headers: one protocol, two regular expressions, one template (0.3 µs).
-- What a client sends behind the target as it did before, but for the ETag, is compared and not read: 0.1 instead of 5
-  (curl) to 12 µs (a browser behind a proxy). Where a trace or an ID differs each time, that alone is read: 3 µs, and 2
-  for its part of the log line. The memory is a connection's own, so a look-up never tells one client about another's
-  key.
-- The Date is rendered once a second, request IDs need no system call, counts are plain numbers until a scrape, log
-  lines are joined a batch at a time: `metrics` and `logs` have the figures.
-- Nothing is kept for each process but the body the model has anyway: the head around it costs less than its memory.
-
-FAST_PATH=false leaves this file out.
-"""
+"""One connection of a client: what to do with the bytes that come."""
 
 import asyncio
 import re
-from dataclasses import dataclass
-from email.utils import formatdate
-from time import perf_counter, time
+from time import perf_counter
 from typing import Protocol, cast
 
 from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
 
-from service.access import cors_headers, is_allowed
-from service.answers import Answers, Source
-from service.canonical_requests import (
+from service.fast_path.canonical_requests import (
     MAX_HEAD_BYTES,
     NOTHING_DIFFERENT,
     POLL_LINE,
@@ -45,16 +15,11 @@ from service.canonical_requests import (
     Different,
     apart,
     is_bodiless,
-    poll_headers,
 )
-from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, new_request_ids
-from service.logs import RequestLog
-from service.logs.request_log import Template
+from service.fast_path.shared import FOUND, NOT_MODIFIED, Connection, FastPath, Found, Headers
 from service.logs.writer import LATE_LINES
-from service.metrics import QUICK_S, Metrics, RequestTally
-from service.parameters import REQUEST_ID
-from service.rendered_pages import RenderedPages
-from service.turns import OTHER_S, Turns
+from service.metrics import QUICK_S
+from service.turns import OTHER_S
 
 MAX_WAITING_BYTES = 65_536
 """Of one connection, for its turn: aiohttp, which can stop reading, takes the rest."""
@@ -64,139 +29,6 @@ MAX_CLIENTS = 16
 
 MAX_AT_ONCE = 16
 """Requests of one pipeline answered before anybody else has a turn; aiohttp, which takes turns, answers the rest."""
-
-
-def _lines(headers: dict[str, str]) -> bytes:
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
-
-
-_FRESHNESS = {"X-Cache": Source.HIT.value, "Age": "%d", "Etag": "%b", **BASE_HEADERS, "X-Request-Id": "%b"}
-_FOUND = (
-    b"HTTP/1.1 200 OK\r\n"
-    + _lines({"Content-Type": JSON_TYPE, **_FRESHNESS})
-    + b"%bContent-Length: %d\r\nDate: %b\r\n\r\n%b"
-)
-_NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n" + _lines(_FRESHNESS) + b"%bDate: %b\r\n\r\n"
-
-
-@dataclass(slots=True)
-class _Headers:
-    """What the headers say that a client sends again and again: it is read once a connection.
-
-    Templates of the log's lines are rendered once they are needed; () where none is written.
-    """
-
-    by_name: dict[str, str]
-    remote: str | None
-    cors: bytes
-    found_line: Template | tuple[()] | None = None
-    not_modified_line: Template | tuple[()] | None = None
-
-
-_Tallies = tuple[RequestTally, RequestTally]
-"""Where the 200 and the 304 answers of a route are counted."""
-
-_Found = tuple[_Tallies, int, bytes, bytes]
-"""Route, age in seconds, ETag and the 200 body of an answer."""
-
-
-class FastPath:
-    """What all connections share: whom to ask, whom to tell, and how to become aiohttp's."""
-
-    def __init__(
-        self,
-        answers: Answers,
-        pages: RenderedPages,
-        metrics: Metrics,
-        request_log: RequestLog | None,
-        access: AccessRules,
-        turns: Turns,
-    ) -> None:
-        self.turns = turns
-        self.usual_line_end = b""
-        if request_log is not None:
-            self.late_records, self.take_late = request_log.late, request_log.take_late
-            self.usual_line_end = request_log.end()
-        self._request_log = request_log
-        self.connections: set[FastConnection] = set()
-        self.next_request_id = new_request_ids().__next__
-        self._held = answers.held
-        self._page = pages.page
-        self._status = _route(metrics, "/status/{process_id}")
-        self._listing = _route(metrics, "/status")
-        self._access = access
-        self._date_second = 0
-        self._date = b""
-
-    def close(self) -> None:
-        """End all connections: each has been answered what it has asked."""
-        for connection in list(self.connections):
-            connection.close()
-
-    def date(self) -> bytes:
-        """The Date header, rendered once a second."""
-        second = int(time())
-        if second != self._date_second:
-            self._date_second, self._date = second, formatdate(second, usegmt=True).encode()
-        return self._date
-
-    def find(self, target: re.Match[bytes], known_version: int = 0) -> _Found | None:
-        """What is asked for, where the model may answer. None for a bug, too: it is met again inside the frame, which
-        logs it and answers 500.
-        """
-        process_id = target[2]
-        try:
-            if process_id is None:
-                listed = self._page(target[3] or b"")
-                return None if listed is None else (self._listing, listed[0], listed[1].etag, listed[1].body)
-            held = self._held(process_id.decode(), known_version)
-            return None if held is None else (self._status, held[1], b'"v%d"' % held[0].version, held[0].body)
-        except Exception:  # noqa: BLE001 - see above
-            return None
-
-    @property
-    def requests_count(self) -> int:
-        """Requests answered here."""
-        return sum(tally.count for route in (self._status, self._listing) for tally in route)
-
-    def connection(self, server: "Server") -> "FastConnection":
-        """For one more client."""
-        return FastConnection(self, server)
-
-    def read_headers(self, rest: bytes, remote: str | None) -> _Headers | None:
-        """What the headers say; None where they are not all known, or ask for what only aiohttp can give."""
-        headers = poll_headers(rest)
-        if headers is None:
-            return None
-        if not is_allowed(self._access.keys, headers.get("authorization", ""), headers.get("x-api-key", "")):
-            return None
-        cors = _lines(cors_headers(self._access.origins, headers.get("origin")))
-        return _Headers(headers, remote, cors)
-
-    def template(self, status: int, headers: _Headers) -> Template | tuple[()]:
-        """Of the lines that log such answers."""
-        if self._request_log is None:
-            return ()
-        return self._request_log.template("GET", status, headers.remote, headers.by_name.get("user-agent")) or ()
-
-    def line_end(self, different: Different) -> bytes:
-        """Of the line that logs a request: with its trace, where it has one."""
-        if self._request_log is None or (different.traceparent or different.cloud_trace_context) is None:
-            return self.usual_line_end
-        return self._request_log.end(_text(different.traceparent), _text(different.cloud_trace_context))
-
-    def request_id(self, different: Different) -> bytes:
-        """The client's own, where it may be one."""
-        given = None if different.request_id is None else REQUEST_ID.read(different.request_id.decode())
-        return given.encode() if given else self.next_request_id()
-
-
-def _route(metrics: Metrics, route: str) -> _Tallies:
-    return metrics.tally_of_hits(route, 200), metrics.tally_of_hits(route, 304)
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode()
 
 
 def _address(transport: asyncio.Transport) -> str | None:
@@ -233,7 +65,7 @@ class Server(Protocol):
         """aiohttp's part of one connection."""
 
 
-class FastConnection(asyncio.Protocol):
+class FastConnection(Connection):
     """One connection, until it is handed over. Holds no byte that is not answered.
 
     Its handler, once there is one, is who closes it: after its time, at the end of the service, for a slow reader.
@@ -264,8 +96,8 @@ class FastConnection(asyncio.Protocol):
         self._turns = path.turns
         self._server = server
         self._handler: Handler | None = None
-        self._known: dict[bytes, _Headers | None] = {}
-        self._headers: _Headers | None = None
+        self._known: dict[bytes, Headers | None] = {}
+        self._headers: Headers | None = None
         """What is known of the client, once it is: then all it sends behind a target, but for an ETag, is `_rest`."""
         self._rest = b""
         self._before_etag = self._after_etag = b""
@@ -394,12 +226,12 @@ class FastConnection(asyncio.Protocol):
         self._hand_over(b"")
         cast("Handler", self._handler).pause_writing()
 
-    def _requests_in(self, data: bytes) -> list[tuple[int, re.Match[bytes], Different, _Headers]] | None:
+    def _requests_in(self, data: bytes) -> list[tuple[int, re.Match[bytes], Different, Headers]] | None:
         """Where each begins, its line and headers; None where they are not all canonical, or too many.
 
         All are read before one is answered, as aiohttp does: what can't be read spoils what came with it.
         """
-        requests: list[tuple[int, re.Match[bytes], Different, _Headers]] = []
+        requests: list[tuple[int, re.Match[bytes], Different, Headers]] = []
         begin = 0
         while begin < len(data):
             line = POLL_LINE.match(data, begin)
@@ -413,7 +245,7 @@ class FastConnection(asyncio.Protocol):
             begin = end
         return requests
 
-    def _read(self, rest: bytes) -> tuple[Different, _Headers] | None:
+    def _read(self, rest: bytes) -> tuple[Different, Headers] | None:
         """What differs in this request, and what the headers say besides."""
         parts = apart(rest)
         if parts is None:
@@ -429,7 +261,7 @@ class FastConnection(asyncio.Protocol):
             self._before_etag, self._after_etag = rest[: different.etag_at], rest[end:]
         return different, self._headers
 
-    def _headers_of(self, lasting: bytes) -> _Headers | None:
+    def _headers_of(self, lasting: bytes) -> Headers | None:
         """Of one of the clients that a proxy speaks for on this connection."""
         known = self._known
         if lasting not in known:
@@ -438,7 +270,7 @@ class FastConnection(asyncio.Protocol):
             known[lasting] = self._path.read_headers(lasting, _address(self._transport))
         return known[lasting]
 
-    def _answer(self, line: re.Match[bytes], different: Different, headers: _Headers, started: float) -> bool:
+    def _answer(self, line: re.Match[bytes], different: Different, headers: Headers, started: float) -> bool:
         """Answer one request, where the model may."""
         etag_seen = different.etag or b""
         found = self._path.find(line, int(etag_seen[2:-1]) if etag_seen[1:2] == b"v" else 0)
@@ -449,11 +281,11 @@ class FastConnection(asyncio.Protocol):
 
     def _write(
         self,
-        found: _Found,
+        found: Found,
         target: re.Match[bytes],
         etag_seen: bytes,
         different: Different,
-        headers: _Headers,
+        headers: Headers,
         started: float,
     ) -> None:
         path = self._path
@@ -466,12 +298,12 @@ class FastConnection(asyncio.Protocol):
             if headers.not_modified_line is None:
                 headers.not_modified_line = path.template(304, headers)
             body, tally, template = b"", not_modified_tally, headers.not_modified_line
-            response = _NOT_MODIFIED % (age_s, etag, request_id, headers.cors, path.date())
+            response = NOT_MODIFIED % (age_s, etag, request_id, headers.cors, path.date())
         else:
             if headers.found_line is None:
                 headers.found_line = path.template(200, headers)
             tally, template = found_tally, headers.found_line
-            response = _FOUND % (age_s, etag, request_id, headers.cors, len(body), path.date(), body)
+            response = FOUND % (age_s, etag, request_id, headers.cors, len(body), path.date(), body)
         self._transport.write(response)
         self._answered_at = answered_at = perf_counter()
         seconds = answered_at - started

@@ -178,7 +178,6 @@ class Service:
             self._long_polls,
             ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads),
             self.metrics,
-            frame,
             start_time_type=settings.start_time_type,
         )
         self.runner = self._api(frame, page, self._fast_path(access, turns) if settings.fast_path else None)
@@ -186,7 +185,7 @@ class Service:
     def _fast_path(self, access: AccessRules, turns: Turns) -> FastPath:
         pages = RenderedPages(self._answers, self.settings.start_time_type)
         self.model.subscribe(pages.model_changed)
-        return FastPath(self._answers, pages, self.metrics, self._request_log, access, turns)
+        return FastPath(self._answers, pages, self._long_polls, self.metrics, self._request_log, access, turns)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call this when a part has ended that never should: the process can only be replaced."""

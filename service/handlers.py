@@ -4,17 +4,16 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import orjson
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import hdrs, web
 
 from listeners.window import StartTimeType
 from service.answers import Answer, Answers, Source
 from service.documents import render_time
 from service.etags import content_etag, version_etag
-from service.http_frame import ROUTE_LABEL, HttpFrame, SharedAnswer, error_response, json_response
+from service.http_frame import ROUTE_LABEL, WAITED_STATUS, error_response, json_response, process_not_found, waited_s
 from service.metrics import Metrics
 from service.operations import HEALTHZ, LISTING, METRICS, READYZ, ROOT, STATUS
 from service.parameters import (
@@ -33,7 +32,7 @@ from service.parameters import (
 )
 from service.readiness import ReadinessCheck
 from service.routes import Route
-from service.watching.long_polls import Awaited, LongPolls, Send
+from service.watching.long_polls import Awaited, LongPolls
 
 SERVICE = "process-status-service"
 
@@ -47,14 +46,11 @@ class Handlers:
         long_polls: LongPolls,
         readiness: ReadinessCheck,
         metrics: Metrics,
-        frame: HttpFrame,
         *,
         start_time_type: StartTimeType,
     ) -> None:
         self._answers = answers
         self._long_polls = long_polls
-        self._frame = frame
-        self._shared: tuple[object, SharedAnswer] | None = None
         self._readiness = readiness
         self._metrics = metrics
         self._start_time_type = start_time_type
@@ -132,17 +128,12 @@ class Handlers:
     async def _waited_status(
         self, request: web.Request, process_id: str, wait: WaitQuery, with_products: bool
     ) -> web.StreamResponse:
-        """One process, once it has changed. Counted as a route of its own: its duration is the client's wish."""
-        request[ROUTE_LABEL] = "/status/{process_id}?wait"
+        """One process, once it has changed."""
+        request[ROUTE_LABEL] = WAITED_STATUS
         seen = IF_NONE_MATCH.of(request.headers)
         max_age_s = CACHE_CONTROL.of(request.headers)
-        awaited = Awaited(wait.seconds, wait.until_terminal, seen, with_products)
-        answer = await self._long_polls.status(
-            process_id, awaited, max_age_s=max_age_s, send=self._direct_way(request, wait, with_products)
-        )
-        if answer is None:
-            self._metrics.looked_up("hit")
-            return self._frame.sent(request)
+        awaited = Awaited(wait.seconds - waited_s(request), wait.until_terminal, seen, with_products)
+        answer = await self._long_polls.status(process_id, awaited, max_age_s=max_age_s)
         if with_products and not _is_seen(answer, seen, with_products=True):
             answer = await self._answers.status(process_id, known_version=answer.version, include_products=True)
         self._metrics.looked_up(_lookup(answer))
@@ -150,20 +141,6 @@ class Handlers:
         if wait.preferred:
             response.headers["Preference-Applied"] = f"wait={wait.seconds}"
         return response
-
-    def _direct_way(self, request: web.Request, wait: WaitQuery, with_products: bool) -> Send | None:
-        """How to answer many who wait for the same with the same bytes; None where this client's would differ."""
-        is_common = request.method == hdrs.METH_GET and request.version == HttpVersion11 and request.keep_alive
-        if with_products or wait.preferred or not is_common or not self._frame.can_share_heads:
-            return None
-        return partial(self._send_shared, request)
-
-    def _send_shared(self, request: web.Request, answer: Answer) -> bool:
-        key = (answer.summary, answer.age_s, answer.source)
-        if self._shared is None or self._shared[0] != key:
-            headers = _freshness(answer.source, answer.age_s, version_etag(answer.version))
-            self._shared = key, SharedAnswer(answer.body, headers)
-        return self._frame.write_shared(request, self._shared[1])
 
     async def listing(self, request: web.Request) -> web.Response:
         """A page of processes, or processes by ID."""
@@ -222,7 +199,7 @@ def _is_seen(answer: Answer, if_none_match: str, *, with_products: bool) -> bool
 def _render(process_id: str, answer: Answer, if_none_match: str, *, with_products: bool) -> web.Response:
     headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
     if answer.summary is None:
-        return error_response(404, f"Process with ID {process_id} not found", headers=headers)
+        return error_response(404, process_not_found(process_id), headers=headers)
     headers[hdrs.ETAG] = version_etag(answer.version, with_products=with_products)
     if if_none_match and etag_matches(if_none_match, headers[hdrs.ETAG]):
         return web.Response(status=304, headers=headers)

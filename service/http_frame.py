@@ -11,7 +11,6 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import cast
 
@@ -40,8 +39,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ROUTE_LABEL = web.RequestKey("ROUTE_LABEL", str)
 """Set by a handler whose requests are to be counted and timed apart from others of the same route."""
 
+WAITED_STATUS = "/status/{process_id}?wait"
+"""The label of those who wait for a process: how long they take is their own wish."""
+
+_ARRIVED_AT = web.RequestKey("_ARRIVED_AT", float)
+"""Of a request that has been with the fast path before it came here."""
+
 _BEGUN = web.RequestKey("_BEGUN", web.StreamResponse)
-_CLIENT_CLOSED_REQUEST = 499
+CLIENT_CLOSED_REQUEST = 499
 _IDS_AT_ONCE = 256
 _FAILURES = {"/status/{process_id}": "Error retrieving process status", "/status": "Error listing processes"}
 BASE_HEADERS = {
@@ -77,38 +82,23 @@ def error_response(
     status: int, message: str, *, headers: Mapping[str, str] | None = None, details: str | None = None
 ) -> web.Response:
     """The one shape of every error."""
+    return json_response(error_body(message, details), status=status, headers=headers)
+
+
+def error_body(message: str, details: str | None = None) -> bytes:
+    """What it says."""
     body = {"status": "error", "message": message}
-    if details is not None:
-        body["details"] = details
-    return json_response(orjson.dumps(body), status=status, headers=headers)
+    return orjson.dumps(body if details is None else {**body, "details": details})
+
+
+def process_not_found(process_id: str) -> str:
+    """The message of a 404."""
+    return f"Process with ID {process_id} not found"
 
 
 def retry_after(least_s: float) -> dict[str, str]:
     """A jittered Retry-After: fixed values would bring all clients back at once."""
     return {"Retry-After": str(max(1, round(least_s * random.uniform(1, 3) + random.uniform(0, 2))))}  # noqa: S311
-
-
-class SharedAnswer:
-    """A 200 answer as bytes: its head, but for the last line and the request's ID, and its body."""
-
-    __slots__ = ("body", "head")
-
-    def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
-        lines = {"Content-Type": JSON_TYPE, **BASE_HEADERS, **headers, "Content-Length": str(len(body))}
-        lines["Date"] = formatdate(usegmt=True)
-        text = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        self.head = f"HTTP/1.1 200 OK\r\n{text}".encode()
-        self.body = body
-
-
-class SentResponse(web.StreamResponse):
-    """An answer that has been written already: aiohttp has only to go on with the connection."""
-
-    def __init__(self, answer: SharedAnswer, request_id: str, request: web.Request) -> None:
-        super().__init__(headers={"X-Request-Id": request_id})
-        self.sent_bytes = len(answer.body)
-        self._keep_alive = request.keep_alive
-        self._eof_sent = True
 
 
 class HttpFrame:
@@ -143,34 +133,14 @@ class HttpFrame:
         response.headers["X-Request-Id"] = request_id
         request[_BEGUN] = response
 
-    @property
-    def can_share_heads(self) -> bool:
-        """Whether the heads of two answers differ in nothing but their X-Request-Id, whoever asked."""
-        return not self._access.origins
-
-    def write_shared(self, request: web.Request, answer: "SharedAnswer") -> bool:
-        """Write an answer whose bytes are shared by many requests, now. The handler then returns `SentResponse`.
-
-        False where the connection can't take it at once.
-        """
-        transport = request.transport
-        if transport is None or transport.is_closing() or request.protocol.writing_paused:
-            return False
-        request_id = _request_id(request)
-        transport.write(b"%bX-Request-Id: %b\r\n\r\n%b" % (answer.head, request_id.encode(), answer.body))
-        request[_BEGUN] = SentResponse(answer, request_id, request)
-        return True
-
-    def sent(self, request: web.Request) -> web.StreamResponse:
-        """What `write_shared` has written, for the handler to return."""
-        return request[_BEGUN]
-
     async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         lent_at = _taken_lent_at(request)
+        if lent_at is not None:
+            request[_ARRIVED_AT] = lent_at
         started = lent_at or time.perf_counter()
         request_id = _request_id(request)
         _set_trace(request)
-        status, size = _CLIENT_CLOSED_REQUEST, 0
+        status, size = CLIENT_CLOSED_REQUEST, 0
         try:
             if lent_at is None and not self._turns.takes(started, for_s=OTHER_S):
                 await self._turns.turn()
@@ -260,6 +230,12 @@ class HttpFrame:
             url = escaped(request.rel_url.raw_path_qs)
             end = self._request_log.end(headers.get("Traceparent"), headers.get("X-Cloud-Trace-Context"))
             self._request_log.log(template, url, size, ended - began, ended, escaped(request_id), end)
+
+
+def waited_s(request: web.Request) -> float:
+    """How long the request has waited already, when its handler gets it."""
+    arrived_at = request.get(_ARRIVED_AT)
+    return 0.0 if arrived_at is None else time.perf_counter() - arrived_at
 
 
 def new_request_id() -> str:

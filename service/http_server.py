@@ -49,7 +49,15 @@ def _too_slow() -> bytes:
 class JsonErrorHandler(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_answered", "_head_timer", "_is_open_after_answer", "_reader_timer", "lent_at")
+    __slots__ = (
+        "_answered",
+        "_close_asked",
+        "_head_timer",
+        "_is_kept",
+        "_is_open_after_answer",
+        "_reader_timer",
+        "lent_at",
+    )
 
     head_timeout_s = HEAD_TIMEOUT_S
     reader_timeout_s = READER_TIMEOUT_S
@@ -61,6 +69,7 @@ class JsonErrorHandler(RequestHandler):
         self.lent_at: float | None = None
         self._answered = 0
         self._is_open_after_answer = False
+        self._is_kept = self._close_asked = False
 
     @property
     def has_answered_all(self) -> bool:
@@ -83,8 +92,21 @@ class JsonErrorHandler(RequestHandler):
         """The connection has been used just now: how long it may be idle counts from here."""
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
 
+    def keep_open(self) -> None:
+        """Until `release`, however often it is asked to close: somebody waits for an answer that is none of its."""
+        self._is_kept = True
+
+    def release(self) -> None:
+        """Close now, where it has been asked to."""
+        self._is_kept = False
+        if self._close_asked:
+            self._loop.call_soon(self.close)  # the answer is written in this step
+
     def close(self) -> None:
         """Also where aiohttp's loop has not come round to waiting for the first request: it would wait for it still."""
+        if self._is_kept:
+            self._close_asked = True
+            return
         super().close()
         if self._request_count == 0 and self._waiter is None:
             self.force_close()
@@ -197,6 +219,7 @@ class JsonErrorServer(web.Server):
         if self._fast_path is not None:
             self._fast_path.turns.serve_all()
             self._fast_path.close()
+            await self._fast_path.end(timeout)
         await super().shutdown(timeout)
 
 

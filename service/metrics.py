@@ -141,7 +141,7 @@ class Metrics:
         self._mismatches = self._counter("audit_mismatches", "Audits that found the model to differ from Firestore")
         self._rejected = self._counter("fallback_rejected", "Direct reads refused because their budget was used up")
         self._watchers = self._gauge("watchers", "Open waits and event streams", "livesum")
-        self._watchers.set(0)
+        self._watching = 0
         self._malformed = self._counter("malformed_fields", "Document fields that could not be read", ["field"])
         self._gauge("build_info", "1; the version is in the label", "livemax", ["version"]).labels(__version__).set(1)
 
@@ -179,7 +179,7 @@ class Metrics:
         self._looked_up[source] += count
 
     def watching(self, count: int) -> None:
-        self._watchers.set(count)
+        self._watching = count
 
     # -- direct reads
 
@@ -245,6 +245,7 @@ class Metrics:
         """Tell prometheus_client what has been counted since the last time."""
         for tally in (*self._tallies.values(), *self._tallies_of_hits):
             tally.publish()
+        self._watchers.set(self._watching)
         for source, count in self._looked_up.items():
             self._lookups[source].inc(count)
         self._looked_up = dict.fromkeys(self._lookups, 0)

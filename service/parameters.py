@@ -296,6 +296,6 @@ def known_version(if_none_match: str) -> int:
 
 def etag_matches(if_none_match: str, etag: str) -> bool:
     """Whether `If-None-Match` names this ETag; weak comparison, as RFC 9110 has it for this header."""
-    if if_none_match.strip() == "*":
+    if if_none_match == etag or if_none_match.strip() == "*":
         return True
     return any(candidate.strip().removeprefix("W/") == etag for candidate in if_none_match.split(","))

@@ -7,10 +7,13 @@ one home:
 - One request that came alone, whole and certainly without a body (a miss, a strong read, a refused key) is lent to
   aiohttp's own protocol; once it is answered the connection is here again. Proxies send the requests of many clients
   through one connection: a miss among a thousand polls must not slow down the rest of them.
-- Whatever else, in doubt too, is handed over for good with the bytes not answered yet: who waits, sends before the
-  answer is there, writes a head unusually or does not read fast enough.
-Answers, log lines and counts are those of `Handlers` inside `HttpFrame`;
-`tests/service/fast_path/test_equals_aiohttp.py` sends both the same bytes.
+- Whatever else, in doubt too, is handed over for good with the bytes not answered yet: who asks for an event stream,
+  sends before the answer is there, writes a head unusually or does not read fast enough.
+Answers, log lines and counts are those of `Handlers` inside `HttpFrame`. In `tests/service/fast_path/`
+`test_equals_aiohttp.py` sends both the same bytes, and `test_waits_equal_aiohttp.py` lets both wait for the same changes.
+
+Who waits for a change waits here too, without a task (`LongPolls.begin`): 5 KB for a client instead of 15, and a third
+of the CPU time. What only Firestore can tell, after a lapse, is asked for again through aiohttp, a few a turn.
 
 Why it is fast, in CPU time of a request (Python 3.11, uvloop, a loader on the other core; a bare aiohttp application
 takes 32 µs of it, this 8, log line and counts included, of which two thirds are the kernel's and uvloop's):

@@ -10,13 +10,17 @@ from typing import NamedTuple
 MAX_HEAD_BYTES = 8000
 """Less than any limit of aiohttp's."""
 
-_TARGET = rb"GET (/status(?:/([A-Za-z0-9._~!$&'()*+,;=:@-]+)|\?([A-Za-z0-9._~:=&%+,@/-]+))?)"
+_ID = rb"([A-Za-z0-9._~!$&'()*+,;=:@-]+)"
+_TARGET = rb"GET (/status(?:/" + _ID + rb"|\?([A-Za-z0-9._~:=&%+,@/-]+))?)"
 POLL_TARGET = re.compile(_TARGET)
 POLL_LINE = re.compile(_TARGET + rb" HTTP/1\.1\r\n")
 """Groups: path and query together, then a process ID or a list's query.
 
 Without escapes a path is the ID, and what may stand in either stands for itself in JSON as well.
 """
+
+WAIT_LINE = re.compile(rb"GET (/status/" + _ID + rb"\?([a-z_]+=[a-z0-9]+(?:&[a-z_]+=[a-z0-9]+)*)) HTTP/1\.1\r\n")
+"""A poll that may have to wait. Groups as above, but that the query is one of a process."""
 
 _BODILESS_LINE = re.compile(rb"(?:GET|HEAD) /[!-~]*( HTTP/1\.1\r\n)")
 _HOLDS_ON = re.compile(rb"/events|[?&]wait=")

@@ -7,19 +7,22 @@ from typing import Protocol, cast
 
 from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
 
+from service.answers import Answer
 from service.fast_path.canonical_requests import (
     MAX_HEAD_BYTES,
     NOTHING_DIFFERENT,
     POLL_LINE,
     POLL_TARGET,
+    WAIT_LINE,
     Different,
     apart,
     is_bodiless,
 )
-from service.fast_path.shared import FOUND, NOT_MODIFIED, Connection, FastPath, Found, Headers
+from service.fast_path.shared import FOUND, NOT_MODIFIED, Connection, FastPath, Found, Headers, WaitingRequest
 from service.logs.writer import LATE_LINES
 from service.metrics import QUICK_S
 from service.turns import OTHER_S
+from service.watching.long_polls import DirectWait
 
 MAX_WAITING_BYTES = 65_536
 """Of one connection, for its turn: aiohttp, which can stop reading, takes the rest."""
@@ -49,6 +52,12 @@ class Handler(Protocol):
 
     def count_from_now(self) -> None:
         """The connection has been used just now: how long it may be idle counts from here."""
+
+    def keep_open(self) -> None:
+        """Until `release`, however often it is asked to close: somebody waits for an answer that is none of its."""
+
+    def release(self) -> None:
+        """Close now, where it has been asked to."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
     def connection_lost(self, exc: BaseException | None) -> None: ...
@@ -85,6 +94,7 @@ class FastConnection(Connection):
         "_server",
         "_transport",
         "_turns",
+        "_unserved",
         "_waiting",
     )
 
@@ -102,8 +112,10 @@ class FastConnection(Connection):
         self._rest = b""
         self._before_etag = self._after_etag = b""
         """The two parts of what it sends with one; empty until it does."""
-        self._waiting: tuple[bytes, ...] = ()
-        """For its turn, as it came, since `_arrived_at`."""
+        self._unserved: tuple[bytes, ...] = ()
+        """What waits for its turn, as it came, since `_arrived_at`."""
+        self._waiting: tuple[WaitingRequest, DirectWait] | None = None
+        """For a change. While there is one, `_headers` is None: then nothing is answered before it."""
         self._arrived_at = self._answered_at = perf_counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -115,11 +127,18 @@ class FastConnection(Connection):
         self._close_after(self._server.keepalive_timeout_s)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Nothing is left to do here: every request has been answered when it was read, or lent."""
+        """Every request has been answered when it was read, or lent, but for one that waits for a change."""
         self._forget()
-        self._waiting = ()
+        self._unserved = ()
+        if self._waiting is not None:
+            self._path.left(self._stop_waiting())
         if self._handler is not None:
             self._handler.connection_lost(exc)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has a request that waits for a change."""
+        return self._waiting is not None
 
     def close(self) -> None:
         """End it once what has been written is sent."""
@@ -157,14 +176,14 @@ class FastConnection(Connection):
         self._receive(data, started)
 
     def _wait(self, data: bytes, arrived_at: float) -> None:
-        if not self._waiting:
-            self._waiting, self._arrived_at = (data,), arrived_at
+        if not self._unserved:
+            self._unserved, self._arrived_at = (data,), arrived_at
             if self._handler is not None:
                 self._handler.count_from_now()
             self._turns.wait(self._serve)
             return
-        self._waiting += (data,)
-        if len(self._waiting) > MAX_AT_ONCE or sum(map(len, self._waiting)) > MAX_WAITING_BYTES:
+        self._unserved += (data,)
+        if len(self._unserved) > MAX_AT_ONCE or sum(map(len, self._unserved)) > MAX_WAITING_BYTES:
             self._hand_over(b"")
 
     def _serve(self) -> None:
@@ -179,9 +198,9 @@ class FastConnection(Connection):
 
     def _take_waiting(self) -> None:
         """As it came: what can't be read spoils what it came with, but not what came before."""
-        while self._waiting:
-            first, later = self._waiting[0], self._waiting[1:]
-            self._waiting = ()
+        while self._unserved:
+            first, later = self._unserved[0], self._unserved[1:]
+            self._unserved = ()
             self.data_received(first, self._arrived_at)
             if not later:
                 return
@@ -189,19 +208,24 @@ class FastConnection(Connection):
                 for data in later:
                     cast("Handler", self._handler).data_received(data)
                 return
-            self._waiting = later
+            self._unserved = later
             if not self._turns.takes(perf_counter()):
                 self._turns.wait(self._serve)
                 return
 
     def _receive(self, data: bytes, started: float) -> None:
-        line = POLL_LINE.match(data)
+        if self._waiting is not None:
+            self._hand_over_waiting(data)
+            return
+        line = POLL_LINE.match(data) or WAIT_LINE.match(data)
         if line is None or data.find(b"\r\n\r\n", line.end() - 2) + 4 != len(data) or len(data) > MAX_HEAD_BYTES:
             self._receive_unusual(data, started)
             return
         asked = self._read(data[line.end(1) :])
         if asked is None:
             self._pass_on(data, started, is_lendable=is_bodiless(data, None))
+        elif line.re is WAIT_LINE:
+            self._answer_later(data, line, *asked, started)
         elif not self._answer(line, *asked, started):
             self._pass_on(data, started, is_lendable=True)
 
@@ -220,6 +244,74 @@ class FastConnection(Connection):
                 self._hand_over(data[begin:])
                 return
             started = self._answered_at
+
+    # -- waiting for a change
+
+    def _answer_later(
+        self, data: bytes, line: re.Match[bytes], different: Different, headers: Headers, asked_at: float
+    ) -> None:
+        """Or at once, where there is nothing to wait for."""
+        answer = self._path.wait(line, different.etag or b"", asked_at, self._wait_is_over)
+        if answer is None:
+            self._pass_on(data, asked_at, is_lendable=True)
+            return
+        request = WaitingRequest(data, line, different, headers, asked_at)
+        if isinstance(answer, DirectWait):
+            self._wait_for(request, answer)
+        else:
+            self._write_waited(answer, request)
+
+    def _wait_for(self, request: WaitingRequest, wait: DirectWait) -> None:
+        self._waiting = request, wait
+        self._headers = None
+        self._arrived_at = request.asked_at
+        self._path.waits_began()
+        if self._handler is not None:
+            self._handler.count_from_now()
+            self._handler.keep_open()
+
+    def _wait_is_over(self, answer: Answer | None) -> None:
+        request = self._stop_waiting()
+        if answer is None:
+            self._ask_again(request)
+        else:
+            self._write_waited(answer, request)
+        if self._path.is_closing and self._handler is None and not self._unserved:
+            self.close()
+
+    def _write_waited(self, answer: Answer, request: WaitingRequest) -> None:
+        if answer.summary is None:
+            self._transport.write(self._path.gone(answer.age_s, request))
+            self._answered_at = perf_counter()
+            return
+        found = self._path.waited, answer.age_s, b'"v%d"' % answer.version, answer.body
+        etag_seen = request.different.etag or b""
+        self._write(found, request.line, etag_seen, request.different, request.headers, request.asked_at)
+
+    def _ask_again(self, request: WaitingRequest) -> None:
+        """In its turn: many may have to at once. What has still to be waited for is what is left of its time."""
+        self._unserved, self._arrived_at = (request.data,), request.asked_at
+        if self._turns.takes(perf_counter()):
+            self._serve()
+        else:
+            self._turns.wait(self._serve)
+
+    def _stop_waiting(self) -> WaitingRequest:
+        """The request that waits: from now on it is as if it had just come."""
+        request, wait = cast("tuple[WaitingRequest, DirectWait]", self._waiting)
+        self._waiting = None
+        wait.leave()
+        self._headers = request.headers
+        self._path.waits_ended()
+        if self._handler is not None:
+            self._handler.release()
+        return request
+
+    def _hand_over_waiting(self, data: bytes) -> None:
+        """Who sends more before there is an answer is aiohttp's, with the request that waits."""
+        request = self._stop_waiting()
+        self._with_handler().lent_at = request.asked_at
+        self._hand_over(request.data + data)
 
     def pause_writing(self) -> None:
         """The reader is behind: aiohttp waits for readers, and not without end."""
@@ -331,10 +423,10 @@ class FastConnection(Connection):
 
     def _hand_over(self, unanswered: bytes) -> None:
         """For good, and whatever waits."""
-        waiting, self._waiting = self._waiting, ()
+        unserved, self._unserved = self._unserved, ()
         handler = self._with_handler()
         self._transport.set_protocol(cast("asyncio.Protocol", handler))
-        for data in (unanswered, *waiting):
+        for data in (unanswered, *unserved):
             if data:
                 handler.data_received(data)
 

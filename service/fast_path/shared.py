@@ -1,22 +1,37 @@
 """What all connections share: whom to ask, whom to tell, and how an answer looks."""
 
 import asyncio
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from email.utils import formatdate
-from time import time
+from time import perf_counter, time
+
+from multidict import CIMultiDict
 
 from service.access import cors_headers, is_allowed
-from service.answers import Answers, Source
+from service.answers import Answer, Answers, Source
 from service.fast_path.canonical_requests import Different, poll_headers
-from service.http_frame import BASE_HEADERS, JSON_TYPE, AccessRules, new_request_ids
+from service.http_frame import (
+    BASE_HEADERS,
+    CLIENT_CLOSED_REQUEST,
+    JSON_TYPE,
+    WAITED_STATUS,
+    AccessRules,
+    error_body,
+    new_request_ids,
+    process_not_found,
+)
+from service.list_query import BadParameter
 from service.logs import RequestLog
 from service.logs.request_log import Template
 from service.metrics import Metrics, RequestTally
-from service.parameters import REQUEST_ID
+from service.operations import STATUS
+from service.parameters import INCLUDE_PRODUCTS, REQUEST_ID, WaitQuery, read_wait
 from service.rendered_pages import RenderedPages
 from service.turns import Turns
+from service.watching.long_polls import Awaited, DirectWait, End, LongPolls
 
 
 def _lines(headers: dict[str, str]) -> bytes:
@@ -27,6 +42,11 @@ _FRESHNESS = {"X-Cache": Source.HIT.value, "Age": "%d", "Etag": "%b", **BASE_HEA
 FOUND = (
     b"HTTP/1.1 200 OK\r\n"
     + _lines({"Content-Type": JSON_TYPE, **_FRESHNESS})
+    + b"%bContent-Length: %d\r\nDate: %b\r\n\r\n%b"
+)
+_NOT_FOUND = (
+    b"HTTP/1.1 404 Not Found\r\n"
+    + _lines({name: value for name, value in {"Content-Type": JSON_TYPE, **_FRESHNESS}.items() if name != "Etag"})
     + b"%bContent-Length: %d\r\nDate: %b\r\n\r\n%b"
 )
 NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n" + _lines(_FRESHNESS) + b"%bDate: %b\r\n\r\n"
@@ -52,6 +72,20 @@ Tallies = tuple[RequestTally, RequestTally]
 Found = tuple[Tallies, int, bytes, bytes]
 """Route, age in seconds, ETag and the 200 body of an answer."""
 
+_MAX_WAIT_QUERIES = 64
+"""That are remembered, as they were read."""
+
+
+@dataclass(slots=True)
+class WaitingRequest:
+    """A request that waits for a change, since `asked_at`: all that its answer needs."""
+
+    data: bytes
+    line: re.Match[bytes]
+    different: Different
+    headers: Headers
+    asked_at: float
+
 
 class Connection(asyncio.Protocol, ABC):
     """One that has not been aiohttp's yet."""
@@ -62,6 +96,11 @@ class Connection(asyncio.Protocol, ABC):
     def close(self) -> None:
         """End it once what has been written is sent."""
 
+    @property
+    @abstractmethod
+    def waits(self) -> bool:
+        """Whether it has a request that waits for a change."""
+
 
 class FastPath:
     """What the model may answer, and how; the connections that have not been aiohttp's yet."""
@@ -70,6 +109,7 @@ class FastPath:
         self,
         answers: Answers,
         pages: RenderedPages,
+        long_polls: LongPolls,
         metrics: Metrics,
         request_log: RequestLog | None,
         access: AccessRules,
@@ -81,20 +121,42 @@ class FastPath:
             self.late_records, self.take_late = request_log.late, request_log.take_late
             self.usual_line_end = request_log.end()
         self._request_log = request_log
+        self._metrics = metrics
+        self._long_polls = long_polls
+        self._wait_queries: dict[bytes, WaitQuery | None] = {}
+        self._waits = 0
+        self._no_waits = asyncio.Event()
+        self.is_closing = False
         self.connections: set[Connection] = set()
         self.next_request_id = new_request_ids().__next__
         self._held = answers.held
         self._page = pages.page
         self._status = _route(metrics, "/status/{process_id}")
         self._listing = _route(metrics, "/status")
+        self.waited = _route(metrics, WAITED_STATUS)
         self._access = access
         self._date_second = 0
         self._date = b""
 
     def close(self) -> None:
-        """End all connections: each has been answered what it has asked."""
+        """End all connections, but for those that wait: they end with their answers."""
+        self.is_closing = True
+        for connection in list(self.connections):
+            if not connection.waits:
+                connection.close()
+
+    async def end(self, timeout_s: float | None) -> None:
+        """Return once nobody waits any longer, and all connections have ended. Whoever waits still is cut off."""
+        self._look_whether_nobody_waits()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._no_waits.wait()
         for connection in list(self.connections):
             connection.close()
+
+    def _look_whether_nobody_waits(self) -> None:
+        if self.is_closing and not self._waits:
+            self._no_waits.set()
 
     def date(self) -> bytes:
         """The Date header, rendered once a second."""
@@ -117,10 +179,65 @@ class FastPath:
         except Exception:  # noqa: BLE001 - see above
             return None
 
+    # -- waiting
+
+    def wait(self, line: re.Match[bytes], etag_seen: bytes, asked_at: float, end: End) -> Answer | DirectWait | None:
+        """See LongPolls.begin; None also where the query is not one that it takes. None for a bug, as in `find`."""
+        query = self._wait_query(line[3])
+        if query is None:
+            return None
+        seconds = query.seconds - (perf_counter() - asked_at)
+        awaited = Awaited(seconds, query.until_terminal, etag_seen.decode())
+        try:
+            return self._long_polls.begin(line[2].decode(), awaited, end)
+        except Exception:  # noqa: BLE001 - see above
+            return None
+
+    def _wait_query(self, query: bytes) -> WaitQuery | None:
+        known = self._wait_queries
+        if query not in known:
+            if len(known) >= _MAX_WAIT_QUERIES:
+                known.clear()
+            known[query] = _read_wait_query(query.decode())
+        return known[query]
+
+    def waits_began(self) -> None:
+        """One more connection waits."""
+        self._waits += 1
+
+    def waits_ended(self) -> None:
+        """One less."""
+        self._waits -= 1
+        self._look_whether_nobody_waits()
+
+    def gone(self, age_s: int, request: WaitingRequest) -> bytes:
+        """The whole answer to one who has waited for what has been deleted."""
+        body = error_body(process_not_found(request.line[2].decode()))
+        request_id = self.request_id(request.different)
+        self._metrics.looked_up("negative")
+        self._account(request, 404, len(body), request_id)
+        return _NOT_FOUND % (age_s, request_id, request.headers.cors, len(body), self.date(), body)
+
+    def left(self, request: WaitingRequest) -> None:
+        """A client has gone away while it waited."""
+        self._account(request, CLIENT_CLOSED_REQUEST, 0, self.request_id(request.different))
+
+    def _account(self, request: WaitingRequest, status: int, size: int, request_id: bytes) -> None:
+        """Count and log it as the frame does."""
+        ended = perf_counter()
+        seconds = ended - request.asked_at
+        self._metrics.request_answered(WAITED_STATUS, "GET", status, seconds)
+        template = self.template(status, request.headers)
+        if self._request_log is not None and template:
+            end = self.line_end(request.different)
+            self._request_log.log(template, request.line[1], size, seconds, ended, request_id, end)
+
+    # -- how an answer is accounted for
+
     @property
     def requests_count(self) -> int:
         """Requests answered here."""
-        return sum(tally.count for route in (self._status, self._listing) for tally in route)
+        return sum(tally.count for route in (self._status, self._listing, self.waited) for tally in route)
 
     def read_headers(self, rest: bytes, remote: str | None) -> Headers | None:
         """What the headers say; None where they are not all known, or ask for what only aiohttp can give."""
@@ -148,6 +265,15 @@ class FastPath:
         """The client's own, where it may be one."""
         given = None if different.request_id is None else REQUEST_ID.read(different.request_id.decode())
         return given.encode() if given else self.next_request_id()
+
+
+def _read_wait_query(query: str) -> WaitQuery | None:
+    """None where it is wrong, or asks for products too."""
+    try:
+        values = STATUS.query(query)
+        return None if INCLUDE_PRODUCTS.of(values) else read_wait(values, CIMultiDict())
+    except BadParameter:
+        return None
 
 
 def _route(metrics: Metrics, route: str) -> Tallies:

@@ -11,7 +11,7 @@ import socket
 from aiohttp import HttpVersion11, hdrs, web
 
 from service.firestore_reader import Unreachable
-from service.http_frame import HttpFrame, error_response
+from service.http_frame import HttpFrame, error_response, process_not_found
 from service.operations import EVENTS, PROCESS_EVENTS
 from service.parameters import LAST_EVENT_ID, PROCESS_ID, STATUS_FILTER
 from service.read_model import ReadModel
@@ -92,7 +92,7 @@ class EventStreams:
             answer = await self._long_polls.present(process_id, since or 0)
             headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
             if answer.summary is None:
-                return error_response(404, f"Process with ID {process_id} not found", headers=headers)
+                return error_response(404, process_not_found(process_id), headers=headers)
             present = self._watchers.changes.upsert(answer.summary)
             if present.is_last and present.key == since:
                 return web.Response(status=204, headers=headers)  # which tells an EventSource to come back no more

@@ -14,13 +14,17 @@ from service.answers import Answer, Answers, Source
 from service.etags import version_etag
 from service.parameters import etag_matches, known_version
 from service.read_model import ReadModel
+from service.watching.slices import Handle
 from service.watching.watched_process import Change, Wait
 from service.watching.watchers import Followed, Watchers, WatchRefused
 
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """What a client waits for: another version than those its `if_none_match` names, or the process's end."""
+    """What a client waits for: another version than those its `if_none_match` names, or the process's end.
+
+    `seconds` from now on; none are left where it has waited for long enough before.
+    """
 
     seconds: float
     until_terminal: bool
@@ -28,8 +32,8 @@ class Awaited:
     with_products: bool = False
 
 
-Send = Callable[[Answer], bool]
-"""Writes an answer to the client at once. Returns whether it could."""
+End = Callable[[Answer | None], None]
+"""Is given the answer in the step in which it is known. None: that can only be told by asking again."""
 
 
 class LongPolls:
@@ -37,37 +41,49 @@ class LongPolls:
 
     def __init__(self, answers: Answers, watchers: Watchers, model: ReadModel, *, clock: Clock, lease_s: float) -> None:
         self._answers = answers
-        self._watchers = watchers
+        self.watchers = watchers
         self._model = model
         self._clock = clock
         self._lease_s = lease_s
 
-    async def status(
-        self, process_id: str, awaited: Awaited, *, max_age_s: float | None = None, send: Send | None = None
-    ) -> Answer | None:
-        """Without products. None where `send` has answered. Raises: WatchRefused, and what Answers.status raises."""
+    def begin(self, process_id: str, awaited: Awaited, end: End) -> "Answer | DirectWait | None":
+        """Wait without a task. The answer itself where there is nothing to wait for; None where only `status` can tell.
+
+        Raises: WatchRefused.
+        """
+        present = self.free(process_id, known_version(awaited.if_none_match))
+        if present is None or present.summary is None:
+            return None
+        if awaited.seconds <= 0 or self._is_awaited(present, awaited):
+            return present
+        wait = DirectWait(self, process_id, present.version, awaited, end)
+        self.watchers.add(process_id, wait)
+        wait.end_in(awaited.seconds)
+        return wait
+
+    async def status(self, process_id: str, awaited: Awaited, *, max_age_s: float | None = None) -> Answer:
+        """Without products. Raises: WatchRefused, and what Answers.status raises."""
+        if max_age_s is None:
+            answer = self.free(process_id, known_version(awaited.if_none_match))
+            if answer is not None and self._is_awaited(answer, awaited):
+                return answer
         deadline = self._clock() + awaited.seconds
-        wait = self._watchers.wait(process_id)
-        direct = _Direct(self, awaited, send)
-        if send is not None:
-            wait.reply = direct.reply
+        wait = self.watchers.wait(process_id)
         try:
             answer = await self.present(process_id, known_version(awaited.if_none_match), max_age_s)
-            while not self._is_awaited(answer, awaited):
+            while awaited.seconds > 0 and not self._is_awaited(answer, awaited):
                 change = await self._next(process_id, wait, answer, awaited, deadline)
-                if direct.has_answered:
-                    return None
                 if change is None:
                     return await self._last(process_id, answer.version)
                 answer = self.of_change(change, awaited) or await self.present(process_id, change.key)
             return answer
         finally:
-            self._watchers.leave(process_id, wait)
+            self.watchers.leave(process_id, wait)
 
     async def present(self, process_id: str, known: int, max_age_s: float | None = None) -> Answer:
         """The present state, not older than the version known. Raises as Answers.status does."""
         if max_age_s is None:
-            answer = self._free(process_id, known)
+            answer = self.free(process_id, known)
             if answer is not None:
                 return answer
         return await self._answers.status(process_id, known_version=known, max_age_s=max_age_s)
@@ -75,7 +91,7 @@ class LongPolls:
     async def _next(
         self, process_id: str, wait: Wait, answer: Answer, awaited: Awaited, deadline: float
     ) -> Change | None:
-        watchers = self._watchers
+        watchers = self.watchers
         if watchers.is_stopping:
             return None
         watchers.keep_current(process_id)
@@ -90,13 +106,17 @@ class LongPolls:
         if answer.summary is None:
             return True
         if awaited.until_terminal:
-            return self._watchers.changes.is_terminal(answer.summary)
+            return self.watchers.changes.is_terminal(answer.summary)
         etag = version_etag(answer.version, with_products=awaited.with_products)
         return not etag_matches(awaited.if_none_match, etag)
 
     def of_change(self, change: Change, awaited: Awaited) -> Answer | None:
         """The change itself, or what it has become since; None where nobody vouches for either any more."""
-        present = self._free(change.process_id, change.key if change.summary else 0)
+        held = change.summary
+        if held is not None and self._model.get(change.process_id) is held:  # nearly always, for each of thousands
+            age_s = self._model.trusted_age_s
+            return None if age_s is None else Answer(Source.HIT, _rounded(age_s), held, held.body)
+        present = self.free(change.process_id, change.key if change.summary else 0)
         if present is not None and present.version > change.key and self._is_awaited(present, awaited):
             return present
         age_s = self._vouched_age_s(change.process_id)
@@ -107,16 +127,16 @@ class LongPolls:
 
     async def _last(self, process_id: str, known: int) -> Answer:
         """At the end of the wait."""
-        answer = self._free(process_id, known)
+        answer = self.free(process_id, known)
         if answer is not None:
             return answer
-        if self._watchers.is_stopping:
+        if self.watchers.is_stopping:
             raise WatchRefused("This server is stopping; try again", 0)
         return await self._answers.status(process_id, known_version=known)
 
     # -- what costs nothing
 
-    def _free(self, process_id: str, known: int) -> Answer | None:
+    def free(self, process_id: str, known: int) -> Answer | None:
         """From the model, or from a document followed by itself."""
         answer = self._answers.status_from_model(process_id, known)
         if answer is not None:
@@ -132,7 +152,7 @@ class LongPolls:
 
     def _followed(self, process_id: str) -> tuple[Followed, float] | None:
         """Where the model does not hold the process: what was heard of it by itself, and its age within the lease."""
-        followed = self._watchers.followed(process_id)
+        followed = self.watchers.followed(process_id)
         if followed is None or self._model.get(process_id) is not None:
             return None
         age_s = self._clock() - followed.as_of
@@ -140,7 +160,7 @@ class LongPolls:
 
     def _vouched_age_s(self, process_id: str) -> int | None:
         """The model vouches for nothing that was heard by another way, however fresh it is itself."""
-        is_outside = self._model.get(process_id) is None and self._watchers.followed(process_id) is not None
+        is_outside = self._model.get(process_id) is None and self.watchers.followed(process_id) is not None
         if is_outside:
             followed = self._followed(process_id)
             age_s = None if followed is None else followed[1]
@@ -149,22 +169,47 @@ class LongPolls:
         return None if age_s is None else _rounded(age_s)
 
 
-class _Direct:
-    """Answers one client in the step in which its change is told, before any task has run."""
+class DirectWait:
+    """A client that waits without a task: it is answered in the step in which its change is told, or its time is over.
 
-    __slots__ = ("_awaited", "_long_polls", "_send", "has_answered")
+    A watcher of the process. `end` is called with what comes first; `leave` must follow, and may come before.
+    """
 
-    def __init__(self, long_polls: LongPolls, awaited: Awaited, send: Send | None) -> None:
+    __slots__ = ("_awaited", "_end", "_long_polls", "_process_id", "_seen", "_timer")
+
+    def __init__(self, long_polls: LongPolls, process_id: str, seen: int, awaited: Awaited, end: End) -> None:
         self._long_polls = long_polls
+        self._process_id = process_id
+        self._seen = seen
         self._awaited = awaited
-        self._send = send
-        self.has_answered = False
+        self._end = end
+        self._timer: Handle | None = None
 
-    def reply(self, change: Change) -> None:
-        """See Reply. A deletion, or what nobody vouches for any more, is left to the ordinary way."""
-        answer = self._long_polls.of_change(change, self._awaited)
-        if answer is not None and answer.summary is not None and self._send is not None:
-            self.has_answered = self._send(answer)
+    def take(self, change: Change) -> None:
+        """See Watcher."""
+        if change.key > self._seen and (change.is_last or not self._awaited.until_terminal):
+            self._end(self._long_polls.of_change(change, self._awaited))
+
+    def settle(self) -> None:
+        """See Watcher."""
+
+    def end_in(self, seconds: float) -> None:
+        """Wait no longer than that."""
+        self._timer = self._long_polls.watchers.call_later(seconds, self.farewell)
+
+    def farewell(self) -> None:
+        """Wait no longer."""
+        self._end(self._long_polls.free(self._process_id, self._seen))
+
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        self._long_polls.watchers.leave(self._process_id, self)
+
+    def close(self) -> None:
+        """See Watcher."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def _rounded(age_s: float) -> int:

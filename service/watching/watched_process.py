@@ -5,7 +5,7 @@ not newer, so it does not matter from how many sources, or how late, a change is
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from service.documents import ProcessSummary
@@ -77,21 +77,16 @@ class Watcher(Protocol):
     def farewell(self) -> None:
         """The server stops."""
 
-
-Reply = Callable[[Change], None]
-"""Answers a client in the step in which it is told, where that is possible."""
+    def close(self) -> None:
+        """Nothing more is told."""
 
 
 class Wait:
-    """One client that waits for one change. Told from its creation on, so that nothing is missed before the wait.
+    """One client that waits for one change. Told from its creation on, so that nothing is missed before the wait."""
 
-    `reply` is called with the change that is awaited, before the wait itself ends with it.
-    """
-
-    __slots__ = ("_base", "_future", "_latest", "_needs_last", "_timer", "_told", "reply")
+    __slots__ = ("_base", "_future", "_latest", "_needs_last", "_timer", "_told")
 
     def __init__(self) -> None:
-        self.reply: Reply | None = None
         self._told: Change | None = None
         self._latest: Change | None = None
         self._future: asyncio.Future[Change | None] | None = None
@@ -106,8 +101,6 @@ class Wait:
                 self._latest = change
         elif self._is_awaited(change):
             self._told = change
-            if self.reply is not None:
-                self.reply(change)
 
     def settle(self) -> None:
         """See Watcher."""
@@ -185,6 +178,9 @@ class ProcessStream(EventStream):
             self._enter(StreamState.ENDED)
 
     def settle(self) -> None:
+        """See Watcher."""
+
+    def close(self) -> None:
         """See Watcher."""
 
     def _send_waiting(self) -> None:

@@ -22,7 +22,7 @@ from service.read_model import Applied, ReadModel
 from service.watching.comments import Comments
 from service.watching.model_streams import ModelStream, ModelStreams
 from service.watching.slices import CallLater, Handle, InOrder, Slices
-from service.watching.watched_process import Changes, ProcessStream, Wait, WatchedProcess
+from service.watching.watched_process import Changes, ProcessStream, Wait, WatchedProcess, Watcher
 
 log = logging.getLogger(__name__)
 
@@ -124,28 +124,30 @@ class Watchers:
 
     # -- for clients
 
+    def add(self, process_id: str, watcher: Watcher) -> None:
+        """From now on it is told of the process's changes. Raises: WatchRefused. `leave` must follow."""
+        self._enter()
+        self._topic(process_id).watchers.add(watcher)
+
     def wait(self, process_id: str) -> Wait:
         """Register a client that will wait. Raises: WatchRefused. `leave` must follow."""
-        self._enter()
         wait = Wait()
-        self._topic(process_id).watchers.add(wait)
+        self.add(process_id, wait)
         return wait
 
     def stream(self, process_id: str) -> ProcessStream:
         """Register a client that one process is streamed to. Raises: WatchRefused. `leave` must follow."""
-        self._enter()
         stream = ProcessStream()
-        self._topic(process_id).watchers.add(stream)
+        self.add(process_id, stream)
         self._comments.add(stream)
         return stream
 
-    def leave(self, process_id: str, watcher: Wait | ProcessStream) -> None:
+    def leave(self, process_id: str, watcher: Watcher) -> None:
         """Nothing of the watcher remains."""
         topic = self._topics[process_id]
         topic.watchers.discard(watcher)
-        if isinstance(watcher, Wait):
-            watcher.close()
-        else:
+        watcher.close()
+        if isinstance(watcher, ProcessStream):
             self._comments.discard(watcher)
         if not topic.watchers:
             self._nobody_watches(topic)

@@ -4,34 +4,13 @@ Everything must be equal: each answer byte by byte (but for the Date and the req
 connection is closed, the log lines, the counts. Their clock stands still, so that ages and leases are equal too.
 """
 
-import asyncio
-import io
-import json
-import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 import pytest
-from aiohttp.web_protocol import RequestHandler
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from service import http_server
-from service.logs import LogWriter, RequestLog
-from tests.firestore_servers import BackgroundFirestore
-from tests.service.running import COLLECTION, RunningService, running_service
-from tests.service.virtual_time import Clock, settle
-from tests.waiting import PATIENCE_S
-
-HELD = ["import-1", "a~b.c", "x:y@z,(1)", "a+b", "ä", "50%", "what?", "a b", "a#b", 'quo"te']
-LAST = b"GET /healthz HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n"
-"""Ends every connection, so that its end need not be waited for; what swallows it does so in both services."""
-
-MADE = re.compile(rb"(?<=Date: )[^\r]+|(?<=X-Request-Id: )[0-9a-f]{32}(?=\r)")
-"""What must differ between two answers."""
+from tests.service.fast_path.both import HELD, LEAST, Both, head
 
 TARGETS = [
     *(b"/status/" + each.encode() for each in HELD),
@@ -46,6 +25,13 @@ TARGETS = [
     b"/status/import-1?",
     b"/status/import-1?include_products=false",
     b"/status/import-1?nonsense=1",
+    b"/status/import-1?wait=0",
+    b"/status/import-1?wait=60&wait=60",
+    b"/status/import-1?wait=60&include_products=x",
+    b"/status/import-1?until=terminal",
+    b"/status/nobody?wait=60",
+    b"/status/completed?wait=60&until=terminal",
+    b"/status/completed?until=terminal&wait=60&include_products=false",
     b"/status/import-1#x",
     b"/status/import-1/",
     b"//status/import-1",
@@ -147,19 +133,6 @@ METHODS = [b"GET", b"HEAD", b"POST", b"get", b"GE", b"OPTIONS"]
 VERSIONS = [b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0", b"http/1.1", b"HTTP/1.1 "]
 ENDS = [b"\r\n", b"\n", b"\r"]
 CONDITIONS = [b"If-None-Match: " + etag for etag in ETAGS]
-LEAST = [b"Host: s", b"X-API-Key: key-1"]
-
-
-def head(
-    target: bytes = b"/status/import-1",
-    headers: Sequence[bytes] = LEAST,
-    method: bytes = b"GET",
-    version: bytes = b"HTTP/1.1",
-    end: bytes = b"\r\n",
-) -> bytes:
-    return b"%b %b %b%b" % (method, target, version, end) + b"".join(each + end for each in headers) + end
-
-
 DEVIATIONS = [
     *(head(target) for target in TARGETS),
     *(head(headers=[*LEAST, line]) for line in [*USUAL, *UNUSUAL, *CONDITIONS]),
@@ -214,124 +187,10 @@ def in_parts(data: bytes, places: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(cuts)]
 
 
-class Client(asyncio.Protocol):
-    """Keeps what comes, however the connection ends."""
-
-    def __init__(self) -> None:
-        self.received = b""
-        self.closed = asyncio.get_running_loop().create_future()
-
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed.set_result(None)
-
-
-class Observed:
-    """One of the two services, and all that can be seen of it."""
-
-    def __init__(self, running: RunningService, writer: LogWriter, stream: io.StringIO) -> None:
-        self.running = running
-        self._writer = writer
-        self._stream = stream
-        self._counted: dict[tuple[str, ...], float] = {}
-        self.list_etag = b""
-
-    async def answers(self, parts: list[bytes]) -> bytes:
-        """What it sends until it closes the connection, which it does in the end."""
-        host, _, port = self.running.url.removeprefix("http://").partition(":")
-        transport, client = await asyncio.get_running_loop().create_connection(Client, host, int(port))
-        for part in parts:
-            if not client.closed.done():
-                transport.write(part)
-                await settle(5)
-        async with asyncio.timeout(PATIENCE_S):
-            await client.closed
-        return MADE.sub(b"...", client.received)
-
-    def logged(self) -> list[Any]:
-        """The lines since the last time, without what must differ."""
-        assert self._writer.flush()
-        entries = [json.loads(line) for line in self._stream.getvalue().splitlines()]
-        self._stream.seek(0)
-        self._stream.truncate()
-        for entry in entries:
-            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry.pop("time"))
-            assert re.fullmatch(r"\d+\.\d{6}s", entry["httpRequest"].pop("latency"))
-            entry["request_id"] = re.sub(r"^[0-9a-f]{32}$", "...", entry["request_id"])
-        return entries
-
-    def counted(self) -> dict[tuple[str, ...], float]:
-        """How many requests and lookups of each kind there have been since the last time."""
-        names = ("http_requests_total", "http_request_duration_seconds_count", "lookups_total")
-        metrics = self.running.service.metrics
-        metrics.publish()
-        before = self._counted
-        self._counted = {
-            (sample.name, *sample.labels.values()): sample.value
-            for family in metrics.registry.collect()
-            for sample in family.samples
-            if sample.name.endswith(names)
-        }
-        changed = {key: value - before.get(key, 0) for key, value in self._counted.items()}
-        return {key: value for key, value in changed.items() if value}
-
-
-@pytest.fixture(params=[{}, {"api_keys": "key-1,key-2", "cors_origins": "https://page.example"}], ids=["open", "keys"])
-async def both(
-    request: pytest.FixtureRequest,
-    local_firestore: BackgroundFirestore,
-    project: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[tuple[Observed, Observed, int]]:
-    """With the fast path, without it, and the version of every process."""
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
-    monkeypatch.setattr(http_server.JsonErrorHandler, "head_timeout_s", 0.1)  # for heads that never end
-    monkeypatch.setitem(RequestHandler.__init__.__kwdefaults__, "lingering_time", 0.1)  # type: ignore[arg-type] # for bodies that never end
-    fields = {
-        "status": "running",
-        "csv_url": "https://example.com/x.csv",
-        "start_time": datetime(2026, 11, 23, tzinfo=UTC),
-    }
-    version = local_firestore.commit(project, {f"{COLLECTION}/{process_id}": fields for process_id in HELD})
-    options: dict[str, Any] = {"listener": "stream", "window_size": 0, "fallback_rate": 1e9, **request.param}
-    clock = Clock()
-    observed = []
-    async with AsyncExitStack() as stack:
-        for fast_path in (True, False):
-            stream = io.StringIO()
-            writer = LogWriter(stream, lambda _: b"")
-            log = RequestLog(writer, environment="production", level="INFO", project_id=project)
-            running = await stack.enter_async_context(
-                running_service(
-                    local_firestore.host, project, clock=clock, request_log=log, fast_path=fast_path, **options
-                )
-            )
-            observed.append(Observed(await running.synced(), writer, stream))
-            stack.callback(writer.close)
-        for each in observed:
-            listed = await each.answers([head(b"/status"), LAST])
-            (each.list_etag,) = re.findall(rb'Etag: "([0-9a-f]{24})"', listed)
-            each.logged()
-            each.counted()
-        yield observed[0], observed[1], version
-
-
-async def assert_same_effect(both: tuple[Observed, Observed, int], parts: list[bytes]) -> None:
-    fast, plain, version = both
-    versions = {b"{now}": b"%d" % version, b"{old}": b"%d" % (version - 1), b"{new}": b"%d" % (version + 1)}
-    for name, value in (versions | {b"{list}": plain.list_etag}).items():
-        parts = [part.replace(name, value) for part in parts]
-    answers = await asyncio.gather(fast.answers([*parts, LAST]), plain.answers([*parts, LAST]))
-    assert answers[0] == answers[1]
-    assert (fast.logged(), fast.counted()) == (plain.logged(), plain.counted())
-
-
-async def test_each_deviation_has_the_same_effect(both: tuple[Observed, Observed, int]) -> None:
+async def test_each_deviation_has_the_same_effect(both: Both) -> None:
     """Twice on one connection, with the usual request before, between and after: whether it comes back or not."""
     for data in DEVIATIONS:
-        await assert_same_effect(both, [head(), data, head(), data, head()])
+        await both.assert_same_effect([head(), data, head(), data, head()])
 
 
 @settings(
@@ -345,23 +204,19 @@ async def test_each_deviation_has_the_same_effect(both: tuple[Observed, Observed
 @example(data=head() * 100, places=[])
 @example(data=head(headers=[*LEAST, b"Content-Length: 3"]) + b"abc" + head(), places=[])
 @given(data=pipelines, places=splits)
-async def test_the_same_bytes_have_the_same_effect(
-    both: tuple[Observed, Observed, int], data: bytes, places: list[int]
-) -> None:
-    await assert_same_effect(both, in_parts(data, places))
+async def test_the_same_bytes_have_the_same_effect(both: Both, data: bytes, places: list[int]) -> None:
+    await both.assert_same_effect(in_parts(data, places))
 
 
-async def test_what_follows_half_a_request_is_its_other_half(both: tuple[Observed, Observed, int]) -> None:
+async def test_what_follows_half_a_request_is_its_other_half(both: Both) -> None:
     """Also where the connection has been lent before, and the other half looks like a request."""
     begun = head(b"/status/nobody", [*LEAST, b"User-Agent: something"]).removesuffix(b"\r\n\r\n")
     for cut in range(8):
-        await assert_same_effect(both, [head(b"/status/nobody"), begun[: len(begun) - cut], head(), head()])
+        await both.assert_same_effect([head(b"/status/nobody"), begun[: len(begun) - cut], head(), head()])
 
 
 @pytest.mark.parametrize("place", [1, 2], ids=["before others", "last"])
-async def test_what_stands_where_the_clients_etag_stood_has_the_same_effect(
-    both: tuple[Observed, Observed, int], place: int
-) -> None:
+async def test_what_stands_where_the_clients_etag_stood_has_the_same_effect(both: Both, place: int) -> None:
     """All around it is what this client has sent before."""
 
     def conditional(value: bytes) -> bytes:
@@ -380,11 +235,11 @@ async def test_what_stands_where_the_clients_etag_stood_has_the_same_effect(
         b'"v{now}"\r\nIf-None-Match: "v{now}"',
         b'"v{now}"\r\n\r\n' + usual.removesuffix(b"\r\n\r\n"),
     ):
-        await assert_same_effect(both, [usual, conditional(value), usual])
+        await both.assert_same_effect([usual, conditional(value), usual])
 
 
 async def test_what_differs_from_request_to_request_has_each_time_its_own_effect(
-    both: tuple[Observed, Observed, int],
+    both: Both,
 ) -> None:
     """A proxy sends the requests of many clients, each with a trace of its own, through one connection."""
 
@@ -403,10 +258,10 @@ async def test_what_differs_from_request_to_request_has_each_time_its_own_effect
         )
         for _ in range(2)
     ]
-    await assert_same_effect(both, sent)
+    await both.assert_same_effect(sent)
     for twice in (b"traceparent: 00-", b"X-Request-Id: a", b"x-cloud-trace-context: b", b'If-None-Match: "v{now}"'):
-        await assert_same_effect(both, [*sent[:2], of_client(1, twice, twice.upper()), sent[3]])
-        await assert_same_effect(both, [*sent[:2], of_client(1, twice, b"Accept: */*", twice), sent[3]])
+        await both.assert_same_effect([*sent[:2], of_client(1, twice, twice.upper()), sent[3]])
+        await both.assert_same_effect([*sent[:2], of_client(1, twice, b"Accept: */*", twice), sent[3]])
     for unusual in (
         b"traceparent:  00-",
         b"traceparent: 00- ",
@@ -414,4 +269,4 @@ async def test_what_differs_from_request_to_request_has_each_time_its_own_effect
         b"X-Request-Id: \xff",
         b"x-request-id : a",
     ):
-        await assert_same_effect(both, [*sent[:2], of_client(1, unusual), sent[3]])
+        await both.assert_same_effect([*sent[:2], of_client(1, unusual), sent[3]])

@@ -96,6 +96,8 @@ async def answered(connection: RawConnection, data: bytes) -> int:
         request(b"X-Request-Id: mine", b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         request(b"Connection: keep-alive", b"Cookie: a=b", b"Origin: https://page.example"),
         request(target=b"/status"),
+        request(target=b"/status/import-1?wait=1"),
+        request(b'If-None-Match: "v1"', target=b"/status/import-1?wait=60"),
         request(target=b"/status?limit=5&status=running&start_date=2026-01-01T00:00:00%2B01:00"),
         request() * MAX_AT_ONCE,
     ],
@@ -173,7 +175,6 @@ async def test_who_leaves_while_lent_leaves_nothing_behind(running: RunningServi
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (request(target=b"/status/import-1?wait=1"), 200),
         (request(b"Prefer: wait=1"), 200),
         (request(b"Content-Length: 0"), 200),
         (request(b"X-Unknown: value"), 200),

@@ -217,8 +217,6 @@ class JsonErrorServer(web.Server):
     async def shutdown(self, timeout: float | None = None) -> None:
         """Also those that have come since."""
         if self._fast_path is not None:
-            self._fast_path.turns.serve_all()
-            self._fast_path.close()
             await self._fast_path.end(timeout)
         await super().shutdown(timeout)
 

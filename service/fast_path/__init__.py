@@ -10,7 +10,7 @@ one home:
 - Whatever else, in doubt too, is handed over for good with the bytes not answered yet: who asks for an event stream,
   sends before the answer is there, writes a head unusually or does not read fast enough.
 Answers, log lines and counts are those of `Handlers` inside `HttpFrame`. In `tests/service/fast_path/`
-`test_equals_aiohttp.py` sends both the same bytes, and `test_waits_equal_aiohttp.py` lets both wait for the same changes.
+`test_equals_aiohttp.py` sends both the same bytes, `test_waits_equal_aiohttp.py` lets both wait for the same changes.
 
 Who waits for a change waits here too, without a task (`LongPolls.begin`): 5 KB for a client instead of 15, and a third
 of the CPU time. What only Firestore can tell, after a lapse, is asked for again through aiohttp, a few a turn.

@@ -276,8 +276,6 @@ class FastConnection(Connection):
             self._ask_again(request)
         else:
             self._write_waited(answer, request)
-        if self._path.is_closing and self._handler is None and not self._unserved:
-            self.close()
 
     def _write_waited(self, answer: Answer, request: WaitingRequest) -> None:
         if answer.summary is None:

@@ -125,8 +125,7 @@ class FastPath:
         self._long_polls = long_polls
         self._wait_queries: dict[bytes, WaitQuery | None] = {}
         self._waits = 0
-        self._no_waits = asyncio.Event()
-        self.is_closing = False
+        self._nobody_waits = asyncio.Event()
         self.connections: set[Connection] = set()
         self.next_request_id = new_request_ids().__next__
         self._held = answers.held
@@ -139,24 +138,23 @@ class FastPath:
         self._date = b""
 
     def close(self) -> None:
-        """End all connections, but for those that wait: they end with their answers."""
-        self.is_closing = True
+        """End all connections, but for those that wait."""
         for connection in list(self.connections):
             if not connection.waits:
                 connection.close()
 
     async def end(self, timeout_s: float | None) -> None:
-        """Return once nobody waits any longer, and all connections have ended. Whoever waits still is cut off."""
-        self._look_whether_nobody_waits()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._no_waits.wait()
+        """Those who wait are being answered: end all connections after that. Who waits still when the time is over is
+        cut off.
+        """
+        if self._waits:
+            self._nobody_waits.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._nobody_waits.wait()
+        self.turns.serve_all()
         for connection in list(self.connections):
             connection.close()
-
-    def _look_whether_nobody_waits(self) -> None:
-        if self.is_closing and not self._waits:
-            self._no_waits.set()
 
     def date(self) -> bytes:
         """The Date header, rendered once a second."""
@@ -208,7 +206,8 @@ class FastPath:
     def waits_ended(self) -> None:
         """One less."""
         self._waits -= 1
-        self._look_whether_nobody_waits()
+        if not self._waits:
+            self._nobody_waits.set()
 
     def gone(self, age_s: int, request: WaitingRequest) -> bytes:
         """The whole answer to one who has waited for what has been deleted."""

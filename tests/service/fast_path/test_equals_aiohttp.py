@@ -32,6 +32,7 @@ TARGETS = [
     b"/status/nobody?wait=60",
     b"/status/completed?wait=60&until=terminal",
     b"/status/completed?until=terminal&wait=60&include_products=false",
+    b"/status/completed?until=terminal&wait=60&include_products=true",
     b"/status/import-1#x",
     b"/status/import-1/",
     b"//status/import-1",

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
+from service.fast_path import FastConnection
 from service.http_server import JsonErrorHandler
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.fast_path.both import COMPLETED, FIELDS, HELD, LAST, LEAST, MADE, Both, Observed, both_services, head
@@ -57,7 +58,7 @@ class Waiting:
 
 
 @asynccontextmanager
-async def waiting(both: Both, *sent: bytes, answered: bytes = b"") -> AsyncIterator[Waiting]:
+async def waiting(both: Both, *sent: bytes, answered: bytes = b"", others: int = 0) -> AsyncIterator[Waiting]:
     """Clients that have sent that, one after the other, and wait; and before that what has been answered."""
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(raw_connection(each.running.url)) for each in both]
@@ -68,7 +69,7 @@ async def waiting(both: Both, *sent: bytes, answered: bytes = b"") -> AsyncItera
                 await each.reply()
         for data in sent:
             await clients.send(data)
-        await clients.all_wait()
+        await clients.all_wait(others + 1)
         yield clients
 
 
@@ -139,22 +140,33 @@ async def test_what_is_sent_while_a_request_waits_is_answered_after_it(both: Bot
         await clients.end(head()[20:] if len(more) == 20 else b"")
 
 
-async def test_what_is_sent_while_a_request_waits_takes_nothing_from_its_time(both: Both) -> None:
-    async with waiting(both, head(WAIT.replace(b"60", b"1"), KNOWN)) as clients:
-        await clients.send(head())
-        await clients.all_wait(0)
-        told = await clients.end()
-    assert told.startswith(b"HTTP/1.1 304 ")
+async def test_what_is_sent_while_a_request_waits_gives_it_no_more_time(both: Both) -> None:
+    async with raw_connection(both.fast.running.url) as connection:
+        await connection.send(both.filled_in(head(WAIT, KNOWN)))
+        await until(lambda: both.fast.running.service.watchers.count == 1, "it waits")
+        (waiting_here,) = [each for each in both.fast.connections if isinstance(each, FastConnection) and each.waits]
+        request, _ = waiting_here._waiting  # type: ignore[misc] # it waits
+        request.asked_at -= 60  # it came a minute ago
+        await connection.send(both.filled_in(head()))
+        assert (await connection.head()).startswith(b"HTTP/1.1 304 ")
 
 
 @pytest.mark.parametrize("lent_before", [False, True])
 async def test_at_the_end_of_the_service_it_is_answered(both: Both, lent_before: bool) -> None:
-    """Also on a connection that aiohttp knows, and would close with all that are idle."""
-    async with waiting(both, head(WAIT, KNOWN), answered=head(b"/status/nobody") if lent_before else head()) as clients:
+    """Also on a connection that aiohttp knows, and would close with all that are idle; and however many wait."""
+    async with AsyncExitStack() as stack:
+        for each in both:
+            for _ in range(200):
+                other = await stack.enter_async_context(raw_connection(each.running.url))
+                await other.send(both.filled_in(head(WAIT, KNOWN)))
+            await until(lambda each=each: each.running.service.watchers.count == 200, "all wait")  # type: ignore[misc] # a lambda's default
+        answered = head(b"/status/nobody") if lent_before else head()
+        clients = await stack.enter_async_context(waiting(both, head(WAIT, KNOWN), answered=answered, others=200))
         assert answered_by_aiohttp(both.fast) == lent_before
         async with asyncio.timeout(4):
             for each in both:
                 await each.running.service.runner.cleanup()
+                assert not each.running.service.watchers.count
         assert (await clients.received()).startswith(b"HTTP/1.1 304 ")
 
 

@@ -58,8 +58,8 @@ class Waiting:
 
 
 @asynccontextmanager
-async def waiting(both: Both, *sent: bytes, answered: bytes = b"", others: int = 0) -> AsyncIterator[Waiting]:
-    """Clients that have sent that, one after the other, and wait; and before that what has been answered."""
+async def waiting(both: Both, sent: bytes, *, answered: bytes = b"", others: int = 0) -> AsyncIterator[Waiting]:
+    """Clients that have sent that, and wait; and before that what has been answered."""
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(raw_connection(each.running.url)) for each in both]
         clients = Waiting(both, *connections)
@@ -67,10 +67,15 @@ async def waiting(both: Both, *sent: bytes, answered: bytes = b"", others: int =
             await clients.send(answered)
             for each in connections:
                 await each.reply()
-        for data in sent:
-            await clients.send(data)
+        await clients.send(sent)
         await clients.all_wait(others + 1)
+        assert waits_without_a_task(both) == others + 1
         yield clients
+
+
+def waits_without_a_task(both: Both) -> int:
+    fast_path = both.fast.running.service.runner._fast_path
+    return 0 if fast_path is None else fast_path._waits
 
 
 def answered_by_aiohttp(observed: Observed) -> int:
@@ -122,7 +127,7 @@ async def test_a_deletion_is_told(both: Both) -> None:
 
 
 async def test_a_client_that_leaves_is_accounted_for(both: Both) -> None:
-    async with waiting(both, head(), head(WAIT, KNOWN)):
+    async with waiting(both, head(WAIT, KNOWN), answered=head()):
         pass
     for each in both:
         await until(lambda each=each: each.running.service.watchers.count == 0, "nobody waits")  # type: ignore[misc] # a lambda's default
@@ -132,7 +137,7 @@ async def test_a_client_that_leaves_is_accounted_for(both: Both) -> None:
 
 @pytest.mark.parametrize("more", [head(), head(WAIT), head()[:20], head(b"/status/import-1", [b"no colon"])])
 async def test_what_is_sent_while_a_request_waits_is_answered_after_it(both: Both, more: bytes) -> None:
-    async with waiting(both, head(), head(WAIT, KNOWN)) as clients:
+    async with waiting(both, head(WAIT, KNOWN), answered=head()) as clients:
         await clients.send(more)
         await clients.all_wait()
         both.commit(CHANGED)

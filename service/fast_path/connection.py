@@ -306,10 +306,14 @@ class FastConnection(Connection):
         return request
 
     def _hand_over_waiting(self, data: bytes) -> None:
-        """Who sends more before there is an answer is aiohttp's, with the request that waits."""
-        request = self._stop_waiting()
-        self._with_handler().lent_at = request.asked_at
-        self._hand_over(request.data + data)
+        """Who sends more before there is an answer is aiohttp's, with the request that waits.
+
+        One after the other: what can't be read spoils what it came with.
+        """
+        request, handler = self._stop_waiting(), self._with_handler()
+        handler.lent_at = request.asked_at
+        self._hand_over(request.data)
+        handler.data_received(data)
 
     def pause_writing(self) -> None:
         """The reader is behind: aiohttp waits for readers, and not without end."""

@@ -32,6 +32,7 @@ class Waiting:
 
     def __init__(self, both: Both, fast: RawConnection, plain: RawConnection) -> None:
         self.both = both
+        self.fast = fast
         self._connections = fast, plain
 
     async def send(self, data: bytes) -> None:
@@ -173,6 +174,17 @@ async def test_at_the_end_of_the_service_it_is_answered(both: Both, lent_before:
                 await each.running.service.runner.cleanup()
                 assert not each.running.service.watchers.count
         assert (await clients.received()).startswith(b"HTTP/1.1 304 ")
+
+
+async def test_at_the_end_of_the_service_after_a_lapse_it_is_refused(both: Both) -> None:
+    """By aiohttp, which has known the connection and would have let it go with all that are idle."""
+    service = both.fast.running.service
+    async with waiting(both, head(WAIT, KNOWN), answered=head(b"/status/nobody")) as clients:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(type(service.model), "trusted_age_s", None)
+            await service.runner.cleanup()
+        answer = await clients.fast.all()
+    assert answer.startswith(b"HTTP/1.1 503 ")
 
 
 async def test_after_a_lapse_its_time_ends_with_a_read(local_firestore: BackgroundFirestore, project: str) -> None:

@@ -82,8 +82,10 @@ async def test_a_wait_in_which_nothing_happens_ends_with_304(
 ) -> None:
     version = await held(running, collection)
 
-    reply = await running.get("/status/import-1?wait=1", headers=seen(version))
-    preferred = await running.get("/status/import-1", headers={**seen(version), "Prefer": "wait=1"})
+    reply, preferred = await asyncio.gather(
+        running.get("/status/import-1?wait=1", headers=seen(version)),
+        running.get("/status/import-1", headers={**seen(version), "Prefer": "wait=1"}),
+    )
 
     for answer in (reply, preferred):
         assert (answer.status, answer.headers["ETag"]) == (304, f'"v{version}"')
@@ -123,8 +125,10 @@ async def test_until_terminal_ends_with_the_present_state(
 ) -> None:
     version = await held(running, collection)
 
-    reply = await running.get("/status/import-1?wait=1&until=terminal")
-    known = await running.get("/status/import-1?wait=1&until=terminal", headers=seen(version))
+    reply, known = await asyncio.gather(
+        running.get("/status/import-1?wait=1&until=terminal"),
+        running.get("/status/import-1?wait=1&until=terminal", headers=seen(version)),
+    )
 
     assert (reply.status, reply.json()["status"], known.status) == (200, "running", 304)
 

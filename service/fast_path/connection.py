@@ -3,7 +3,7 @@
 import asyncio
 import re
 from time import perf_counter
-from typing import Protocol, cast
+from typing import cast
 
 from aiohttp.tcp_helpers import tcp_keepalive, tcp_nodelay
 
@@ -18,6 +18,7 @@ from service.fast_path.canonical_requests import (
     apart,
     is_bodiless,
 )
+from service.fast_path.ports import Handler, Server
 from service.fast_path.shared import FOUND, NOT_MODIFIED, Connection, FastPath, Found, Headers, WaitingRequest
 from service.logs.writer import LATE_LINES
 from service.metrics import QUICK_S
@@ -38,40 +39,6 @@ def _address(transport: asyncio.Transport) -> str | None:
     """The client's, as aiohttp tells it."""
     name = transport.get_extra_info("peername")
     return str(name[0] if isinstance(name, tuple) else name) if name else None
-
-
-class Handler(Protocol):
-    """aiohttp's own protocol for one connection."""
-
-    lent_at: float | None
-    """When the request came in that it is given next and that has had its turn. Whoever answers it takes this away."""
-
-    @property
-    def has_answered_all(self) -> bool:
-        """Whether all it was given is answered and the connection stays open."""
-
-    def count_from_now(self) -> None:
-        """The connection has been used just now: how long it may be idle counts from here."""
-
-    def keep_open(self) -> None:
-        """Until `release`, however often it is asked to close: somebody waits for an answer that is none of its."""
-
-    def release(self) -> None:
-        """Close now, where it has been asked to."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
-    def connection_lost(self, exc: BaseException | None) -> None: ...
-    def data_received(self, data: bytes) -> None: ...
-    def pause_writing(self) -> None: ...
-
-
-class Server(Protocol):
-    """Whom a connection is lent, and handed over, to."""
-
-    keepalive_timeout_s: float
-
-    def handler(self) -> Handler:
-        """aiohttp's part of one connection."""
 
 
 class FastConnection(Connection):

@@ -150,10 +150,11 @@ class Service:
         """Waits and event streams."""
         settings, clock = self.settings, self._clock
         loop = asyncio.get_running_loop()
+        self._slices = Slices(loop.call_soon)
         self.watchers = Watchers(
             self.model,
             self.documents,
-            Slices(loop.call_soon),
+            self._slices,
             max_watchers=settings.max_watchers,
             terminal_statuses=settings.terminal_statuses,
             start_time_type=settings.start_time_type,
@@ -185,7 +186,9 @@ class Service:
     def _fast_path(self, access: AccessRules, turns: Turns) -> FastPath:
         pages = RenderedPages(self._answers, self.settings.start_time_type)
         self.model.subscribe(pages.model_changed)
-        return FastPath(self._answers, pages, self._long_polls, self.metrics, self._request_log, access, turns)
+        return FastPath(
+            self._answers, pages, self._long_polls, self.metrics, self._request_log, access, turns, self._slices
+        )
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call this when a part has ended that never should: the process can only be replaced."""

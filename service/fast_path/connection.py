@@ -82,7 +82,7 @@ class FastConnection(Connection):
         self._unserved: tuple[bytes, ...] = ()
         """What waits for its turn, as it came, since `_arrived_at`."""
         self._waiting: tuple[WaitingRequest, DirectWait] | None = None
-        """For a change. While there is one, `_headers` is None: then nothing is answered before it."""
+        """For a change. `_headers` is None meanwhile: what comes is not answered here; it hands the connection over."""
         self._arrived_at = self._answered_at = perf_counter()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -143,6 +143,9 @@ class FastConnection(Connection):
         self._receive(data, started)
 
     def _wait(self, data: bytes, arrived_at: float) -> None:
+        if self._waiting is not None:
+            self._hand_over_waiting(data)
+            return
         if not self._unserved:
             self._unserved, self._arrived_at = (data,), arrived_at
             if self._handler is not None:
@@ -238,11 +241,18 @@ class FastConnection(Connection):
             self._handler.keep_open()
 
     def _wait_is_over(self, answer: Answer | None) -> None:
-        request = self._stop_waiting()
         if answer is None:
-            self._ask_again(request)
-        else:
-            self._write_waited(answer, request)
+            self._path.let_ask_again(self)
+            return
+        self._write_waited(answer, self._stop_waiting())
+        if self._path.is_closing and self._handler is None:
+            self.close()
+
+    def ask_again(self) -> None:
+        """Of aiohttp, where the client is still there. What has still to be waited for is what is left of its time."""
+        if self._waiting is not None:
+            request = self._stop_waiting()
+            self._pass_on(request.data, request.asked_at, is_lendable=True)
 
     def _write_waited(self, answer: Answer, request: WaitingRequest) -> None:
         if answer.summary is None:
@@ -252,14 +262,6 @@ class FastConnection(Connection):
         found = self._path.waited, answer.age_s, b'"v%d"' % answer.version, answer.body
         etag_seen = request.different.etag or b""
         self._write(found, request.line, etag_seen, request.different, request.headers, request.asked_at)
-
-    def _ask_again(self, request: WaitingRequest) -> None:
-        """In its turn: many may have to at once. What has still to be waited for is what is left of its time."""
-        self._unserved, self._arrived_at = (request.data,), request.asked_at
-        if self._turns.takes(perf_counter()):
-            self._serve()
-        else:
-            self._turns.wait(self._serve)
 
     def _stop_waiting(self) -> WaitingRequest:
         """The request that waits: from now on it is as if it had just come."""
@@ -404,6 +406,8 @@ class FastConnection(Connection):
             self._forget()
             self._handler = self._server.handler()
             self._handler.connection_made(self._transport)
+            if self._path.is_closing:  # it has missed being told to
+                asyncio.get_running_loop().call_soon(self._handler.close)
         return self._handler
 
     def _forget(self) -> None:

@@ -17,6 +17,9 @@ class Handler(Protocol):
     def count_from_now(self) -> None:
         """The connection has been used just now: how long it may be idle counts from here."""
 
+    def close(self) -> None:
+        """Once what it was given is answered."""
+
     def keep_open(self) -> None:
         """Until `release`, however often it is asked to close: somebody waits for an answer that is none of its."""
 

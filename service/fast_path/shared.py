@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from time import perf_counter, time
@@ -32,6 +33,7 @@ from service.parameters import INCLUDE_PRODUCTS, REQUEST_ID, WaitQuery, read_wai
 from service.rendered_pages import RenderedPages
 from service.turns import Turns
 from service.watching.long_polls import Awaited, DirectWait, End, LongPolls
+from service.watching.slices import InOrder, Slices
 
 
 def _lines(headers: dict[str, str]) -> bytes:
@@ -101,6 +103,10 @@ class Connection(asyncio.Protocol, ABC):
     def waits(self) -> bool:
         """Whether it has a request that waits for a change."""
 
+    @abstractmethod
+    def ask_again(self) -> None:
+        """Let aiohttp answer the request that waits, if it does still."""
+
 
 class FastPath:
     """What the model may answer, and how; the connections that have not been aiohttp's yet."""
@@ -114,6 +120,7 @@ class FastPath:
         request_log: RequestLog | None,
         access: AccessRules,
         turns: Turns,
+        slices: Slices,
     ) -> None:
         self.turns = turns
         self.usual_line_end = b""
@@ -126,6 +133,9 @@ class FastPath:
         self._wait_queries: dict[bytes, WaitQuery | None] = {}
         self._waits = 0
         self._nobody_waits = asyncio.Event()
+        self._asking_again = InOrder(slices, _ask_again)
+        self.is_closing = False
+        self._other_requests = 0
         self.connections: set[Connection] = set()
         self.next_request_id = new_request_ids().__next__
         self._held = answers.held
@@ -138,7 +148,8 @@ class FastPath:
         self._date = b""
 
     def close(self) -> None:
-        """End all connections, but for those that wait."""
+        """End all connections, but for those that wait: they end with their answers."""
+        self.is_closing = True
         for connection in list(self.connections):
             if not connection.waits:
                 connection.close()
@@ -199,6 +210,10 @@ class FastPath:
             known[query] = _read_wait_query(query.decode())
         return known[query]
 
+    def let_ask_again(self, connection: Connection) -> None:
+        """In slices: a request of aiohttp's costs a hundred microseconds, and there may be thousands, after a lapse."""
+        self._asking_again.add(connection)
+
     def waits_began(self) -> None:
         """One more connection waits."""
         self._waits += 1
@@ -223,6 +238,7 @@ class FastPath:
 
     def _account(self, request: WaitingRequest, status: int, size: int, request_id: bytes) -> None:
         """Count and log it as the frame does."""
+        self._other_requests += 1
         ended = perf_counter()
         seconds = ended - request.asked_at
         self._metrics.request_answered(WAITED_STATUS, "GET", status, seconds)
@@ -236,7 +252,8 @@ class FastPath:
     @property
     def requests_count(self) -> int:
         """Requests answered here."""
-        return sum(tally.count for route in (self._status, self._listing, self.waited) for tally in route)
+        routes = self._status, self._listing, self.waited
+        return self._other_requests + sum(tally.count for route in routes for tally in route)
 
     def read_headers(self, rest: bytes, remote: str | None) -> Headers | None:
         """What the headers say; None where they are not all known, or ask for what only aiohttp can give."""
@@ -264,6 +281,11 @@ class FastPath:
         """The client's own, where it may be one."""
         given = None if different.request_id is None else REQUEST_ID.read(different.request_id.decode())
         return given.encode() if given else self.next_request_id()
+
+
+def _ask_again(connection: Connection) -> Iterator[None]:
+    connection.ask_again()
+    yield
 
 
 def _read_wait_query(query: str) -> WaitQuery | None:

@@ -18,6 +18,9 @@ from service.watching.slices import Handle
 from service.watching.watched_process import Change, Wait
 from service.watching.watchers import Followed, Watchers, WatchRefused
 
+LEAST_S = 0.01
+"""Less is no time to wait: timers are not as exact."""
+
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
@@ -54,7 +57,7 @@ class LongPolls:
         present = self.free(process_id, known_version(awaited.if_none_match))
         if present is None or present.summary is None:
             return None
-        if awaited.seconds <= 0 or self._is_awaited(present, awaited):
+        if awaited.seconds < LEAST_S or self._is_awaited(present, awaited):
             return present
         wait = DirectWait(self, process_id, present.version, awaited, end)
         self.watchers.add(process_id, wait)
@@ -71,7 +74,7 @@ class LongPolls:
         wait = self.watchers.wait(process_id)
         try:
             answer = await self.present(process_id, known_version(awaited.if_none_match), max_age_s)
-            while awaited.seconds > 0 and not self._is_awaited(answer, awaited):
+            while awaited.seconds >= LEAST_S and not self._is_awaited(answer, awaited):
                 change = await self._next(process_id, wait, answer, awaited, deadline)
                 if change is None:
                     return await self._last(process_id, answer.version)
@@ -172,10 +175,10 @@ class LongPolls:
 class DirectWait:
     """A client that waits without a task: it is answered in the step in which its change is told, or its time is over.
 
-    A watcher of the process. `end` is called with what comes first; `leave` must follow, and may come before.
+    A watcher of the process. `end` is called once, with what comes first; `leave` must follow. After `leave` it is not.
     """
 
-    __slots__ = ("_awaited", "_end", "_long_polls", "_process_id", "_seen", "_timer")
+    __slots__ = ("_awaited", "_end", "_is_over", "_long_polls", "_process_id", "_seen", "_timer")
 
     def __init__(self, long_polls: LongPolls, process_id: str, seen: int, awaited: Awaited, end: End) -> None:
         self._long_polls = long_polls
@@ -184,11 +187,15 @@ class DirectWait:
         self._awaited = awaited
         self._end = end
         self._timer: Handle | None = None
+        self._is_over = False
+        """Also where it has left: those who tell many tell, for a while, some that are not there any more."""
 
     def take(self, change: Change) -> None:
         """See Watcher."""
-        if change.key > self._seen and (change.is_last or not self._awaited.until_terminal):
-            self._end(self._long_polls.of_change(change, self._awaited))
+        if self._is_over or change.key <= self._seen or (self._awaited.until_terminal and not change.is_last):
+            return
+        self._is_over = True
+        self._end(self._long_polls.of_change(change, self._awaited))
 
     def settle(self) -> None:
         """See Watcher."""
@@ -199,7 +206,9 @@ class DirectWait:
 
     def farewell(self) -> None:
         """Wait no longer."""
-        self._end(self._long_polls.free(self._process_id, self._seen))
+        if not self._is_over:
+            self._is_over = True
+            self._end(self._long_polls.free(self._process_id, self._seen))
 
     def leave(self) -> None:
         """Nobody waits any more."""
@@ -207,6 +216,7 @@ class DirectWait:
 
     def close(self) -> None:
         """See Watcher."""
+        self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

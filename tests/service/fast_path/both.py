@@ -108,6 +108,8 @@ class Observed:
             for sample in family.samples
             if sample.name.endswith(names)
         }
+        server = self.running.service.runner.server
+        self._counted["by gunicorn",] = 0 if server is None else server.requests_count
         changed = {key: value - before.get(key, 0) for key, value in self._counted.items()}
         return {key: value for key, value in changed.items() if value}
 

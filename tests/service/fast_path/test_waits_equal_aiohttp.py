@@ -10,11 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from service.fast_path import FastConnection
+from service.fast_path.connection import MAX_AT_ONCE
 from service.http_server import JsonErrorHandler
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.fast_path.both import COMPLETED, FIELDS, HELD, LAST, LEAST, MADE, Both, Observed, both_services, head
 from tests.service.raw_http import RawConnection, raw_connection
-from tests.service.virtual_time import Clock
+from tests.service.virtual_time import Clock, settle
 from tests.waiting import until
 
 WAIT = b"/status/import-1?wait=60"
@@ -174,15 +175,56 @@ async def test_at_the_end_of_the_service_it_is_answered(both: Both, lent_before:
         assert (await clients.received()).startswith(b"HTTP/1.1 304 ")
 
 
-async def test_at_the_end_of_the_service_after_a_lapse_it_is_refused(both: Both) -> None:
-    """By aiohttp, which has known the connection and would have let it go with all that are idle."""
+@pytest.mark.parametrize("lent_before", [False, True])
+async def test_at_the_end_of_the_service_after_a_lapse_all_are_refused(both: Both, lent_before: bool) -> None:
+    """By aiohttp, and without delay: also where it would have let an idle connection go, or has never known it."""
     service = both.fast.running.service
-    async with waiting(both, head(WAIT, KNOWN), answered=head(b"/status/nobody")) as clients:
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(raw_connection(both.fast.running.url)) for _ in range(100)]
+        for each in connections:
+            await each.send(head(b"/status/nobody" if lent_before else b"/status/import-1"))
+            await each.reply()
+            await each.send(both.filled_in(head(WAIT, KNOWN)))
+        await until(lambda: waits_without_a_task(both) == 100, "all wait")
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(type(service.model), "trusted_age_s", None)
-            await service.runner.cleanup()
-        answer = await clients.fast.all()
-    assert answer.startswith(b"HTTP/1.1 503 ")
+            patched.setattr(service._turns, "_quiet_from", float("inf"))  # short turns
+            async with asyncio.timeout(4):
+                await service.runner.cleanup()
+        assert {(await each.all())[:13] for each in connections} == {b"HTTP/1.1 503 "}
+
+
+async def test_a_client_that_leaves_before_it_could_ask_again_is_accounted_for(both: Both) -> None:
+    service = both.fast.running.service
+    async with raw_connection(both.fast.running.url) as connection:
+        await connection.send(both.filled_in(head(WAIT, KNOWN)))
+        await until(lambda: waits_without_a_task(both) == 1, "it waits")
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(type(service.model), "trusted_age_s", None)
+            (here,) = [each for each in both.fast.connections if isinstance(each, FastConnection)]
+            _, wait = here._waiting  # type: ignore[misc] # it waits
+            wait.farewell()
+            here.connection_lost(None)
+    await settle()
+    (line,) = both.fast.logged()
+    assert line["httpRequest"]["status"] == 499
+    assert (service.watchers.count, waits_without_a_task(both)) == (0, 0)
+
+
+async def test_what_comes_out_of_turn_while_a_request_waits_is_answered_after_it(both: Both) -> None:
+    turns = both.fast.running.service._turns
+    async with raw_connection(both.fast.running.url) as connection:
+        await connection.send(both.filled_in(head(WAIT, KNOWN)))
+        await until(lambda: waits_without_a_task(both) == 1, "it waits")
+        turns._waiting.append(lambda: None)  # somebody waits for his turn, and nobody asks for the next
+        turns.ends_at = 0.0
+        for _ in range(MAX_AT_ONCE + 2):
+            await connection.send(head(b"/status/completed"))
+        await until(lambda: waits_without_a_task(both) == 0, "aiohttp has it")
+        turns.serve_all()
+        both.commit(CHANGED)
+        told = [(await connection.reply())[1] for _ in range(MAX_AT_ONCE + 3)]
+    assert [b"import-1" in each for each in told] == [True] + [False] * (MAX_AT_ONCE + 2)
 
 
 async def test_after_a_lapse_its_time_ends_with_a_read(local_firestore: BackgroundFirestore, project: str) -> None:

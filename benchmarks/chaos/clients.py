@@ -28,6 +28,9 @@ PAUSE_S = 0.02
 POLLS = 24
 """Requests that a busy client pipelines."""
 
+WAIT_S = 1
+"""For which every third client asks and waits."""
+
 
 class Chooser:
     """What one client asks next, and what it has seen so far."""
@@ -41,8 +44,23 @@ class Chooser:
         self._bodies: dict[Query, tuple[str, bytes]] = {}
         self._next_pages: list[tuple[Query, str]] = []
 
-    def question(self) -> Question:
-        """At random, all that there is."""
+    def pipeline(self) -> list[Question]:
+        """Of a busy client."""
+        return [self._poll() for _ in range(POLLS)]
+
+    def one(self) -> list[Question]:
+        """Of a client that asks all that there is."""
+        return [self._anything()]
+
+    def one_that_waits(self) -> list[Question]:
+        """For another version of a process, mostly of one that is in the model; now and then it asks something else."""
+        if self._chance.random() < 0.1:
+            return self.one()
+        question = self._status("status", max_age_s=None, of=self._held or None)
+        return [question._replace(wait_s=WAIT_S)]
+
+    def _anything(self) -> Question:
+        """At random."""
         dice = self._chance.random()
         if dice < 0.86:
             return self._status("status", max_age_s=None)
@@ -56,7 +74,7 @@ class Chooser:
             return Question("batch", Batch(tuple(self._chance.sample(self._ids, 5))))
         return self._list(0 if dice > 0.993 else None)
 
-    def poll(self) -> Question:
+    def _poll(self) -> Question:
         """At random, what thousands ask all the time: processes that are in the model, and now and then a list."""
         dice = self._chance.random()
         if dice < 0.03:
@@ -158,8 +176,9 @@ async def _serve(
     async def start() -> None:
         for number in range(connections):
             chance = random.Random(seed * 1000 + number)
-            depth = POLLS if number % 3 == 0 else 1
-            polling.append(asyncio.create_task(_poll(url, Chooser(ids, held, chance), depth, patience_s, answers)))
+            chooser = Chooser(ids, held, chance)
+            next_questions = (chooser.pipeline, chooser.one, chooser.one_that_waits)[number % 3]
+            polling.append(asyncio.create_task(_ask(url, chooser, next_questions, patience_s, answers)))
 
     async def taken() -> list[Answered]:
         nonlocal answers
@@ -181,7 +200,9 @@ async def _serve(
     await pause()
 
 
-async def _poll(url: str, chooser: Chooser, depth: int, patience_s: float, answers: list[Answered]) -> None:
+async def _ask(
+    url: str, chooser: Chooser, next_questions: Callable[[], list[Question]], patience_s: float, answers: list[Answered]
+) -> None:
     """One client: a batch of questions, then the next."""
     loop = asyncio.get_running_loop()
     where = urlsplit(url)
@@ -189,19 +210,19 @@ async def _poll(url: str, chooser: Chooser, depth: int, patience_s: float, answe
     while True:
         if not reader.is_open:
             _, reader = await loop.create_connection(ReplyReader, where.hostname or "", where.port or 80)
-        questions = [chooser.question()] if depth == 1 else [chooser.poll() for _ in range(depth)]
+        questions = next_questions()
         requests = b"".join([chooser.request(question) for question in questions])
         sent_us = time.time_ns() // 1000
         why = b"the connection broke"
         try:
-            replies = await reader.ask(requests, depth, patience_s)
+            replies = await reader.ask(requests, len(questions), patience_s)
         except TimeoutError:
             replies, why = [], b"no answer in time"
         for question, reply in zip(questions, replies, strict=False):
             answers.append(chooser.answered(question, sent_us, reply))
         now_us = time.time_ns() // 1000
         answers.extend(Answered(each, sent_us, now_us, 0, body=why) for each in questions[len(replies) :])
-        if len(replies) < depth and reader.transport is not None:
+        if len(replies) < len(questions) and reader.transport is not None:
             reader.transport.abort()
             reader.is_open = False
         if any(reply.status == 503 for reply in replies) or not replies:

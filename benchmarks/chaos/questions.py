@@ -13,7 +13,10 @@ class Batch(NamedTuple):
 
 
 class Question(NamedTuple):
-    """One request. `target`: a process ID, several of them, or a list's query. `known` is the version in its ETag."""
+    """One request. `target`: a process ID, several of them, or a list's query. `known` is the version in its ETag.
+
+    `wait_s`: so long it may wait for another version.
+    """
 
     kind: str  # status, products, list or batch
     target: str | Batch | Query
@@ -21,6 +24,7 @@ class Question(NamedTuple):
     max_age_s: int | None = None
     etag: str = ""
     token: str = ""
+    wait_s: int = 0
 
     @property
     def path(self) -> str:
@@ -30,6 +34,8 @@ class Question(NamedTuple):
             return f"/status?{urlencode(self._list_parameters(target))}"
         if isinstance(target, Batch):
             return "/status?" + "&".join(f"process_id={each}" for each in target.process_ids)
+        if self.wait_s:
+            return f"/status/{target}?wait={self.wait_s}"
         return f"/status/{target}?include_products=1" if self.kind == "products" else f"/status/{target}"
 
     def _list_parameters(self, query: Query) -> dict[str, object]:

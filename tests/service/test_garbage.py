@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from listeners.listener import ListenerState
-from service.garbage import CollectorPolicy, collect_if_due
+from service.garbage import CollectorPolicy
 
 
 class Cycle:
@@ -80,29 +80,46 @@ def test_no_collection_by_itself_looks_at_more_than_a_few_thousand(told: Told) -
 
 
 @pytest.mark.parametrize(
-    ("waiting", "collections", "collected"),
+    ("waiting", "collections", "peak", "collected"),
     [
-        (0, 1_499, False),
-        (50, 1_500, True),
-        (51, 1_500, False),
-        (20_000, 29_999, False),
-        (20_000, 30_000, True),
+        (0, 1_499, 200, False),
+        (50, 1_500, 100, True),
+        (51, 1_500, 200, False),
+        (20_000, 29_999, 200, False),
+        (20_000, 30_000, 124, False),
+        (20_000, 30_000, 125, True),
     ],
 )
-def test_a_full_collection_waits_until_few_clients_do_but_not_for_ever(
-    waiting: int, collections: int, collected: bool
+def test_a_full_collection_waits_until_few_clients_do_or_memory_has_grown(
+    told: Told, waiting: int, collections: int, peak: int, collected: bool
 ) -> None:
+    memory = [100]
+    policy = CollectorPolicy(told, peak_memory=lambda: memory[-1])
+    memory.append(peak)
     gone = weakref.ref(Cycle())
-    collect_if_due(waiting, collections)
+    policy.collect_if_due(waiting, collections)
     assert (gone() is None) == collected
     gc.collect()
 
 
-def test_a_first_load_is_not_interrupted_by_a_full_collection() -> None:
+def test_memory_that_a_full_collection_has_seen_is_no_reason_for_another(told: Told) -> None:
+    memory = [100]
+    policy = CollectorPolicy(told, peak_memory=lambda: memory[-1])
+    memory.append(200)
+    seen = weakref.ref(Cycle())
+    policy.collect_if_due(20_000, 30_000)
+    unseen = weakref.ref(Cycle())
+    policy.collect_if_due(20_000, 30_000)
+    assert (seen() is None, unseen() is None) == (True, False)
+    gc.collect()
+
+
+def test_a_first_load_is_not_interrupted_by_a_full_collection(told: Told) -> None:
+    policy = CollectorPolicy(told)
     gc.disable()
     try:
         gone = weakref.ref(Cycle())
-        collect_if_due(0, 1_000_000)
+        policy.collect_if_due(0, 1_000_000)
         assert gone() is not None
     finally:
         gc.enable()

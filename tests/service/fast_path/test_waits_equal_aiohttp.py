@@ -5,7 +5,7 @@ That nobody but the fast path has answered is part of it: aiohttp has no request
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
@@ -194,21 +194,46 @@ async def test_at_the_end_of_the_service_after_a_lapse_all_are_refused(both: Bot
         assert {(await each.all())[:13] for each in connections} == {b"HTTP/1.1 503 "}
 
 
-async def test_a_client_that_leaves_before_it_could_ask_again_is_accounted_for(both: Both) -> None:
+async def test_a_client_that_leaves_before_it_could_ask_again_is_accounted_for_and_others_ask(both: Both) -> None:
     service = both.fast.running.service
-    async with raw_connection(both.fast.running.url) as connection:
-        await connection.send(both.filled_in(head(WAIT, KNOWN)))
-        await until(lambda: waits_without_a_task(both) == 1, "it waits")
+    async with raw_connection(both.fast.running.url) as leaver, raw_connection(both.fast.running.url) as other:
+        await leaver.send(both.filled_in(head(WAIT, KNOWN)))
+        await until(lambda: waits_without_a_task(both) == 1, "one waits")
+        (gone,) = [each for each in both.fast.connections if isinstance(each, FastConnection) and each.waits]
+        await other.send(both.filled_in(head(WAIT, KNOWN)))
+        await until(lambda: waits_without_a_task(both) == 2, "both wait")
+        (stays,) = [each for each in both.fast.connections if each is not gone and isinstance(each, FastConnection)]
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(type(service.model), "trusted_age_s", None)
-            (here,) = [each for each in both.fast.connections if isinstance(each, FastConnection)]
-            _, wait = here._waiting  # type: ignore[misc] # it waits
-            wait.farewell()
-            here.connection_lost(None)
+            for each in (gone, stays):
+                _, wait = each._waiting  # type: ignore[misc] # it waits
+                wait.farewell()
+            gone.connection_lost(None)
+            request, _ = stays._waiting  # type: ignore[misc] # it waits
+            request.asked_at -= 60  # it came a minute ago
+            assert (await other.head()).startswith(b"HTTP/1.1 304 ")
     await settle()
-    (line,) = both.fast.logged()
-    assert line["httpRequest"]["status"] == 499
+    assert sorted(line["httpRequest"]["status"] for line in both.fast.logged()) == [304, 499]
     assert (service.watchers.count, waits_without_a_task(both)) == (0, 0)
+
+
+async def test_who_asks_again_while_the_service_ends_is_let_go(both: Both) -> None:
+    """Each connection ends with its answer, as aiohttp ends those that it was answering."""
+    async with AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(raw_connection(both.fast.running.url)) for _ in range(200)]
+        for each in connections:
+            await each.send(both.filled_in(head(WAIT, KNOWN)))
+        await until(lambda: waits_without_a_task(both) == 200, "all wait")
+        stopping = asyncio.create_task(both.fast.running.service.runner.cleanup())
+
+        async def asks_again(connection: RawConnection) -> bytes:
+            assert (await connection.head()).startswith(b"HTTP/1.1 304 ")
+            with suppress(ConnectionError):
+                await connection.send(both.filled_in(head(WAIT, KNOWN)))
+            return await connection.all()
+
+        assert set(await asyncio.gather(*map(asks_again, connections))) == {b""}
+        await stopping
 
 
 async def test_what_comes_out_of_turn_while_a_request_waits_is_answered_after_it(both: Both) -> None:

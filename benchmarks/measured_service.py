@@ -70,7 +70,7 @@ class MeasuredService:
             await self._applied.wait()
 
     async def start(self, documents: int) -> tuple[float, float]:
-        from service.life_cycle import listen
+        from service.lifecycle import listen
 
         cpu_before, started = cpu_s(), time.perf_counter()
         await self.service.runner.setup()

@@ -23,8 +23,8 @@ import grpc.aio
 
 from listeners.endpoints import EmulatorEndpoint
 from listeners.events import Changed, Document, Event, Replaced
-from listeners.listen_stream import StreamListener
 from listeners.listener import CannotConfirm, ListenerState
+from listeners.stream.listen_stream import StreamListener
 from listeners.supervisor import Supervisor
 from listeners.window import Window
 from service.local_firestore import LocalFirestore, messages

@@ -14,7 +14,7 @@ from benchmarks.processes import Child
 from benchmarks.programs import PATIENCE_S, PYTHON, REPOSITORY, Program
 from benchmarks.question import Run
 from service.demo.google_emulator import free_port
-from service.metrics import PUBLISH_INTERVAL_S
+from service.telemetry.metrics import PUBLISH_INTERVAL_S
 
 Command = Sequence[str | Path]
 SERVICE = "this service"

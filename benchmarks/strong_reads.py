@@ -24,8 +24,8 @@ from google.cloud.firestore_v1.types import CommitRequest, CommitResponse
 
 from listeners.endpoints import EmulatorEndpoint
 from listeners.events import Event, Replaced
-from listeners.listen_stream import StreamListener
 from listeners.listener import CannotConfirm
+from listeners.stream.listen_stream import StreamListener
 from listeners.supervisor import Supervisor
 from listeners.window import Window
 from service.local_firestore import LocalFirestore, messages, plain

@@ -109,7 +109,7 @@ def _serve(_: argparse.Namespace) -> int:
     except WrongSettings as wrong:
         print(wrong.report(), file=sys.stderr)  # noqa: T201 - logging is set up from what could not be read
         return WRONG_SETTINGS
-    from service.life_cycle import serve
+    from service.lifecycle import serve
 
     return _run(serve(settings))
 

@@ -17,42 +17,42 @@ from aiohttp import web
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1 import AsyncClient, Client
 
-from listeners.document_targets import DocumentTargets
-from listeners.document_watch import DocumentWatches
 from listeners.endpoints import EmulatorEndpoint, GoogleEndpoint
 from listeners.grpc_wakeups import take_all_wakeups
-from listeners.listen_stream import StreamListener
 from listeners.listener import Clock, Listener
-from listeners.on_snapshot import OnSnapshotListener
+from listeners.on_snapshot.document_watch import DocumentWatches
+from listeners.on_snapshot.listener import OnSnapshotListener
+from listeners.stream.document_targets import DocumentTargets
+from listeners.stream.listen_stream import StreamListener
 from listeners.supervisor import Supervisor
 from listeners.window import Window
-from service.access import OPEN_PATHS
-from service.answers import Answers
-from service.audit import Audit
-from service.background import BackgroundTasks
-from service.budget import Budget
-from service.clock import boottime
-from service.documents import SUMMARY_FIELDS
-from service.fast_path import FastPath
-from service.firestore_reader import FirestoreReader
-from service.garbage import CollectorPolicy
-from service.handlers import Handlers
-from service.http_frame import AccessRules, HttpFrame
-from service.http_server import ServiceRunner
-from service.logs import LogWriter, RequestLog, configure_logging
-from service.metrics import Metrics
+from service.api.headers import OPEN_PATHS
+from service.http.event_streams import EventStreams
+from service.http.fast_path import FastPath
+from service.http.handlers import Handlers
+from service.http.middleware import AccessRules, HttpFrame
+from service.http.rendered_pages import RenderedPages
+from service.http.routes import with_document
+from service.http.server import ServiceRunner
+from service.model.read_model import ReadModel
 from service.page import Page
-from service.read_model import ReadModel
-from service.read_through import ReadThrough
-from service.readiness import ReadinessCheck
-from service.rendered_pages import RenderedPages
-from service.routes import with_document
+from service.reads.answers import Answers
+from service.reads.audit import Audit
+from service.reads.budget import Budget
+from service.reads.firestore_reader import FirestoreReader
+from service.reads.read_through import ReadThrough
+from service.reads.readiness import ReadinessCheck
+from service.runtime.clock import boottime
+from service.runtime.gc_policy import CollectorPolicy
+from service.runtime.slices import Slices
+from service.runtime.tasks import BackgroundTasks
+from service.runtime.turns import Turns
+from service.schema.documents import SUMMARY_FIELDS
 from service.settings import Settings, WrongSettings, read_settings
-from service.turns import Turns
-from service.watching.event_streams import EventStreams
-from service.watching.long_polls import LongPolls
-from service.watching.slices import Slices
-from service.watching.watchers import Watchers
+from service.telemetry.logs import LogWriter, RequestLog, configure_logging
+from service.telemetry.metrics import Metrics
+from service.watch.long_polls import LongPolls
+from service.watch.watchers import Watchers
 
 
 class Service:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from benchmarks.chaos.checker import Bounds
 from benchmarks.chaos.injector import Times
 from benchmarks.firestore import PROJECT
-from service.audit import SETTLE_S
+from service.reads.audit import SETTLE_S
 
 FIRESTORE_TIMEOUT_S = 2.0
 """An audit that gets no answer within it notices nothing: on a machine with no CPU left, lies outlast their bound."""

@@ -13,7 +13,7 @@ from benchmarks.http_round import Expected, Side, contest, head
 from benchmarks.question import Part, Question, Run
 from benchmarks.rivals.start import BARE_AIOHTTP, FLASK, NGINX, TTL_CACHE, Scene, enter
 from benchmarks.start import SERVICE, firestore, held, service
-from service.rendered_pages import MAX_PAGES
+from service.http.rendered_pages import MAX_PAGES
 
 FEW = 1_000
 PLAIN = "/status?limit=10"

@@ -5,8 +5,8 @@ turning: `longest_cpu_ms` is the most CPU time its thread spent between two turn
 `longest_wall_ms` is the same by the clock on the wall, in which everything else on the machine has its share. All that
 happened within one turn is in it, so it is an upper bound of what one event costs. Not watched: many clients that leave
 at once, which are as many events within a turn. "garbage, overdue" is a full collection, which the service puts off
-while many wait, unless its memory grows (service/garbage.py). On a machine at its limit clients pile up while the
-service does not run, and then many are met in one turn.
+while many wait, unless its memory grows (service/runtime/gc_policy.py). On a machine at its limit clients pile up while
+the service does not run, and then many are met in one turn.
 """
 
 import functools

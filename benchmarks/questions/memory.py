@@ -17,7 +17,7 @@ from benchmarks.question import Figures, Part, Question, Run
 from benchmarks.rivals.start import REDIS, fill_redis, redis
 from benchmarks.start import SERVICE, firestore, held, service
 from listeners.events import Changed, Document, Replaced
-from service.documents import summarize
+from service.schema.documents import summarize
 
 MIB = 2**20
 MOST_TRACED = 100_000

@@ -17,7 +17,7 @@ from google.cloud.firestore_v1 import AsyncClient
 
 from service.demo.google_emulator import HOW_TO_GET_IT, Emulator, EmulatorFailed
 from service.demo.workload import Workload
-from service.life_cycle import serve
+from service.lifecycle import serve
 from service.local_firestore import LocalFirestore
 from service.settings import Settings
 

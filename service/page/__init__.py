@@ -11,9 +11,9 @@ from pathlib import PurePosixPath
 
 from aiohttp import hdrs, web
 
-from service.contract import read_query
-from service.etags import content_etag
-from service.parameters import etag_matches
+from service.api.contract import read_query
+from service.api.etags import content_etag
+from service.api.parameters import etag_matches
 
 PATH = "/ui"
 DOCUMENT = "index.html"

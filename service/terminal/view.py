@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from service.logs.format import printable
+from service.telemetry.logs.format import printable
 
 COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 COLUMNS = ("process_id", "status", "start_time", "end_time", "products_processed", "products_failed")

@@ -14,7 +14,7 @@ import yaml
 from cloudcoil.models.prometheus_operator import v1 as prometheus_operator
 from pydantic import ValidationError
 
-from service.access import OPEN_PATHS
+from service.api.headers import OPEN_PATHS
 from service.settings import Settings
 from tests.deploy.programs import DEPLOY, REPOSITORY
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from service.app import Service
-from service.clock import boottime
-from service.metrics import Metrics
+from service.runtime.clock import boottime
 from service.settings import LISTENER_LEASE_S, Settings
+from service.telemetry.metrics import Metrics
 from tests.deploy.programs import DEPLOY, REPOSITORY
 
 PAGES = (REPOSITORY / "README.md", DEPLOY / "README.md", DEPLOY / "RUNBOOK.md")

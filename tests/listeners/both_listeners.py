@@ -10,9 +10,9 @@ from typing import Any
 from google.cloud import firestore
 
 from listeners.endpoints import EmulatorEndpoint
-from listeners.listen_stream import StreamListener
 from listeners.listener import Listener
-from listeners.on_snapshot import OnSnapshotListener
+from listeners.on_snapshot.listener import OnSnapshotListener
+from listeners.stream.listen_stream import StreamListener
 from listeners.window import StartTimeType, Window
 from tests.listeners.listening import FIELDS, CountingObserver, microseconds
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from listeners.consistent_point import ConsistentPoint
 from listeners.events import Document, Event
-from listeners.listen_protocol import ListenProtocol
+from listeners.stream.consistent_point import ConsistentPoint
+from listeners.stream.listen_protocol import ListenProtocol
 from tests.listeners.responses import FIELDS, WINDOW, added, changed, current, point
 
 

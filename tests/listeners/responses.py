@@ -5,7 +5,7 @@ from typing import Any
 
 from google.cloud.firestore_v1.types import ListenResponse
 
-from listeners.listen_protocol import MODEL_TARGET
+from listeners.stream.listen_protocol import MODEL_TARGET
 from listeners.window import Window
 
 WINDOW = Window("p", "(default)", "jobs", "timestamp", 10)

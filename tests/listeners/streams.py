@@ -14,8 +14,8 @@ from google.cloud.firestore_v1.types import CommitRequest, CommitResponse, Liste
 
 from listeners.endpoints import CHANNEL_OPTIONS, EmulatorEndpoint
 from listeners.firestore_values import microseconds
-from listeners.listen_stream import LISTEN, StreamListener
 from listeners.listener import Clock, Listener, ListenerFailure
+from listeners.stream.listen_stream import LISTEN, StreamListener
 from listeners.window import Window
 from service.local_firestore import messages, plain
 from tests.listeners.listening import FIELDS, Consumer, CountingObserver

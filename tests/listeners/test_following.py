@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import pytest
 
-from listeners.document_targets import DocumentTargets
-from listeners.document_watch import DocumentWatches
 from listeners.events import Document
+from listeners.on_snapshot.document_watch import DocumentWatches
+from listeners.stream.document_targets import DocumentTargets
 from listeners.window import Window
 from tests.firestore_servers import BackgroundFirestore
 from tests.listeners.both_listeners import commit, job, on_snapshot, stream, window_of

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from listeners.listen_stream import StreamListener
 from listeners.listener import CannotConfirm
+from listeners.stream.listen_stream import StreamListener
 from service.local_firestore import LocalFirestore
 from tests.listeners.listening import Consumer, CountingObserver, listening
 from tests.listeners.streams import Writer, keep_listening, stream_listener, writer

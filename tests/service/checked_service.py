@@ -18,9 +18,9 @@ import pytest
 from benchmarks.chaos.checker import Bounds, Checker
 from benchmarks.chaos.history import History, Written
 from benchmarks.chaos.questions import Answered, Question
-from service.audit import SETTLE_S
 from service.local_firestore import LocalFirestore
 from service.local_firestore.clock import Clock
+from service.reads.audit import SETTLE_S
 from tests.service.heard import Heard
 from tests.service.running import COLLECTION, RunningService, running_service
 from tests.service.virtual_time_loop import VirtualTimeLoop

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks.chaos.history import History
-from service.answers import Answer, Answers
-from service.read_model import Applied, ReadModel
+from service.model.read_model import Applied, ReadModel
+from service.reads.answers import Answer, Answers
 
 
 class Heard:

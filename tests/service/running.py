@@ -15,10 +15,10 @@ from yarl import URL
 
 from listeners.listener import Clock
 from service.app import Service
-from service.clock import boottime
-from service.life_cycle import listen
-from service.logs import RequestLog
+from service.lifecycle import listen
+from service.runtime.clock import boottime
 from service.settings import Settings
+from service.telemetry.logs import RequestLog
 from tests.waiting import PATIENCE_S, until
 
 COLLECTION = "webServiceLogs"

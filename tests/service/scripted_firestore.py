@@ -8,13 +8,13 @@ from typing import Any
 from listeners.events import Changed, Document, Removal, Replaced
 from listeners.listener import CannotConfirm, ListenerState
 from listeners.times import moment
-from service.answers import Answer, Answers
-from service.budget import Budget
-from service.documents import ProcessSummary, StartKey, summarize
-from service.firestore_reader import FirestoreReader, Read
-from service.list_query import ListQuery
-from service.read_model import Applied, ReadModel
-from service.read_through import ReadThrough
+from service.api.list_query import ListQuery, StartKey
+from service.model.read_model import Applied, ReadModel
+from service.reads.answers import Answer, Answers
+from service.reads.budget import Budget
+from service.reads.firestore_reader import FirestoreReader, Read
+from service.reads.read_through import ReadThrough
+from service.schema.documents import ProcessSummary, summarize
 from tests.service.virtual_time import Clock, settle
 
 

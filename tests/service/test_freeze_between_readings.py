@@ -5,9 +5,9 @@ import asyncio
 
 import pytest
 
-from service.answers import Source
-from service.firestore_reader import Unreachable
-from service.list_query import ListQuery
+from service.api.list_query import ListQuery
+from service.api.sources import Source
+from service.errors import Unreachable
 from tests.service.scripted_firestore import Parts, document, summary
 from tests.service.virtual_time import Clock, settle
 

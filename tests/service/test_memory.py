@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 from google.cloud.firestore_v1.types import ListenResponse
 
-from listeners.consistent_point import ConsistentPoint
-from listeners.listen_protocol import ListenProtocol
+from listeners.stream.consistent_point import ConsistentPoint
+from listeners.stream.listen_protocol import ListenProtocol
 from listeners.times import EPOCH, microseconds
 from listeners.window import Window
-from service.documents import SUMMARY_FIELDS
-from service.read_model import ReadModel
+from service.model.read_model import ReadModel
+from service.schema.documents import SUMMARY_FIELDS
 from tests.listeners.responses import current, point, reset
 from tests.service.virtual_time import Clock
 

@@ -1,0 +1,1 @@
+"""The listener on the client library's `on_snapshot`."""

@@ -1,0 +1,197 @@
+"""The listener on google-cloud-firestore's `on_snapshot` machinery; owns the one boundary between threads.
+
+Everything in here runs on the event loop. What the watch's threads tell crosses over in `_Inbox.tell`, and there
+alone. Nothing is trusted that Watch is known to do wrong: at the first suspicion the run ends, and the next one
+starts from scratch, with a new client. It can't be probed; its evidence of freshness is the consistent points.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+from google.cloud import firestore
+
+from listeners.events import Changed, Confirmed, Event, Removal, Replaced
+from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
+from listeners.on_snapshot.watch import Connection
+from listeners.on_snapshot.watch_inspection import DocumentsRead, Opened, Point, Told, failure_of_error
+from listeners.window import Window
+
+_log = logging.getLogger(__name__)
+
+INBOX_LIMIT = 1000
+CLOSE_TIMEOUT_S = 5.0
+
+
+class OnSnapshotListener:
+    """The Listener port on a Watch.
+
+    `client_factory` makes the run's own client, in a thread; it is closed at the run's end. `clock` is the port's
+    (events' `as_of`); `wall_clock` is seconds since the epoch, to compare with Firestore's read times. Every
+    `check_interval_s` the watch is looked at; silent for `idle_timeout_s`, it counts as stalled. `hears_heartbeats`
+    False says that this server is not known to speak of an idle target (Google's emulator does not): until it has
+    sent a delta, silence is then suspicious only before the first consistent point.
+    """
+
+    def __init__(
+        self,
+        window: Window,
+        field_names: Iterable[str],
+        client_factory: Callable[[], firestore.Client],
+        observer: ListenerObserver,
+        *,
+        clock: Clock,
+        wall_clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        check_interval_s: float = 1.0,
+        idle_timeout_s: float = 120.0,
+        hears_heartbeats: bool = True,
+    ) -> None:
+        self._window = window
+        self._field_names = frozenset(field_names)
+        self._client_factory = client_factory
+        self._observer = observer
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._sleep = sleep
+        self._check_interval_s = check_interval_s
+        self._idle_timeout_s = idle_timeout_s
+        self.hears_heartbeats = hears_heartbeats
+        self._inbox: _Inbox | None = None
+
+    async def run(self, apply: Apply, on_open: Callable[[], None]) -> None:
+        """See Listener. The first event is always a Replaced; Removal.deleted is always None."""
+        connection = Connection(self._window, self._field_names, self._client_factory)
+        inbox = self._inbox = _Inbox(self._observer)
+        supervision = asyncio.create_task(self._supervise(connection, inbox), name="on_snapshot: supervision")
+        supervision.add_done_callback(inbox.supervision_ended)
+        try:
+            await self._open(connection, inbox)
+            await self._pass_on(inbox, apply, on_open)
+        finally:
+            self._inbox = None
+            inbox.end()
+            supervision.cancel()
+            await _closed(connection, supervision)
+
+    async def confirm(self) -> float:
+        """Never possible: a Watch has one target, so there is nothing to ask Firestore over its stream."""
+        raise CannotConfirm("on_snapshot can't be probed")
+
+    def forget(self) -> None:
+        """End the run in progress; none resumes anything."""
+        if self._inbox is not None:
+            self._inbox.overrule(ListenerFailure("resync", prompt=True))
+
+    async def _open(self, connection: Connection, inbox: "_Inbox") -> None:
+        try:
+            await asyncio.to_thread(connection.open, inbox.tell)
+        except Exception as error:
+            raise failure_of_error(error) from error
+
+    async def _pass_on(self, inbox: "_Inbox", apply: Apply, on_open: Callable[[], None]) -> None:
+        has_synced = False
+        while True:
+            match await inbox.take():
+                case Opened():
+                    on_open()
+                case Point() as point:
+                    self.hears_heartbeats = self.hears_heartbeats or point.is_delta
+                    await apply(self._event(point, first=not has_synced))
+                    has_synced = True
+                case ListenerFailure() as failure:
+                    raise failure
+
+    def _event(self, point: Point, *, first: bool) -> Event:
+        as_of = self._as_of(point.read_time)
+        if first:
+            return Replaced(point.upserts, point.read_time, as_of)
+        if not point.upserts and not point.removed_ids:
+            return Confirmed(point.read_time, as_of)
+        removals = [Removal(document_id, deleted=None) for document_id in point.removed_ids]
+        return Changed(point.upserts, removals, point.read_time, as_of)
+
+    def _as_of(self, read_time: int) -> float:
+        """`read_time` on the listener's clock, however long the event lay in a socket or a queue.
+
+        The clock is read first: a freeze between the two makes the result too old, never too fresh.
+        """
+        now = self._clock()
+        return now - max(0.0, self._wall_clock() - read_time / 1e6)
+
+    async def _supervise(self, connection: Connection, inbox: "_Inbox") -> None:
+        """Notice a watch that died or fell silent without a word."""
+        heard, heard_at = -1, self._clock()
+        while True:
+            await self._sleep(self._check_interval_s)
+            watch = connection.watch
+            if watch is None:
+                continue
+            if not watch.is_active:
+                return inbox.put(ListenerFailure("end_of_stream", "the watch's thread has ended"))
+            if watch.working or watch.heard != heard or (inbox.has_synced and not self.hears_heartbeats):
+                heard, heard_at = watch.heard, self._clock()
+            elif self._clock() - heard_at > self._idle_timeout_s:
+                return inbox.put(ListenerFailure("idle", f"not a word for {self._idle_timeout_s:g} s"))
+
+
+class _Inbox:
+    """What the watch told, in order, until its first failure. Bounded: a consumer that can't keep up resyncs."""
+
+    def __init__(self, observer: ListenerObserver) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._observer = observer
+        self._waiting: deque[Opened | Point | ListenerFailure] = deque()
+        self._arrived = asyncio.Event()
+        self._ended = False
+        self.has_synced = False
+
+    def tell(self, told: Told) -> None:
+        """The crossing between threads, from the watch's to the event loop's."""
+        try:
+            self._loop.call_soon_threadsafe(self.put, told)
+        except RuntimeError:  # the loop is closed: nobody is left to hear it
+            _log.debug("told after the event loop's end: %r", told)
+
+    def put(self, told: Told) -> None:
+        if isinstance(told, DocumentsRead):
+            self._observer.documents_read(told.count)
+        elif not self._ended:
+            self._ended = isinstance(told, ListenerFailure)
+            self.has_synced = self.has_synced or isinstance(told, Point)
+            self._waiting.append(told)
+            self._arrived.set()
+            if len(self._waiting) > INBOX_LIMIT:
+                self.overrule(ListenerFailure("overrun", f"{INBOX_LIMIT} consistent points not applied yet"))
+
+    def overrule(self, failure: ListenerFailure) -> None:
+        """What waits is not to be applied any more."""
+        self._waiting.clear()
+        self._ended = False
+        self.put(failure)
+
+    def end(self) -> None:
+        self._ended = True
+
+    def supervision_ended(self, task: "asyncio.Task[None]") -> None:
+        """A listener that nobody watches over must not go on."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.put(ListenerFailure("listener_error", repr(error)))
+
+    async def take(self) -> Opened | Point | ListenerFailure:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._waiting.popleft()
+
+
+async def _closed(connection: Connection, supervision: "asyncio.Task[None]") -> None:
+    """Close it off the event loop, where it may block; a close that hangs is left to its thread."""
+    closing = asyncio.get_running_loop().run_in_executor(None, connection.close)
+    await asyncio.wait({closing, supervision}, timeout=CLOSE_TIMEOUT_S)
+    if not closing.done():
+        _log.warning("the watch did not close within %g s", CLOSE_TIMEOUT_S)
+    elif (error := closing.exception()) is not None:
+        _log.warning("the watch did not close cleanly", exc_info=error)

@@ -1,0 +1,199 @@
+"""google-cloud-firestore's Watch, tamed: one stream, every end of it told with its cause, never reopened.
+
+Everything here runs in the library's threads (`Connection.open` and `close`: in a thread of the caller's) and
+knows no event loop: whatever happens is said to `tell`, which must not raise. A watch is good until the first
+ListenerFailure it tells; what comes after that is to be ignored, and nothing is left to it to repair: Watch can
+reopen a stream by itself, but offline it does so 450 times a second, and with changes from before the break.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+# because google-cloud-firestore says that it is typed, but its Watch is not
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import grpc
+from google.api_core import exceptions
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_document import DocumentSnapshot
+from google.cloud.firestore_v1.collection import CollectionReference
+from google.cloud.firestore_v1.query import Query
+from google.cloud.firestore_v1.types import ListenResponse
+from google.cloud.firestore_v1.watch import ChangeType, Watch
+
+from listeners.events import Document
+from listeners.on_snapshot.watch_inspection import Inspector, Opened, Point, Tell, failure_of_error
+from listeners.times import microseconds
+from listeners.window import Window
+
+_log = logging.getLogger(__name__)
+
+
+class _OneCall:
+    """A Listen call whose every end the library takes for CANCELLED, its own word for ending without a sound.
+
+    The true end is told first. Done callbacks are dropped: the library reopens streams from there.
+    """
+
+    def __init__(self, call: Any, tell: Tell) -> None:
+        self._call = call
+        self._tell = tell
+
+    def __next__(self) -> Any:
+        try:
+            return next(self._call)
+        except (StopIteration, grpc.RpcError) as error:
+            self._tell(failure_of_error(error))
+            raise exceptions.Cancelled("this watch ends with its first stream") from error
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def is_active(self) -> bool:
+        return bool(self._call.is_active())
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Forgotten, see above."""
+
+
+def end_with_first_stream(client: firestore.Client, tell: Tell) -> None:
+    """Make the client's Listen calls such that no Watch reopens them."""
+    try:
+        # No public way leads to the calls. Without this one, Watch still tells reopenings and most ends itself.
+        transport = client._firestore_api.transport
+        listen = transport.listen
+        transport._stubs["listen"] = lambda requests, **options: _OneCall(listen(requests, **options), tell)
+    except AttributeError as error:
+        _log.warning("this google-cloud-firestore is unknown: its reopening can't be prevented (%s)", error)
+
+
+class _Snapshot(DocumentSnapshot):  # type: ignore[type-arg]
+    """One version of a document, as Watch makes them; `document` is what is told of it."""
+
+    def __init__(
+        self, field_names: frozenset[str], *, reference: Any, data: Any, update_time: Any, **rest: Any
+    ) -> None:
+        super().__init__(reference=reference, data=data, update_time=update_time, **rest)
+        fields = {name: _plain(value) for name, value in data.items() if name in field_names}
+        self.document = Document(reference.id, microseconds(update_time), fields)
+
+
+class _Watch(Watch):
+    """Made by `for_query` with an Inspector in the callback's place. The public attributes are for supervision.
+
+    `heard` counts responses; `working` is True while one of them is handled.
+    """
+
+    def __init__(
+        self, reference: Any, client: Any, target: Any, comparator: Any, inspector: Inspector, snapshot_class: Any
+    ) -> None:
+        self.inspector = inspector
+        self.spoilt = False
+        self.heard = 0
+        self.working = False
+        self.changes_at_point: list[Any] = []  # DocumentChange
+        # Last: it starts the thread that calls on_snapshot.
+        super().__init__(reference, client, target, comparator, self.keep_changes, snapshot_class)
+
+    def on_snapshot(self, proto: ListenResponse | None) -> None:
+        """One response. The library gets none that it is known to mishandle; None is its end, told already."""
+        if proto is None or self.spoilt:
+            return
+        self.working = True
+        if not self.heard:
+            self.inspector.tell(Opened())
+        try:
+            failure = self.inspector.suspicion(ListenResponse.pb(proto), self.documents_held)
+            if failure is None:
+                super().on_snapshot(proto)
+        except Exception as error:  # noqa: BLE001 - it would corrupt the library's state without a word: the end
+            failure = failure_of_error(error)
+        self.heard += 1
+        self.working = False
+        if failure is not None:
+            self.spoilt = True
+            self.inspector.tell(failure)
+
+    def push(self, read_time: datetime, next_resume_token: bytes) -> None:
+        """Every consistent point; the library calls back only at those where something changed."""
+        self.changes_at_point = []
+        is_delta = self.inspector.point_is_delta()
+        super().push(read_time, next_resume_token)
+        upserts: list[Document] = []
+        removed_ids: list[str] = []
+        for change in self.changes_at_point:
+            if change.type is ChangeType.REMOVED:
+                removed_ids.append(change.document.id)
+            else:
+                upserts.append(change.document.document)
+        self.inspector.tell(Point(upserts, removed_ids, microseconds(read_time), is_delta))
+
+    def keep_changes(self, _documents: Any, changes: list[Any], _read_time: Any) -> None:
+        """The library's callback, called out of `push`."""
+        self.changes_at_point = changes
+
+    def close(self, reason: object = None) -> None:
+        """The end, whoever wanted it. Told, not raised: it would only reach a thread's excepthook."""
+        self.inspector.tell_documents_read()
+        self.inspector.tell(failure_of_error(reason))
+        super().close()
+
+    def documents_held(self) -> int:
+        """The size of the result once the changes since the last consistent point are in it."""
+        held = len(self.doc_map)
+        for name, change in self.change_map.items():
+            held += (change is not ChangeType.REMOVED) - (name in self.doc_map)
+        return held
+
+
+class Connection:
+    """One client, one channel, one watch: opened once, closed once, both in threads of the caller's choice.
+
+    A client of its own, because a closed Watch may leave a call behind that only its channel's end ends.
+    """
+
+    def __init__(
+        self, window: Window, field_names: frozenset[str], client_factory: Callable[[], firestore.Client]
+    ) -> None:
+        self._window = window
+        self._field_names = field_names
+        self._client_factory = client_factory
+        self._lock = threading.Lock()
+        self._closed = False
+        self._client: firestore.Client | None = None
+        self.watch: _Watch | None = None
+
+    def open(self, tell: Tell) -> None:
+        """Start listening; does nothing once closed. Raises: what the factory raises."""
+        with self._lock:
+            if self._closed:
+                return
+            self._client = self._client_factory()
+            end_with_first_stream(self._client, tell)
+            query = self._window.query(self._client)
+            if isinstance(query, CollectionReference):
+                query = Query(query)
+            inspector = Inspector(tell, self._field_names)
+            self.watch = _Watch.for_query(query, inspector, functools.partial(_Snapshot, self._field_names))
+
+    def close(self) -> None:
+        """Stop the watch and its threads, then the channel. Waits for an `open` in progress."""
+        with self._lock:
+            self._closed = True
+            if self.watch is not None:
+                self.watch.unsubscribe()
+            api = getattr(self._client, "_firestore_api", None)  # the client has no close; else it ends as garbage
+            if api is not None:
+                api.transport.close()
+
+
+def _plain(value: object) -> object:
+    """A timestamp as a datetime and nothing more; anything else as it is."""
+    return datetime.combine(value.date(), value.time(), value.tzinfo) if isinstance(value, datetime) else value

@@ -1,0 +1,1 @@
+"""The listener on Firestore's Listen RPC."""

@@ -1,0 +1,140 @@
+"""Follows single documents outside of the window on the window's own stream, each as a further target of it.
+
+Everything here runs on the event loop. What is told of a document holds together with the window as of the same read
+time. While there is no stream, nothing is told; a new one begins with all that are followed. A target that Firestore
+ends is added again, after a back-off, and neither the window nor any other document notices.
+"""
+
+import logging
+from collections.abc import Callable
+from random import Random
+
+from listeners.events import Confirmed, Event
+from listeners.firestore_values import Message
+from listeners.following import MAX_FOLLOWED, FollowedDocument, OnDocument
+from listeners.listener import ListenerFailure
+from listeners.stream.consistent_point import ConsistentPoint
+from listeners.stream.listen_protocol import ListenProtocol
+from listeners.supervisor import BackOff
+
+_log = logging.getLogger(__name__)
+
+CONFIRM_INTERVAL_S = 1.0
+"""A busy window has hundreds of consistent points a second; those that are as they were need not hear of each."""
+
+
+class DocumentTarget:
+    """One document being followed. `retry_in_s`: Firestore has ended its target; so long until it is added again."""
+
+    def __init__(
+        self, targets: "DocumentTargets", document_id: str, on_document: OnDocument, back_off: BackOff
+    ) -> None:
+        self._targets = targets
+        self._document_id = document_id
+        self._document = FollowedDocument(on_document)
+        self._back_off = back_off
+        self.retry_in_s: float | None = None
+
+    def release(self) -> None:
+        """Follow it no longer; nothing is said from now on."""
+        if not self._document.is_released:
+            self._document.is_released = True
+            self._targets.let_go(self._document_id)
+
+    def apply(self, event: Event) -> None:
+        """A consistent point. One who can't take it is told no more, and nobody else suffers for it."""
+        self.retry_in_s = None
+        self._back_off.reset()
+        try:
+            self._document.apply(event)
+        except Exception:  # noqa: BLE001 - a follower's bug: reported, and the window has no part in it
+            _log.exception("a followed document is followed no longer")
+            self.release()
+
+    def ended(self, failure: ListenerFailure) -> None:
+        """Firestore keeps it current no longer."""
+        self.retry_in_s = self._back_off.delay_s(failure)
+        level = logging.WARNING if failure.permanent else logging.INFO
+        _log.log(level, "a followed document's target ended (%s), again in %.1f s", failure, self.retry_in_s)
+
+    def is_due(self, seconds: float) -> bool:
+        """So much time has passed: whether to add it again now."""
+        if self.retry_in_s is None:
+            return False
+        self.retry_in_s -= seconds
+        return self.retry_in_s <= 0
+
+
+class DocumentTargets:
+    """Follows up to `limit` documents at a time on the streams of `protocol`."""
+
+    def __init__(self, protocol: ListenProtocol, randomness: Random, *, limit: int = MAX_FOLLOWED) -> None:
+        self._protocol = protocol
+        self._randomness = randomness
+        self._limit = limit
+        self._followed: dict[str, DocumentTarget] = {}
+        self._send: Callable[[Message], None] | None = None
+        self._confirmed_at = float("-inf")
+
+    def __repr__(self) -> str:
+        return f"<DocumentTargets {len(self._followed)} of {self._limit}>"
+
+    def follow(self, document_id: str, on_document: OnDocument) -> DocumentTarget | None:
+        """See `FollowsDocuments`: called with every change, and once a second at most where there is none."""
+        if document_id in self._followed:
+            raise ValueError(f"{document_id!r} is followed already")
+        if len(self._followed) >= self._limit:
+            return None
+        target = DocumentTarget(self, document_id, on_document, BackOff(self._randomness))
+        self._followed[document_id] = target
+        self._request(self._protocol.add_document(document_id))
+        return target
+
+    def let_go(self, document_id: str) -> None:
+        """Follow it no longer."""
+        del self._followed[document_id]
+        self._request(self._protocol.remove_document(document_id))
+
+    async def close(self) -> None:
+        """Let all go. Their stream is the listener's, which ends it."""
+        for target in tuple(self._followed.values()):
+            target.release()
+
+    # -- for the stream
+
+    def begin(self, send: Callable[[Message], None]) -> None:
+        """A stream has begun, with all that are followed; what else there is to send goes this way."""
+        self._send = send
+
+    def end(self) -> None:
+        """The stream is over."""
+        self._send = None
+
+    def tell(self, point: ConsistentPoint, as_of: float) -> None:
+        """The window's consumer has taken a point: now those who follow documents are told."""
+        told = dict(point.document_events(as_of))
+        if as_of >= self._confirmed_at + CONFIRM_INTERVAL_S:
+            self._confirmed_at = as_of
+            confirmed = Confirmed(point.read_time, as_of)
+            told = dict.fromkeys(self._protocol.current_documents(), confirmed) | told
+        for document_id, event in told.items():
+            target = self._followed.get(document_id)
+            if target is not None:
+                target.apply(event)
+
+    def ended(self, document_ids: tuple[str, ...], failure: ListenerFailure) -> None:
+        """Firestore keeps these current no longer."""
+        for document_id in document_ids:
+            self._followed[document_id].ended(failure)
+
+    def pass_time(self, seconds: float) -> None:
+        """So much time has passed."""
+        for document_id, target in self._followed.items():
+            if target.is_due(seconds):
+                target.retry_in_s = None
+                self._request(self._protocol.add_document(document_id))
+
+    def _request(self, requests: list[Message]) -> None:
+        if self._send is not None:
+            for request in requests:
+                self._send(request)

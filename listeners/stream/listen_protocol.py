@@ -1,0 +1,268 @@
+"""The Listen protocol without I/O: what Firestore sent goes in, consistent points come out.
+
+One object outlives all its streams: it keeps the documents' versions and the resume token. `open` begins a stream;
+`parse` makes a message of each response's bytes, `receive` takes these in order; `take` says that the consumer has
+taken a point over, and only then is its token Firestore's word to resume from. Requests are returned for the driver to
+send. Knows neither clock nor loop nor client.
+
+The rules are those of `google/cloud/firestore_v1/types/firestore.py` (TargetChange, ExistenceFilter). A stream has
+several targets: the model's window, documents followed one by one, and probes. A consistent point is one of the *whole*
+stream: it tells of the window and of every document that is current by then. A probe is a target of one document that
+doesn't exist; Firestore answers it with such a point, so its answer confirms all the others as well. A stream is
+nothing without its window: the window's trouble ends the stream, any other target's only that target.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+
+import grpc
+from google.cloud.firestore_v1.types import TargetChange
+
+from listeners.events import Document
+from listeners.firestore_values import DocumentDecoder, Message, microseconds
+from listeners.lazy_messages import parse_listen
+from listeners.listener import ListenerFailure, failure_of_status
+from listeners.stream.consistent_point import ConsistentPoint, TargetsEnded, Told
+from listeners.stream.listen_requests import ListenRequests
+from listeners.stream.targets import Target, Targets, TargetState
+from listeners.window import Window
+
+MODEL_TARGET = 1
+
+PROBE_ID = "process-status-probe-that-does-not-exist"
+"""A legal document ID that nobody uses: one billed read of nothing."""
+
+_Kind = TargetChange.TargetChangeType
+_STATUS = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class ListenProtocol:
+    """The client's half of every Listen stream of one window."""
+
+    def __init__(self, window: Window, field_names: Sequence[str]) -> None:
+        self._requests = ListenRequests(window)
+        self._decoder = DocumentDecoder(self._requests.collection_path, field_names)
+        self._field_names = tuple(field_names)
+        self._targets = Targets()
+        self._window = self._targets.window
+        self._resume_token = b""
+        self._offered: ConsistentPoint | None = None
+        self.documents_billed = 0
+        """Documents that Firestore has sent and will bill, since the beginning."""
+        self.changes_received = 0
+        """Messages about documents, since the beginning: while they come, the stream isn't silent."""
+        self._on_target_change: dict[int, Callable[[Message], Told | None]] = {
+            _Kind.NO_CHANGE: self._no_change,
+            _Kind.ADD: self._added,
+            _Kind.REMOVE: self._removed,
+            _Kind.CURRENT: self._became_current,
+            _Kind.RESET: self._was_reset,
+        }
+        self._on: dict[str, Callable[[Message], Told | None]] = {
+            "target_change": self._target_changed,
+            "document_change": self._document_changed,
+            "document_delete": self._document_deleted,
+            "document_remove": self._document_removed,
+            "filter": self._filtered,
+        }
+
+    def __repr__(self) -> str:
+        token = "with" if self._window.can_resume else "without"
+        return f"<ListenProtocol {self._window.result!r}, {token} token, {len(self._targets)} targets>"
+
+    # -- requests
+
+    def open(self) -> list[Message]:
+        """Begin a new stream; returns its first requests. Resumes each target from the token that covers it."""
+        self._offered = None
+        self._targets.begin(self._resume_token)
+        return [self._add(target) for target in self._targets.lasting()]
+
+    def add_document(self, document_id: str) -> list[Message]:
+        """Follow a document, on this stream and those to come; or add one again that has ended. What to send."""
+        target = self._targets.documents.setdefault(document_id, Target(document_id))
+        return [*self._withdraw(target), self._add(target)]
+
+    def remove_document(self, document_id: str) -> list[Message]:
+        """Follow a document no longer. What to send."""
+        return self._withdraw(self._targets.documents.pop(document_id))
+
+    def add_probe(self) -> tuple[int, Message]:
+        """A new probe's target ID, and the request that adds it."""
+        probe = Target(PROBE_ID)
+        request = self._add(probe)
+        return probe.id, request
+
+    def remove_probe(self, target_id: int) -> Message:
+        """The request that removes a probe, answered or given up."""
+        for probe in self._targets.named([target_id]):
+            self._targets.withdraw(probe)
+        return self._requests.remove(target_id)
+
+    def _add(self, target: Target) -> Message:
+        self._targets.add(target)
+        token = target.resume_token if target.can_resume else b""
+        if target.document_id is None:
+            return self._requests.add_window(target.id, token)
+        return self._requests.add_document(target.id, target.document_id, token)
+
+    def _withdraw(self, target: Target) -> list[Message]:
+        """Take a target off the stream, where Firestore still has it there."""
+        return [self._requests.remove(target.id)] if self._targets.withdraw(target) else []
+
+    # -- what the consumer does with a point
+
+    def current_documents(self) -> Collection[str]:
+        """The followed documents that the last point holds for."""
+        documents = self._targets.documents.items()
+        return [document_id for document_id, target in documents if target.state is TargetState.ANSWERED]
+
+    def take(self, point: ConsistentPoint) -> None:
+        """The consumer holds what `point` said. Without effect where `forget` came in between."""
+        if point is not self._offered:
+            return
+        for _ in point.steps():
+            pass  # whoever told it has taken them, or told nothing
+        self._offered = None
+        self._resume_token = point.resume_token or self._resume_token
+        self._window.take(has_token=bool(point.resume_token))
+        for target, _ in point.documents:
+            if target.is_current:  # else it was added again meanwhile
+                target.take(has_token=bool(point.resume_token))
+
+    def forget(self) -> None:
+        """What the consumer holds is in doubt: the next stream tells everything. The open one is of no more use."""
+        self._offered = None
+        self._targets.forget()
+
+    def forget_token(self) -> None:
+        """Firestore refused the stream, perhaps for its token: ask again without one."""
+        self._targets.forget_token()
+
+    # -- responses
+
+    def parse(self, response: bytes) -> Message:
+        """What Firestore sent, as far as it is wanted. Raises: DecodeError."""
+        return parse_listen(response, self._field_names)
+
+    def receive(self, response: Message) -> Told | None:
+        """One response. A point must be taken (or not) before the next is received. Raises: ListenerFailure."""
+        handler = self._on.get(response.WhichOneof("response_type"))
+        return None if handler is None else handler(response)
+
+    def _target_changed(self, response: Message) -> Told | None:
+        change = response.target_change
+        handler = self._on_target_change.get(change.target_change_type)
+        return None if handler is None else handler(change)
+
+    def _no_change(self, change: Message) -> ConsistentPoint | None:
+        is_consistent = not change.target_ids and change.HasField("read_time")
+        if not is_consistent or not self._window.is_current:
+            return None
+        answered = self._targets.answer()
+        self._offered = ConsistentPoint(
+            self._window.result.difference(),
+            [(target, target.result.difference()) for target in self._targets.take_news()],
+            microseconds(change.read_time),
+            change.resume_token,
+            answered,
+        )
+        return self._offered
+
+    def _added(self, change: Message) -> None:
+        for target_id in change.target_ids:
+            if not 0 < target_id <= self._targets.last_id:
+                raise ListenerFailure("protocol_error", f"Firestore added target {target_id}, which was not asked for")
+
+    def _removed(self, change: Message) -> TargetsEnded | None:
+        code = _STATUS.get(change.cause.code, grpc.StatusCode.UNKNOWN)
+        concerned = self._targets.concerned(change.target_ids)
+        failure = _refusal(code, change.cause.message)
+        if self._window in concerned:
+            if failure.permanent:
+                self.forget_token()
+            raise failure
+        for target in concerned:
+            self._targets.withdraw(target)
+        followed = self._targets.followed(concerned)
+        has_probe = len(followed) < len(concerned) and change.cause.code != 0
+        return TargetsEnded(failure, followed, has_probe) if followed or has_probe else None
+
+    def _became_current(self, change: Message) -> None:
+        for target in self._targets.concerned(change.target_ids):
+            if target.state is TargetState.ADDED:
+                target.state = TargetState.CURRENT
+                self._targets.note(target)
+
+    def _was_reset(self, change: Message) -> None:
+        for target in self._targets.concerned(change.target_ids):
+            target.reset()
+
+    def _document_changed(self, response: Message) -> None:
+        change = response.document_change
+        members, leavers = self._targets.named(change.target_ids), self._targets.named(change.removed_target_ids)
+        if not members and not leavers:
+            return
+        self.documents_billed += 1
+        self.changes_received += 1
+        document_id = self._id_of(change.document.name)
+        for target in leavers:
+            self._remove(target, document_id, deleted=False)
+        update_time = microseconds(change.document.update_time)
+        document: Document | None = None  # decoded once, and only where it isn't held already
+        for target in members:
+            self._targets.note(target)
+            if target.result.version_of(document_id) == update_time:
+                target.result.keep(document_id)
+            else:
+                document = document or self._decoder.decode(document_id, update_time, change.document)
+                target.result.upsert(document)
+
+    def _document_deleted(self, response: Message) -> None:
+        change = response.document_delete
+        for target in self._left(change):
+            # That a document asked for by its name doesn't exist is billed as one read.
+            self.documents_billed += target.document_id is not None and target.state is TargetState.ADDED
+            self._remove(target, self._id_of(change.document), deleted=True)
+
+    def _document_removed(self, response: Message) -> None:
+        change = response.document_remove
+        for target in self._left(change):
+            self._remove(target, self._id_of(change.document), deleted=False)
+
+    def _left(self, change: Message) -> list[Target]:
+        """The targets whose result a document has left: none named means whoever holds it."""
+        self.changes_received += 1
+        return self._targets.concerned(change.removed_target_ids)
+
+    def _remove(self, target: Target, document_id: str, *, deleted: bool) -> None:
+        self._targets.note(target)
+        target.result.remove(document_id, deleted=deleted)
+
+    def _id_of(self, name: str) -> str:
+        document_id = self._decoder.id_of(name)
+        if document_id is None:
+            raise ListenerFailure("protocol_error", f"{name!r} is not in the collection listened to")
+        return document_id
+
+    def _filtered(self, response: Message) -> TargetsEnded | None:
+        expected = response.filter
+        target = self._targets.get(expected.target_id)
+        if target is None or expected.count == len(target.result):
+            return None
+        held = len(target.result)
+        failure = ListenerFailure("filter_mismatch", f"Firestore has {expected.count} documents, held are {held}")
+        if target is self._window:
+            target.can_resume = False
+            raise failure
+        if target.document_id is not None and not expected.count:  # of a single document this says it all
+            self._remove(target, target.document_id, deleted=True)
+            return None
+        target.reset()
+        followed = self._targets.followed((target,))
+        return TargetsEnded(failure, followed) if followed else None
+
+
+def _refusal(code: grpc.StatusCode, detail: str) -> ListenerFailure:
+    if code is grpc.StatusCode.OK:
+        return ListenerFailure("protocol_error", "Firestore removed the target and gave no cause", permanent=True)
+    return failure_of_status(code, f"Firestore removed the target: {detail}")

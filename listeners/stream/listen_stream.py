@@ -1,0 +1,136 @@
+"""The Listener on Firestore's Listen RPC itself: grpc.aio, on the caller's event loop, no thread, O(changes).
+
+`run` is one stream: see `OpenStream`. What outlives it is here: the protocol's versions and resume token, so that the
+next run resumes. When to run again is the supervisor's decision. The channel is made by `run` and closed by it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from random import Random
+
+from google.api_core.gapic_v1.routing_header import to_grpc_metadata
+from google.cloud.firestore_v1.types import ListenRequest
+
+from listeners.endpoints import Endpoint, Metadata
+from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
+from listeners.stream.document_targets import DocumentTargets
+from listeners.stream.listen_protocol import ListenProtocol
+from listeners.stream.open_stream import OpenStream, Sleep, StreamTimes
+from listeners.window import Window
+
+LISTEN = "/google.firestore.v1.Firestore/Listen"
+
+GRPC_TASKS = frozenset({"_AioCall._handle_status_once_received", "StreamStreamCall._prepare_rpc"})
+"""The tasks that gRPC runs for a call, by their coroutines' names: it offers no way to wait for them."""
+
+CLOSING_S = 0.25
+"""How long these may take to notice that their call is over; they take a millisecond."""
+
+
+class StreamListener:
+    """See `Listener`. Times are in seconds; `lifetime_s` is the range of a stream's random age.
+
+    `documents` follows single documents on the same streams.
+    """
+
+    hears_heartbeats = True  # its probes are answered
+
+    def __init__(
+        self,
+        window: Window,
+        endpoint: Endpoint,
+        *,
+        field_names: Sequence[str],
+        clock: Clock,
+        observer: ListenerObserver,
+        rng: Random,
+        sleep: Sleep = asyncio.sleep,
+        probe_interval_s: float = 5.0,
+        idle_timeout_s: float = 120.0,
+        lifetime_s: tuple[float, float] = (1800.0, 3600.0),
+        confirm_timeout_s: float = 5.0,
+    ) -> None:
+        self._endpoint = endpoint
+        self._metadata: Metadata = (*_routing(window), *endpoint.metadata)
+        self._clock = clock
+        self._observer = observer
+        self._rng = rng
+        self._sleep = sleep
+        self._probe_interval_s = probe_interval_s
+        self._idle_timeout_s = idle_timeout_s
+        self._lifetime_s = lifetime_s
+        self._confirm_timeout_s = confirm_timeout_s
+        self._protocol = ListenProtocol(window, field_names)
+        self.documents = DocumentTargets(self._protocol, rng)
+        self._stream: OpenStream | None = None
+
+    def __repr__(self) -> str:
+        return f"<StreamListener {self._endpoint!r} {self._protocol!r}>"
+
+    async def run(self, apply: Apply, on_open: Callable[[], None]) -> None:
+        """See `Listener.run`."""
+        if self._stream is not None:
+            raise RuntimeError("this listener is already running")
+        stream = self._stream = OpenStream(
+            self._protocol, self.documents, self._times(), self._clock, self._sleep, self._observer
+        )
+        try:
+            await self._listen(stream, apply, on_open)
+        except ListenerFailure as failure:
+            if failure.permanent:
+                self._protocol.forget_token()  # the token may be what Firestore refuses
+            raise
+        finally:
+            self._stream = None
+            stream.end("the listener's stream has ended")
+
+    async def _listen(self, stream: OpenStream, apply: Apply, on_open: Callable[[], None]) -> None:
+        channel = await self._endpoint.open_channel()
+        try:
+            listen = channel.stream_stream(
+                LISTEN,
+                request_serializer=ListenRequest.pb().SerializeToString,
+            )
+            await stream.run(listen(metadata=self._metadata), apply, on_open)
+        except asyncio.CancelledError:
+            await channel.close()
+            await self._grpc_ends()
+            raise
+        finally:
+            await channel.close()
+
+    async def _grpc_ends(self) -> None:
+        """Let gRPC's own tasks see that the call is over, for the event loop may be next to end.
+
+        Looked for among all tasks, which takes 10 ms where ten thousand clients wait: too long for a stream that is
+        not the last.
+        """
+        running = {task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in GRPC_TASKS}
+        if running:
+            await asyncio.wait(running, timeout=CLOSING_S)  # some may be another call's, that is still under way
+
+    def _times(self) -> StreamTimes:
+        return StreamTimes(
+            probe_interval_s=self._probe_interval_s,
+            idle_timeout_s=self._idle_timeout_s,
+            lifetime_s=self._rng.uniform(*self._lifetime_s),
+            confirm_timeout_s=self._confirm_timeout_s,
+        )
+
+    async def confirm(self) -> float:
+        """See `Listener.confirm`."""
+        if self._stream is None:
+            raise CannotConfirm("the listener is not connected")
+        return await self._stream.confirm()
+
+    def forget(self) -> None:
+        """See `Listener.forget`."""
+        self._protocol.forget()
+        if self._stream is not None:
+            self._stream.resync()
+
+
+def _routing(window: Window) -> Metadata:
+    database = window.documents_path.removesuffix("/documents")
+    name, value = to_grpc_metadata((("database", database),))  # type: ignore[no-untyped-call]
+    return (("google-cloud-resource-prefix", database), (name, value))

@@ -1,0 +1,160 @@
+"""What a route is declared with: its parameters, its responses, and how parameters are taken from a request. Pure.
+
+One declaration serves both sides: handlers read a request with it, and /openapi.json is rendered from it. So a
+parameter that is read is a documented one, and an undeclared one is refused by name.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from service.errors import BadParameter
+
+Schema = Mapping[str, Any]
+"""A JSON Schema, as OpenAPI 3.1 takes it."""
+
+Query = Mapping[str, list[str]]
+"""The parameters of a request's query, each with its values in order."""
+
+T = TypeVar("T")
+
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+class Headers(Protocol):
+    """The headers of a request, whatever the case of their names."""
+
+    def getall(self, key: str, default: None, /) -> list[str] | None:
+        """Every line of that name."""
+
+
+@dataclass(frozen=True)
+class Parameter(Generic[T]):
+    """A parameter: what is said of it, and how its text is read. `read` raises BadParameter, naming it."""
+
+    name: str
+    schema: Schema
+    description: str
+    read: Callable[[str], T]
+    location: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class PathParameter(Parameter[T]):
+    """A segment of the path; `read` takes it percent-encoded, as it came."""
+
+    location = "path"
+
+
+@dataclass(frozen=True)
+class QueryParameter(Parameter[T]):
+    """Given at most once, and `default` where it is absent."""
+
+    default: T
+    location = "query"
+
+    def of(self, query: Query) -> T:
+        """Raises: BadParameter."""
+        values = query.get(self.name)
+        if values is None:
+            return self.default
+        if len(values) > 1:
+            raise BadParameter(f"{self.name} may be given only once")
+        return self.read(values[0])
+
+
+@dataclass(frozen=True)
+class RepeatedParameter(Parameter[T]):
+    """May be given up to `most` times; `read` takes each."""
+
+    most: int
+    location = "query"
+
+    def of(self, query: Query) -> tuple[T, ...]:
+        """Raises: BadParameter."""
+        values = query.get(self.name, [])
+        if len(values) > self.most:
+            raise BadParameter(f"{self.name} may be given at most {self.most} times")
+        return tuple(self.read(value) for value in values)
+
+
+@dataclass(frozen=True)
+class HeaderParameter(Parameter[T]):
+    """A header; its lines, if it has several, are one list (RFC 9110, 5.3)."""
+
+    default: T
+    location = "header"
+
+    def of(self, headers: Headers) -> T:
+        """Raises: BadParameter."""
+        lines = headers.getall(self.name, None)
+        return self.default if lines is None else self.read(", ".join(lines))
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header of a response; on every response of its kind unless it is not `always`."""
+
+    name: str
+    schema: Schema
+    description: str
+    always: bool = True
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer. `content` has the schema of the body for each content type; none where there is no body."""
+
+    description: str
+    headers: tuple[Header, ...] = ()
+    content: Mapping[str, Schema] = field(default_factory=dict)
+    links: Schema = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A GET request, and the HEAD that goes with it unless it is a stream."""
+
+    name: str
+    path: str
+    summary: str
+    description: str
+    responses: Mapping[int, Response]
+    parameters: tuple[Parameter[Any], ...] = ()
+    has_head: bool = True
+
+    @cached_property
+    def query_names(self) -> tuple[str, ...]:
+        """Of the parameters that its query may have."""
+        return tuple(parameter.name for parameter in self.parameters if parameter.location == "query")
+
+    def query(self, raw_query: str) -> Query:
+        """The query of a request for it. Raises: BadParameter for what is not declared."""
+        return read_query(raw_query, self.query_names)
+
+
+def read_query(raw_query: str, allowed: Collection[str]) -> Query:
+    """The query's parameters. Raises: BadParameter for one that is not `allowed`."""
+    parameters: dict[str, list[str]] = {}
+    for pair in raw_query.split("&"):
+        if not pair:
+            continue
+        raw_name, _, raw_value = pair.partition("=")
+        name = decode(raw_name, "a parameter's name")
+        if name not in allowed:
+            raise BadParameter(f"unknown parameter {name[:64]!r}; known here: {', '.join(allowed) or 'none'}")
+        parameters.setdefault(name, []).append(decode(raw_value, name))
+    return parameters
+
+
+def decode(text: str, name: str) -> str:
+    """Percent-encoded text. Raises: BadParameter calling it by `name`."""
+    if _BROKEN_ESCAPE.search(text):
+        raise BadParameter(f"{name} holds a % that is not followed by two hexadecimal digits")
+    try:
+        return unquote_to_bytes(text.replace("+", " ")).decode()
+    except UnicodeError:
+        raise BadParameter(f"{name} is not UTF-8") from None

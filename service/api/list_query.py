@@ -1,0 +1,127 @@
+"""What a list asks for, as the read model and Firestore both understand it, and its page tokens. Pure."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import orjson
+
+from listeners.times import microseconds, moment
+from listeners.window import StartTimeType
+from service.errors import BadParameter
+from service.runtime.times import render_time
+
+StartKey = int | str
+"""A `start_time` as it is ordered: microseconds since the epoch for timestamps, the text itself for strings."""
+
+Position = tuple[StartKey, str]
+"""(start_time, process ID): lists run from the greatest position to the least, as Firestore's query does."""
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:[.,](\d{1,6})\d*)?)?(Z|z|[+-]\d\d(?::?[0-5]\d)?)?", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Rows in descending (start_time, process ID) order.
+
+    `lower` is inclusive; `upper` is inclusive or not, as `upper_inclusive` says; `after` is the position of the row
+    that the page follows. All of them are of the type that lists hold.
+    """
+
+    limit: int
+    status: str | None = None
+    lower: StartKey | None = None
+    upper: StartKey | None = None
+    upper_inclusive: bool = True
+    after: Position | None = None
+
+
+def read_start_date(text: str, start_time_type: StartTimeType) -> StartKey:
+    """`start_date` as the inclusive lower bound. Raises: BadParameter.
+
+    Texts are compared as texts, so the bound is the shortest text of that instant: every spelling of it, with or
+    without a fraction or an offset, comes at or after that.
+    """
+    parsed = _read_date_or_date_time("start_date", text)
+    if start_time_type == "timestamp":
+        return microseconds(_midnight(parsed))
+    return render_time(_midnight(parsed)).removesuffix("Z") if isinstance(parsed, datetime) else parsed.isoformat()
+
+
+def read_end_date(text: str, start_time_type: StartTimeType) -> tuple[StartKey, bool]:
+    """`end_date` as an upper bound and whether it is inclusive; a date stands for the whole of its UTC day.
+
+    Raises: BadParameter.
+    """
+    parsed = _read_date_or_date_time("end_date", text)
+    if isinstance(parsed, datetime):
+        return (microseconds(parsed), True) if start_time_type == "timestamp" else (render_time(parsed), True)
+    if parsed == date.max:
+        last = datetime.combine(parsed, time.max, UTC)
+        return (microseconds(last), True) if start_time_type == "timestamp" else ("9999-12-32", False)
+    following = parsed + timedelta(days=1)
+    return (microseconds(_midnight(following)) if start_time_type == "timestamp" else following.isoformat()), False
+
+
+def _midnight(parsed: date) -> datetime:
+    return parsed if isinstance(parsed, datetime) else datetime.combine(parsed, time.min, UTC)
+
+
+def _read_date_or_date_time(name: str, text: str) -> date:
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+        match = _DATE_TIME.fullmatch(text)
+        if match:
+            day, clock, seconds, fraction, offset = match.groups()
+            offset = "+00:00" if offset in (None, "Z", "z") else offset
+            text = f"{day}T{clock}:{seconds or '00'}.{fraction or '0':0<6}{offset}"
+            return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # a day or an hour that does not exist: the same answer as for text of another form
+    raise BadParameter(
+        f"{name} must be an ISO 8601 date or date-time, like 2026-11-23 or 2026-11-23T09:30:00Z"
+        " (a + in it is written %2B)"
+    )
+
+
+def write_page_token(position: Position) -> str:
+    """The opaque token of the page after `position`."""
+    return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
+
+
+def read_page_token(token: str, start_time_type: StartTimeType) -> Position:
+    """The inverse of `write_page_token`. Raises: BadParameter for a token this service did not write."""
+    try:
+        decoded: Any = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
+        start, process_id = decoded
+        if not isinstance(process_id, str) or not is_process_id(process_id):
+            raise ValueError
+        if start_time_type == "timestamp":
+            if type(start) is not int:
+                raise ValueError
+            moment(start)
+        elif not isinstance(start, str):
+            raise ValueError
+        if write_page_token((start, process_id)) != token:
+            raise ValueError
+    except (ValueError, TypeError, OverflowError, binascii.Error):
+        raise BadParameter("page_token is not one that this service gave out; start again without it") from None
+    return start, process_id
+
+
+def is_process_id(text: str) -> bool:
+    """Firestore's rules for document IDs: UTF-8, 1 to 1,500 bytes, no `/`, not `.`, `..` or `__.*__`."""
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:
+        return False
+    if not 1 <= length <= 1500 or "/" in text or text in (".", ".."):
+        return False
+    return not (text.startswith("__") and text.endswith("__") and len(text) >= 4)

@@ -1,0 +1,102 @@
+"""The API's declarations as an OpenAPI 3.1 document. Pure; knows of the settings only whether keys are needed."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from service import __version__
+from service.api.bodies import SCHEMAS
+from service.api.contract import Header, Operation, Parameter, PathParameter, Response
+from service.api.headers import BASE_HEADERS, OPEN_PATHS
+from service.api.operations import BAD_REQUEST
+from service.api.parameters import REQUEST_ID
+
+X_REQUEST_ID = Header(REQUEST_ID.name, REQUEST_ID.schema, "The request's own, or one made for it; logs carry it.")
+EVERY_ANSWER = (X_REQUEST_ID, *(Header(name, {"const": value}, "Always this.") for name, value in BASE_HEADERS.items()))
+
+NO_KEY = Response(
+    "No API key, or none that is known",
+    (Header("WWW-Authenticate", {"const": "Bearer"}, "How to send one."),),
+    BAD_REQUEST.content,
+)
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key as a bearer token"},
+    "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+DESCRIPTION = """\
+Status of background processes, answered from a read model that Firestore keeps current.
+
+`X-Cache` and `Age` say how fresh an answer is: `HIT` comes from the model, `MISS` from a read made for the request,
+`CACHED` from one remembered for a few seconds, `STALE` is the last known state while Firestore can't be reached.
+Every error is `{"status":"error","message":"…"}`, even of what is no proper HTTP. Times are RFC 3339 in UTC.
+"""
+
+
+def openapi_document(operations: Iterable[Operation], *, needs_key: bool) -> dict[str, Any]:
+    """The document. `needs_key`: every operation but those on OPEN_PATHS is answered only with an API key."""
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "process-status-service",
+            "version": __version__,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": {operation.path: _path(operation, needs_key=needs_key) for operation in operations},
+        "components": {
+            "schemas": SCHEMAS,
+            "headers": {header.name: _header(header) for header in EVERY_ANSWER},
+        },
+    }
+    if needs_key:
+        document["security"] = [{scheme: []} for scheme in SECURITY_SCHEMES]
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    return document
+
+
+def _path(operation: Operation, *, needs_key: bool) -> dict[str, Any]:
+    is_open = operation.path in OPEN_PATHS
+    responses = dict(operation.responses) if is_open or not needs_key else {**operation.responses, 401: NO_KEY}
+    methods = {"get": _method(operation, operation.name, operation.summary, responses)}
+    if operation.has_head:
+        bodiless = {status: Response(said.description, said.headers) for status, said in responses.items()}
+        name = f"head{operation.name[0].upper()}{operation.name[1:]}"
+        methods["head"] = _method(operation, name, f"{operation.summary}: the headers alone", bodiless)
+    if is_open and needs_key:
+        for method in methods.values():
+            method["security"] = []
+    return {"parameters": [_parameter(parameter) for parameter in (*operation.parameters, REQUEST_ID)], **methods}
+
+
+def _method(operation: Operation, name: str, summary: str, responses: Mapping[int, Response]) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "description": operation.description,
+        "responses": {str(status): _response(responses[status]) for status in sorted(responses)},
+    }
+
+
+def _parameter(parameter: Parameter[Any]) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.location,
+        "required": isinstance(parameter, PathParameter),
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
+
+
+def _response(response: Response) -> dict[str, Any]:
+    headers = {header.name: _header(header) for header in response.headers}
+    of_every = {header.name: {"$ref": f"#/components/headers/{header.name}"} for header in EVERY_ANSWER}
+    rendered: dict[str, Any] = {"description": response.description, "headers": {**headers, **of_every}}
+    if response.content:
+        rendered["content"] = {kind: {"schema": schema} for kind, schema in response.content.items()}
+    if response.links:
+        rendered["links"] = response.links
+    return rendered
+
+
+def _header(header: Header) -> dict[str, Any]:
+    return {"description": header.description, "required": header.always, "schema": header.schema}

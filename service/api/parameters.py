@@ -1,0 +1,295 @@
+"""What a request may ask for: every parameter, declared once with its reader. Pure.
+
+Everything is read strictly from the URL; every fault is a BadParameter naming it. Headers that HTTP defines are read as
+HTTP says: what can't be understood of them is ignored.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from listeners.window import StartTimeType
+from service.api.contract import (
+    HeaderParameter,
+    Headers,
+    PathParameter,
+    Query,
+    QueryParameter,
+    RepeatedParameter,
+    Schema,
+    decode,
+)
+from service.api.event_ids import EVENT_ID_PATTERN, read_event_id
+from service.api.list_query import ListQuery, is_process_id, read_end_date, read_page_token, read_start_date
+from service.errors import BadParameter
+
+MAX_IDS = 100
+DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
+MAX_STATUS_CHARACTERS = 64
+MAX_WAIT_S = 60
+
+_ETAG_VERSION = re.compile(r'"v(\d{1,19})(-p)?"')
+_MAX_AGE = re.compile(r"max-age=\"?(\d{1,9})\"?$", re.IGNORECASE)
+_PREFER_WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?\s*(;.*)?", re.IGNORECASE | re.ASCII)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}", re.ASCII)
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+PROCESS_ID_RULES = (
+    "a process ID is 1 to 1,500 bytes of UTF-8 without '/', and neither '.', '..' nor of the form '__…__'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchQuery:
+    """Several processes by ID, in the order asked."""
+
+    process_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitQuery:
+    """How long a client would wait, in whole seconds, and for what; `preferred`: said so by `Prefer: wait`."""
+
+    seconds: int
+    until_terminal: bool
+    preferred: bool
+
+
+# -- how each is read
+
+
+def _process_id(text: str) -> str:
+    if not is_process_id(text):
+        raise BadParameter(f"process_id can't be one: {PROCESS_ID_RULES}")
+    return text
+
+
+def read_process_id(raw_segment: str) -> str:
+    """A process ID from its percent-encoded path segment."""
+    return _process_id(decode(raw_segment.replace("+", "%2B"), "process_id"))
+
+
+def _flag(name: str) -> Callable[[str], bool]:
+    def read(text: str) -> bool:
+        flag = _BOOLEANS.get(text.lower())
+        if flag is None:
+            raise BadParameter(f"{name} must be true, false, 1 or 0")
+        return flag
+
+    return read
+
+
+def _whole_number(name: str, least: int, most: int, unit: str = "") -> Callable[[str], int]:
+    digits = re.compile(rf"\d{{1,{len(str(most))}}}", re.ASCII)
+
+    def read(text: str) -> int:
+        if not digits.fullmatch(text) or not least <= int(text) <= most:
+            raise BadParameter(f"{name} must be a whole number {unit}from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _status(text: str) -> str:
+    if not 1 <= len(text) <= MAX_STATUS_CHARACTERS:
+        raise BadParameter(f"status must have 1 to {MAX_STATUS_CHARACTERS} characters")
+    return text
+
+
+def _until(text: str) -> str:
+    if text != "terminal":
+        raise BadParameter("until must be terminal")
+    return text
+
+
+def _preferred_wait_s(prefer: str) -> int | None:
+    """A wait that is only preferred is shortened to what is possible (RFC 7240)."""
+    for preference in prefer.split(","):
+        match = _PREFER_WAIT.fullmatch(preference.strip())
+        if match and int(match[1]):
+            return min(int(match[1]), MAX_WAIT_S)
+    return None
+
+
+def _max_age_s(cache_control: str) -> float | None:
+    ages = []
+    for directive in cache_control.split(","):
+        if directive.strip().lower() == "no-cache":
+            return 0.0
+        match = _MAX_AGE.match(directive.strip())
+        if match:
+            ages.append(float(match[1]))
+    return min(ages, default=None)
+
+
+def _last_event_id(text: str) -> int | None:
+    if not text:
+        return None
+    event_id = read_event_id(text)
+    if event_id is None:
+        raise BadParameter("Last-Event-ID is not an ID of this service's events; connect without it")
+    return event_id
+
+
+# -- the parameters
+
+_PROCESS_ID: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 1500,
+    "pattern": "^[^/]+$",
+    "not": {"pattern": r"^(\.{1,2}|__[\s\S]*__)$"},
+}
+_STATUS: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_STATUS_CHARACTERS}
+_DATE: Schema = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
+_ANY_CASE = r"^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0)$"
+
+PROCESS_ID = PathParameter(
+    "process_id",
+    _PROCESS_ID,
+    f"The document's ID: {PROCESS_ID_RULES.removeprefix('a process ID is ')}.",
+    read_process_id,
+)
+INCLUDE_PRODUCTS = QueryParameter(
+    "include_products",
+    {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _ANY_CASE}], "default": False},
+    "Whether the answer has the process's products too; `1`, `0` and any case are taken.",
+    _flag("include_products"),
+    default=False,
+)
+WAIT = QueryParameter[int | None](
+    "wait",
+    {"type": "integer", "minimum": 1, "maximum": MAX_WAIT_S},
+    "Seconds to wait for another version than those that If-None-Match names; 304 at the end.",
+    _whole_number("wait", 1, MAX_WAIT_S, "of seconds "),
+    default=None,
+)
+UNTIL = QueryParameter[str | None](
+    "until",
+    {"type": "string", "enum": ["terminal"]},
+    "With `wait`: answer once the process has ended, whatever else changes.",
+    _until,
+    default=None,
+)
+PREFER = HeaderParameter[int | None](
+    "Prefer",
+    {"type": "string"},
+    f"`wait=N` asks for the same as `wait` (RFC 7240), shortened to {MAX_WAIT_S}; what is not understood is ignored.",
+    _preferred_wait_s,
+    default=None,
+)
+LIMIT = QueryParameter(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    "The most processes on a page.",
+    _whole_number("limit", 1, MAX_LIMIT),
+    default=DEFAULT_LIMIT,
+)
+STATUS_FILTER = QueryParameter[str | None](
+    "status", _STATUS, "Only processes of exactly this status.", _status, default=None
+)
+START_DATE = QueryParameter[str | None](
+    "start_date",
+    _DATE,
+    "Only processes with `start_time` at or after this ISO 8601 date or date-time; no offset means UTC.",
+    str,
+    default=None,
+)
+END_DATE = QueryParameter[str | None](
+    "end_date",
+    _DATE,
+    "Only processes with `start_time` at or before this ISO 8601 date or date-time; a date is its whole UTC day.",
+    str,
+    default=None,
+)
+PAGE_TOKEN = QueryParameter[str | None](
+    "page_token",
+    {"type": "string", "format": "page-token"},
+    "The `next_page_token` of the page before; new processes never shift or repeat rows.",
+    str,
+    default=None,
+)
+PROCESS_IDS = RepeatedParameter(
+    "process_id",
+    {"type": "array", "items": _PROCESS_ID, "minItems": 1, "maxItems": MAX_IDS},
+    "These processes, in this order, instead of a filtered list; can't be combined with other parameters.",
+    _process_id,
+    most=MAX_IDS,
+)
+IF_NONE_MATCH = HeaderParameter(
+    "If-None-Match",
+    {"type": "string"},
+    "The ETags seen: 304 where the answer has one of them. No answer is older than the newest version among them.",
+    str,
+    default="",
+)
+CACHE_CONTROL = HeaderParameter[float | None](
+    "Cache-Control",
+    {"type": "string"},
+    "`no-cache` asks for Firestore's state at or after the request's arrival, `max-age=N` for one no older than that.",
+    _max_age_s,
+    default=None,
+)
+LAST_EVENT_ID = HeaderParameter[int | None](
+    "Last-Event-ID",
+    {"type": "string", "pattern": f"^({EVENT_ID_PATTERN})?$"},
+    "The ID of the last event seen: what has happened since comes first.",
+    _last_event_id,
+    default=None,
+)
+REQUEST_ID = HeaderParameter[str | None](
+    "X-Request-Id",
+    {"type": "string"},
+    "The client's own name for the request: up to 128 letters, digits and `._:/=+-`; else one is made.",
+    lambda text: text if _REQUEST_ID.fullmatch(text) else None,
+    default=None,
+)
+ACCEPT = HeaderParameter("Accept", {"type": "string"}, "OpenMetrics where it names that.", str, default="")
+
+
+# -- what takes more than one of them
+
+
+def read_wait(query: Query, headers: Headers) -> WaitQuery | None:
+    """The wait asked for by `wait` and `until`, or by a Prefer header; None where there is none."""
+    seconds, until = WAIT.of(query), UNTIL.of(query)
+    if seconds is not None:
+        return WaitQuery(seconds, until is not None, preferred=False)
+    preferred_s = PREFER.of(headers)
+    if preferred_s is not None:
+        return WaitQuery(preferred_s, until is not None, preferred=True)
+    if until is not None:
+        raise BadParameter("until needs wait: the seconds to wait at most")
+    return None
+
+
+def read_list_query(query: Query, start_time_type: StartTimeType) -> ListQuery | BatchQuery:
+    """What `GET /status` is asked for: a page of a filtered list, or processes by ID."""
+    process_ids = PROCESS_IDS.of(query)
+    if process_ids:
+        others = [name for name in query if name != PROCESS_IDS.name]
+        if others:
+            raise BadParameter(f"process_id can't be combined with {', '.join(others)}")
+        return BatchQuery(process_ids)
+    start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
+    upper, inclusive = (None, True) if end is None else read_end_date(end, start_time_type)
+    return ListQuery(
+        limit=LIMIT.of(query),
+        status=STATUS_FILTER.of(query),
+        lower=None if start is None else read_start_date(start, start_time_type),
+        upper=upper,
+        upper_inclusive=inclusive,
+        after=None if token is None else read_page_token(token, start_time_type),
+    )
+
+
+def known_version(if_none_match: str) -> int:
+    """The newest version among the ETags the client has seen; 0 where it names none of ours."""
+    return max((int(version) for version, _ in _ETAG_VERSION.findall(if_none_match)), default=0)
+
+
+def etag_matches(if_none_match: str, etag: str) -> bool:
+    """Whether `If-None-Match` names this ETag; weak comparison, as RFC 9110 has it for this header."""
+    if if_none_match == etag or if_none_match.strip() == "*":
+        return True
+    return any(candidate.strip().removeprefix("W/") == etag for candidate in if_none_match.split(","))

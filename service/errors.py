@@ -1,0 +1,29 @@
+"""Every error that reaches HTTP. What each is answered with is the middleware's to say."""
+
+
+class BadParameter(ValueError):
+    """A parameter that can't be used; the message is the client's answer."""
+
+
+class Unreachable(Exception):
+    """Firestore could not be reached, or not in time."""
+
+
+class ReadRefused(Exception):
+    """Firestore refused the read; the text is its reason, for the log alone."""
+
+
+class BudgetExhausted(Exception):
+    """No direct read now. `retry_after_s` is when one may be affordable again."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("the budget of direct reads is used up")
+        self.retry_after_s = retry_after_s
+
+
+class WatchRefused(Exception):
+    """No wait or stream can begin, or go on; the text is the client's answer."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,145 @@
+"""The routes of Server-Sent Events: one process, or every process in the model.
+
+What a stream says and when is event_stream's; here it meets its connection. Frames are written straight to the
+transport, the same bytes for all clients. A client gets as much as its socket takes; one that reads nothing of it for
+STALL_S is dropped. A browser asks for every stream with `Cache-Control: no-cache`, so nothing is read from that.
+"""
+
+import asyncio
+import socket
+
+from aiohttp import HttpVersion11, hdrs, web
+
+from service.api.operations import EVENTS, PROCESS_EVENTS
+from service.api.parameters import LAST_EVENT_ID, PROCESS_ID, STATUS_FILTER
+from service.errors import Unreachable
+from service.http.middleware import HttpFrame, error_response, process_not_found
+from service.http.routes import Route
+from service.model.read_model import ReadModel
+from service.watch.event_frames import Frame, frame, retry_block
+from service.watch.event_stream import EventStream, StreamState
+from service.watch.long_polls import LongPolls
+from service.watch.watchers import Watchers
+
+STALL_S = 30.0
+"""A client whose connection takes nothing more for so long is dropped."""
+
+WRITE_BUFFER_BYTES = 16 * 1024
+SOCKET_BUFFER_BYTES = 128 * 1024
+"""What may lie in this process and in the kernel for one client; past both it counts as stuck."""
+
+
+class EventResponse(web.StreamResponse):
+    """The response that frames are written to. `sent_bytes` counts them."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        stream_headers = {hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
+        super().__init__(headers={**stream_headers, **headers})
+        self.sent_bytes = 0
+        self._is_chunked = False
+        self._connection: asyncio.Transport
+        self._request: web.Request
+
+    def attach(self, request: web.Request) -> None:
+        """The head has been sent: from now on frames may be."""
+        if request.transport is None:
+            raise ConnectionResetError("the client is gone")
+        self._request = request
+        self._connection = request.transport
+        self._is_chunked = request.version >= HttpVersion11
+        self._connection.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        connected = self._connection.get_extra_info("socket")
+        if connected is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
+
+    def send(self, frame: Frame) -> bool:
+        """See Client. A connection that is lost takes everything: its handler is about to be cancelled."""
+        if self._connection.is_closing():
+            return True
+        self.sent_bytes += len(frame.plain)
+        self._connection.write(frame.chunk if self._is_chunked else frame.plain)
+        return not self._request.protocol.writing_paused
+
+    async def drain(self) -> None:
+        """Wait until the connection takes more."""
+        await self._request.writer.drain()
+
+    def abort(self) -> None:
+        """Close the connection without sending what waits in it."""
+        self._connection.abort()
+
+
+class EventStreams:
+    """The handlers."""
+
+    def __init__(self, watchers: Watchers, long_polls: LongPolls, model: ReadModel, frame: HttpFrame) -> None:
+        self._watchers = watchers
+        self._long_polls = long_polls
+        self._model = model
+        self._frame = frame
+
+    def routes(self) -> list[Route]:
+        """Streams have no HEAD: it would have to be one that ends."""
+        return [Route(PROCESS_EVENTS, self.process), Route(EVENTS, self.every)]
+
+    async def process(self, request: web.Request) -> web.StreamResponse:
+        """One process: its present state, then every change, to its end."""
+        process_id = PROCESS_ID.read(request.rel_url.raw_path.rpartition("/events")[0].rpartition("/")[2])
+        PROCESS_EVENTS.query(request.rel_url.raw_query_string)
+        since = LAST_EVENT_ID.of(request.headers)
+        stream = self._watchers.stream(process_id)
+        try:
+            answer = await self._long_polls.present(process_id, since or 0)
+            headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
+            if answer.summary is None:
+                return error_response(404, process_not_found(process_id), headers=headers)
+            present = self._watchers.changes.upsert(answer.summary)
+            if present.is_last and present.key == since:
+                return web.Response(status=204, headers=headers)  # which tells an EventSource to come back no more
+            self._watchers.keep_current(process_id)
+            response = await self._begin(request, headers)
+            stream.begin(response, present, since)
+            return await _flow(stream, response)
+        finally:
+            self._watchers.leave(process_id, stream)
+
+    async def every(self, request: web.Request) -> web.StreamResponse:
+        """Every process in the model, or those of one status."""
+        status = STATUS_FILTER.of(EVENTS.query(request.rel_url.raw_query_string))
+        since = LAST_EVENT_ID.of(request.headers)
+        if not self._model.is_trusted():
+            raise Unreachable("the model is not live, so there is no present state to begin a stream with")
+        stream = self._watchers.stream_model(status, since)
+        try:
+            response = await self._begin(request, {})
+            stream.begin(response)
+            return await _flow(stream, response)
+        finally:
+            self._watchers.leave_model(status, stream)
+
+    async def _begin(self, request: web.Request, headers: dict[str, str]) -> EventResponse:
+        response = EventResponse(headers)
+        await self._frame.begin(request, response)
+        response.attach(request)
+        response.send(frame(retry_block(self._watchers.retry_ms())))
+        return response
+
+
+async def _flow(stream: EventStream, response: EventResponse) -> web.StreamResponse:
+    """Until the stream's end. Whoever announces a change writes it; here is only waited."""
+    try:
+        while await stream.wait() is StreamState.STUCK:
+            async with asyncio.timeout(STALL_S):
+                await response.drain()
+            await asyncio.sleep(0)
+            stream.drained()
+        if stream.state is StreamState.DROPPED:
+            response.abort()
+        else:
+            async with asyncio.timeout(STALL_S):
+                await response.write_eof()
+    except TimeoutError:
+        response.abort()
+    except ConnectionError:
+        pass  # the client has gone; this handler is being cancelled
+    return response

@@ -1,0 +1,218 @@
+"""HTTP in → answers → HTTP out: parse, ask, render. What holds for every request is http_frame's."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+
+from listeners.window import StartTimeType
+from service.api.etags import content_etag, version_etag
+from service.api.operations import HEALTHZ, LISTING, METRICS, READYZ, ROOT, STATUS
+from service.api.parameters import (
+    ACCEPT,
+    CACHE_CONTROL,
+    IF_NONE_MATCH,
+    INCLUDE_PRODUCTS,
+    PREFER,
+    PROCESS_ID,
+    BatchQuery,
+    WaitQuery,
+    etag_matches,
+    known_version,
+    read_list_query,
+    read_wait,
+)
+from service.api.sources import Source
+from service.http.middleware import (
+    ROUTE_LABEL,
+    WAITED_STATUS,
+    error_response,
+    json_response,
+    process_not_found,
+    waited_s,
+)
+from service.http.routes import Route
+from service.reads.answers import Answer, Answers
+from service.reads.readiness import ReadinessCheck
+from service.runtime.times import render_time
+from service.telemetry.metrics import Metrics
+from service.watch.long_polls import Awaited, LongPolls
+
+SERVICE = "process-status-service"
+
+
+class Handlers:
+    """The routes of the API."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        long_polls: LongPolls,
+        readiness: ReadinessCheck,
+        metrics: Metrics,
+        *,
+        start_time_type: StartTimeType,
+    ) -> None:
+        self._answers = answers
+        self._long_polls = long_polls
+        self._readiness = readiness
+        self._metrics = metrics
+        self._start_time_type = start_time_type
+
+    def routes(self) -> list[Route]:
+        """All routes but /metrics, which may live on a port of its own."""
+        return [
+            Route(ROOT, self.root),
+            Route(HEALTHZ, self.healthz),
+            Route(READYZ, self.readyz),
+            Route(LISTING, self.listing),
+            Route(STATUS, self.status),
+        ]
+
+    def metrics_route(self) -> Route:
+        """The scrape."""
+        return Route(METRICS, self.metrics)
+
+    def metrics_port_routes(self) -> list[Route]:
+        """What METRICS_PORT answers without a key: the scrape, and the probe, which has no key to send."""
+        return [self.metrics_route(), Route(READYZ, self.readyz)]
+
+    async def root(self, request: web.Request) -> web.Response:
+        """The service's name and time."""
+        ROOT.query(request.rel_url.raw_query_string)
+        now = render_time(datetime.now(UTC))
+        return json_response(orjson.dumps({"status": "healthy", "service": SERVICE, "timestamp": now}))
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """The process is alive: its event loop turns."""
+        HEALTHZ.query(request.rel_url.raw_query_string)
+        return json_response(b'{"status":"alive"}')
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """Whether this replica can answer, and why."""
+        READYZ.query(request.rel_url.raw_query_string)
+        readiness = await self._readiness.check()
+        state = "ready" if readiness.ready else "not_ready"
+        body = orjson.dumps({"status": state, **asdict(readiness)})
+        return json_response(body, status=200 if readiness.ready else 503)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Prometheus text, OpenMetrics on request. `name[]` parameters are Prometheus's own; none are taken."""
+        body, content_type = self._metrics.render(ACCEPT.of(request.headers))
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+    async def status(self, request: web.Request) -> web.StreamResponse:
+        """One process."""
+        process_id = PROCESS_ID.read(request.rel_url.raw_path.rpartition("/")[2])
+        query = STATUS.query(request.rel_url.raw_query_string)
+        with_products = INCLUDE_PRODUCTS.of(query)
+        if query or PREFER.name in request.headers:
+            wait = read_wait(query, request.headers)
+            if wait is not None:
+                del query  # who waits keeps what the frames hold
+                return await self._waited_status(request, process_id, wait, with_products)
+        seen = IF_NONE_MATCH.of(request.headers)
+        version_seen = known_version(seen) if seen else 0
+        max_age_s = CACHE_CONTROL.of(request.headers)
+        answer = None
+        if max_age_s is None:
+            answer = self._answers.status_from_model(process_id, version_seen)
+        if with_products and answer is not None and not _is_seen(answer, seen, with_products=True):
+            answer = None  # the model holds no products; it only knows that nothing has changed
+        if answer is None:
+            answer = await self._answers.status(
+                process_id,
+                known_version=version_seen,
+                max_age_s=max_age_s,
+                include_products=with_products,
+            )
+        self._metrics.looked_up(_lookup(answer))
+        return _render(process_id, answer, seen, with_products=with_products)
+
+    async def _waited_status(
+        self, request: web.Request, process_id: str, wait: WaitQuery, with_products: bool
+    ) -> web.StreamResponse:
+        """One process, once it has changed."""
+        request[ROUTE_LABEL] = WAITED_STATUS
+        seen = IF_NONE_MATCH.of(request.headers)
+        max_age_s = CACHE_CONTROL.of(request.headers)
+        awaited = Awaited(wait.seconds - waited_s(request), wait.until_terminal, seen, with_products)
+        answer = await self._long_polls.status(process_id, awaited, max_age_s=max_age_s)
+        if with_products and not _is_seen(answer, seen, with_products=True):
+            answer = await self._answers.status(process_id, known_version=answer.version, include_products=True)
+        self._metrics.looked_up(_lookup(answer))
+        response = _render(process_id, answer, seen, with_products=with_products)
+        if wait.preferred:
+            response.headers["Preference-Applied"] = f"wait={wait.seconds}"
+        return response
+
+    async def listing(self, request: web.Request) -> web.Response:
+        """A page of processes, or processes by ID."""
+        query = read_list_query(LISTING.query(request.rel_url.raw_query_string), self._start_time_type)
+        max_age_s = CACHE_CONTROL.of(request.headers)
+        if isinstance(query, BatchQuery):
+            body, source, age_s = await self._batch(query, max_age_s)
+        else:
+            page = await self._answers.page(query, max_age_s=max_age_s)
+            self._metrics.looked_up(page.source.value.lower())
+            body, source, age_s = page.body, page.source, page.age_s
+        headers = _freshness(source, age_s, content_etag(body))
+        if etag_matches(IF_NONE_MATCH.of(request.headers), headers[hdrs.ETAG]):
+            return web.Response(status=304, headers=headers)
+        return json_response(body, headers=headers)
+
+    async def _batch(self, query: BatchQuery, max_age_s: float | None) -> tuple[bytes, Source, int]:
+        """Processes in the order asked. The answer is as fresh as its least fresh part."""
+        asked = list(dict.fromkeys(query.process_ids))
+        answers = await _all(self._answers.status(process_id, max_age_s=max_age_s) for process_id in asked)
+        by_id = dict(zip(asked, answers, strict=True))
+        for answer in answers:
+            self._metrics.looked_up(_lookup(answer))
+        summaries = [by_id[process_id].summary for process_id in query.process_ids]
+        rows = [summary.row for summary in summaries if summary is not None]
+        missing = [process_id for process_id in asked if by_id[process_id].summary is None]
+        body = b'{"processes":[%b],"count":%d,"next_page_token":null,"missing":%b}'
+        source = max((answer.source for answer in answers), key=list(Source).index)
+        age_s = max(answer.age_s for answer in answers)
+        return body % (b",".join(rows), len(rows), orjson.dumps(missing)), source, age_s
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, Answer]]) -> "list[Answer]":
+    """All of them, or the first failure with the others cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _lookup(answer: Answer) -> str:
+    """A 404 that cost no read counts as `negative`."""
+    if answer.summary is None and answer.source in (Source.HIT, Source.CACHED):
+        return "negative"
+    return answer.source.value.lower()
+
+
+def _is_seen(answer: Answer, if_none_match: str, *, with_products: bool) -> bool:
+    if answer.summary is None:
+        return True
+    return etag_matches(if_none_match, version_etag(answer.version, with_products=with_products))
+
+
+def _render(process_id: str, answer: Answer, if_none_match: str, *, with_products: bool) -> web.Response:
+    headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
+    if answer.summary is None:
+        return error_response(404, process_not_found(process_id), headers=headers)
+    headers[hdrs.ETAG] = version_etag(answer.version, with_products=with_products)
+    if if_none_match and etag_matches(if_none_match, headers[hdrs.ETAG]):
+        return web.Response(status=304, headers=headers)
+    return json_response(answer.body, headers=headers)
+
+
+def _freshness(source: Source, age_s: int, etag: str) -> dict[str, str]:
+    return {"X-Cache": source.value, hdrs.AGE: str(age_s), hdrs.ETAG: etag}

@@ -1,0 +1,79 @@
+"""Pages of the list as bytes, rendered once until the model changes: whoever shows a list asks for the same one again.
+
+Lives on the event loop. Answers only what the model may; whoever asks goes another way where this is None.
+"""
+
+from dataclasses import dataclass
+
+from listeners.window import StartTimeType
+from service.api.etags import content_etag
+from service.api.list_query import ListQuery
+from service.api.operations import LISTING
+from service.api.parameters import read_list_query
+from service.errors import BadParameter
+from service.model.read_model import Applied
+from service.reads.answers import Answers
+
+MAX_PAGES = 256
+MAX_BYTES = 4 * 1024 * 1024
+MAX_QUERIES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPage:
+    """The 200 body and its ETag."""
+
+    body: bytes
+    etag: bytes
+
+
+class RenderedPages:
+    """What `GET /status` answers by its query, as it was written in the request."""
+
+    def __init__(self, answers: Answers, start_time_type: StartTimeType) -> None:
+        self._answers = answers
+        self._start_time_type = start_time_type
+        self._queries: dict[bytes, ListQuery | None] = {}
+        self._pages: dict[bytes, RenderedPage] = {}
+        self._bytes = 0
+
+    def model_changed(self, _: Applied) -> None:
+        """In the step in which a change becomes visible: no page that was rendered before it is answered after it."""
+        self._pages.clear()
+        self._bytes = 0
+
+    def page(self, raw_query: bytes) -> tuple[int, RenderedPage] | None:
+        """Its age in seconds and the page; None where it is no page of a list, or the model can't answer."""
+        age_s = self._answers.model_age_s
+        if age_s is None:
+            return None
+        page = self._pages.get(raw_query) or self._rendered(raw_query)
+        return None if page is None else (age_s, page)
+
+    def _rendered(self, raw_query: bytes) -> RenderedPage | None:
+        query = self._query(raw_query)
+        answer = None if query is None else self._answers.page_from_model(query)
+        if answer is None:
+            return None
+        body = answer.body
+        page = RenderedPage(body, content_etag(body).encode())
+        self._bytes += len(body)
+        if len(self._pages) >= MAX_PAGES or self._bytes > MAX_BYTES:
+            self._pages.clear()
+            self._bytes = len(body)
+        self._pages[raw_query] = page
+        return page
+
+    def _query(self, raw_query: bytes) -> ListQuery | None:
+        if raw_query not in self._queries:
+            if len(self._queries) >= MAX_QUERIES:
+                self._queries.clear()
+            self._queries[raw_query] = self._read(raw_query.decode())
+        return self._queries[raw_query]
+
+    def _read(self, raw_query: str) -> ListQuery | None:
+        try:
+            query = read_list_query(LISTING.query(raw_query), self._start_time_type)
+        except BadParameter:
+            return None
+        return query if isinstance(query, ListQuery) else None

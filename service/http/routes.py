@@ -1,0 +1,44 @@
+"""Routes as declared operations with their handlers, and the route that shows what they declare."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import web
+
+from service.api.contract import Operation
+from service.api.etags import content_etag
+from service.api.openapi import openapi_document
+from service.api.operations import DOCUMENT
+from service.api.parameters import IF_NONE_MATCH, etag_matches
+from service.http.middleware import Handler, json_response
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An operation, and what answers it."""
+
+    operation: Operation
+    handler: Handler
+
+    @property
+    def definition(self) -> web.RouteDef:
+        """As aiohttp takes it."""
+        return web.get(self.operation.path, self.handler, allow_head=self.operation.has_head)
+
+
+def with_document(routes: Iterable[Route], *, needs_key: bool) -> list[Route]:
+    """The routes, and GET /openapi.json, which describes them and itself. What it answers is rendered here, once."""
+    described = list(routes)
+    operations = [*(route.operation for route in described), DOCUMENT]
+    body = orjson.dumps(openapi_document(operations, needs_key=needs_key))
+    etag = content_etag(body)
+    headers = {"ETag": etag}
+
+    async def document(request: web.Request) -> web.Response:
+        DOCUMENT.query(request.rel_url.raw_query_string)
+        if etag_matches(IF_NONE_MATCH.of(request.headers), etag):
+            return web.Response(status=304, headers=headers)
+        return json_response(body, headers=headers)
+
+    return [*described, Route(DOCUMENT, document)]

@@ -1,0 +1,349 @@
+"""The newest processes, indexed, as the listener last told them.
+
+Lives on the event loop. `apply` takes one consistent batch: it is applied in slices to a copy of the index that nobody
+reads, then the two copies change places in one step without awaiting, so no reader ever sees half of it and no lock is
+needed (invariant 4). A batch costs what it changes, whatever is held; the second copy costs some 60 bytes a process,
+for the processes themselves are shared. Whether the model may be believed is a question of its lease, not of any
+connection: `is_trusted`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from random import Random
+from typing import Protocol, TypeVar
+
+from sortedcontainers import SortedList
+
+from listeners.events import Changed, Document, Event, Replaced
+from listeners.listener import Clock
+from listeners.window import StartTimeType
+from service.api.list_query import ListQuery, Position, StartKey
+from service.model.process_index import ProcessIndex
+from service.runtime.in_slices import in_slices
+from service.runtime.sharded_set import PartedSet
+from service.schema.documents import ProcessSummary, summarize
+
+Item = TypeVar("Item")
+
+WALKED_AT_ONCE = 100
+"""Processes looked up in the indexes at a time, before they may have changed: 0.1 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one event changed. `removed` tells of each ID whether it is known to be deleted (None: unknown).
+
+    `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
+    `status_before` is the status that each of them had which was held before. `belated` are the upserts of a version
+    from before the last event: they have moved up into the window, or no event told of them when they changed.
+    """
+
+    upserts: Sequence[ProcessSummary]
+    removed: Mapping[str, bool | None]
+    added: int
+    read_time: int
+    is_first_load: bool = False
+    status_before: Mapping[str, str | None] = field(default_factory=dict)
+    belated: Sequence[str] = ()
+
+
+class ModelObserver(Protocol):
+    """Whoever counts what the model goes through. Called on the event loop."""
+
+    def applied(self, applied: Applied, documents: int) -> None:
+        """One batch became visible; the model now holds this many documents. Takes no time per document."""
+
+    def became_visible(self, version: int) -> None:
+        """One upsert of the batch that became visible last, unless it was a first load."""
+
+    def confirmed(self, as_of: float) -> None:
+        """The model is known to have been Firestore's state at this instant of the injected clock."""
+
+    def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
+        """These fields of this version could not be read."""
+
+
+class ReadModel:
+    """Answers `get` and `rows` from memory; `apply` is its only writer."""
+
+    def __init__(
+        self,
+        *,
+        window_size: int,
+        start_time_type: StartTimeType,
+        lease_s: float,
+        clock: Clock,
+        observer: ModelObserver,
+    ) -> None:
+        self._window_size = window_size
+        self._start_time_type = start_time_type
+        self._lease_s = lease_s
+        self._clock = clock
+        self._observer = observer
+        self._index = ProcessIndex()
+        self._spare: ProcessIndex | None = ProcessIndex()  # its equal, while no batch is being applied
+        self._subscribers: list[Callable[[Applied], None]] = []
+        self._confirmed_at: float | None = None
+        self.read_time = 0
+        """Firestore's time of the last consistent point, in microseconds."""
+        self.newest_version = 0
+        """The greatest version that has become visible: at most `read_time`, where Firestore keeps its word."""
+
+    def __repr__(self) -> str:
+        return f"<ReadModel {len(self)} documents, confirmed at {self._confirmed_at}>"
+
+    def __len__(self) -> int:
+        return len(self._index.by_id)
+
+    # -- what may be claimed
+
+    @property
+    def has_synced(self) -> bool:
+        """Whether a whole result has been taken since the start, or since `distrust`."""
+        return self._confirmed_at is not None
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the instant at which the model is known to have been Firestore's state."""
+        return None if self._confirmed_at is None else self._clock() - self._confirmed_at
+
+    def is_trusted(self) -> bool:
+        """Whether the lease holds: the only thing that lets an answer be given from here."""
+        return self.trusted_age_s is not None
+
+    @property
+    def trusted_age_s(self) -> float | None:
+        """`age_s` while the lease holds, else None: tested and told by one reading of the clock."""
+        if self._confirmed_at is None:
+            return None
+        age_s = self._clock() - self._confirmed_at
+        return age_s if age_s <= self._lease_s else None
+
+    @property
+    def holds_everything(self) -> bool:
+        """Whether a document that is not here does not exist: only where the listener holds the whole collection."""
+        return self._window_size == 0
+
+    def distrust(self) -> None:
+        """What is held is in doubt: it answers nothing more until the listener has sent a whole result."""
+        self._confirmed_at = None
+
+    def confirm(self, as_of: float) -> None:
+        """There is proof that the model was Firestore's state at `as_of`; ignored before the first sync."""
+        if self._confirmed_at is not None and as_of > self._confirmed_at:
+            self._confirmed_at = as_of
+            self._observer.confirmed(as_of)
+
+    # -- reading
+
+    def get(self, process_id: str) -> ProcessSummary | None:
+        """The held version of one process."""
+        return self._index.by_id.get(process_id)
+
+    def held(self) -> list[ProcessSummary]:
+        """Every process held, in no order."""
+        return list(self._index.by_id.values())
+
+    def walk(self, status: str | None = None) -> Iterator[ProcessSummary | None]:
+        """Every process held, or those of one status: the newest first, last those that no list holds.
+
+        A step costs the same whatever is held (None: nothing was found in it), and any number of batches may be
+        applied between two. What they don't change comes exactly once; what they do, as it was or as it is or not.
+        """
+        below: Position | None = None
+        while True:
+            index = self._index
+            positions = index.by_position if status is None else index.by_status.get(status, SortedList())
+            place = positions.irange(maximum=below, inclusive=(True, False), reverse=True)
+            found = list(islice(place, WALKED_AT_ONCE))
+            yield from [index.by_id[process_id] for _, process_id in found]
+            if len(found) < WALKED_AT_ONCE:
+                break
+            below = found[-1]
+        yield from self._walk_unlisted(status)
+
+    def _walk_unlisted(self, status: str | None) -> Iterator[ProcessSummary | None]:
+        after: str | None = None
+        while True:
+            index = self._index
+            found = list(islice(index.unlisted.irange(minimum=after, inclusive=(False, True)), WALKED_AT_ONCE))
+            for summary in [index.by_id[process_id] for process_id in found]:
+                yield summary if status is None or summary.status == status else None
+            if len(found) < WALKED_AT_ONCE:
+                break
+            after = found[-1]
+
+    def rows(self, query: ListQuery) -> list[ProcessSummary] | None:
+        """The rows that Firestore's query would return; None where the window can't prove it (invariant 2)."""
+        positions = self._index.by_position
+        if query.status is not None:
+            positions = self._index.by_status.get(query.status, SortedList())
+        below = _below(query)
+        found = positions.irange(
+            None if query.lower is None else (query.lower,), below, inclusive=(True, False), reverse=True
+        )
+        by_id = self._index.by_id
+        rows = [by_id[process_id] for _, process_id in islice(found, query.limit)]
+        return rows if len(rows) == query.limit or self._reaches(query.lower) else None
+
+    def _reaches(self, lower: StartKey | None) -> bool:
+        """Whether no listed document at or after `lower` can be missing from the window."""
+        held = self._index.by_position
+        if self._window_size == 0 or len(held) < self._window_size:
+            return True
+        return lower is not None and (lower,) > held[0]
+
+    def newest(self) -> ProcessSummary | None:
+        """The first row of the list of all."""
+        held = self._index.by_position
+        return self._index.by_id[held[-1][1]] if held else None
+
+    @property
+    def lists_nothing(self) -> bool:
+        """Whether no document of the listed type is held."""
+        return not self._index.by_position
+
+    def sample(self, count: int, rng: Random) -> list[ProcessSummary]:
+        """Up to `count` of the listed processes, the newest always among them, the others by chance."""
+        held = self._index.by_position
+        others = range(len(held) - 1)
+        places = [len(held) - 1, *rng.sample(others, min(count - 1, len(others)))] if held else []
+        return [self._index.by_id[held[place][1]] for place in sorted(places, reverse=True)]
+
+    # -- writing
+
+    def subscribe(self, subscriber: Callable[[Applied], None]) -> None:
+        """Call `subscriber` with every batch, in the step in which it becomes visible."""
+        self._subscribers.append(subscriber)
+
+    async def apply(self, event: Event) -> None:
+        """Make one consistent point visible. The event's documents are taken out of it."""
+        if isinstance(event, Replaced):
+            await self._replace(event)
+        elif isinstance(event, Changed):
+            upserts = await self._summarize(event.upserts)
+            await self._show(event, upserts, {removal.id: removal.deleted for removal in event.removals})
+        else:
+            self._believe(event)
+
+    async def _replace(self, event: Replaced) -> None:
+        present = PartedSet()
+        async for document in in_slices(event.documents if len(self) else ()):
+            present.add(document.id)
+        upserts = await self._summarize(event.documents)
+        held = list(self._index.by_id)
+        vanished: dict[str, bool | None] = {
+            id_: None async for id_ in in_slices(_taken_from_the_end(held)) if id_ not in present
+        }
+        await self._show(event, upserts, vanished)
+        async for _ in in_slices(present.drain()):
+            pass
+
+    async def _summarize(self, documents: list[Document]) -> list[ProcessSummary]:
+        """Of those that are not held as they are. Lets go of each, so that a whole result is never held twice."""
+        summaries = []
+        documents.reverse()
+        async for document in in_slices(_taken_from_the_end(documents)):
+            held = self._index.by_id.get(document.id)
+            if held is not None and held.version == document.update_time:
+                continue
+            summary, malformed = summarize(document.id, document.update_time, document.fields, self._start_time_type)
+            summaries.append(summary)
+            if malformed:
+                self._observer.malformed(document.id, document.update_time, malformed)
+        return summaries
+
+    async def _show(
+        self, event: Replaced | Changed, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None]
+    ) -> None:
+        """Bring the spare index up to date, exchange it for the one that is read, and bring that up to date."""
+        following = self._spare or await self._copied()
+        self._spare = None  # where this is cancelled, none is left: it may be half done
+        updated = await _update(following, upserts, removed, self.read_time)
+        is_first_load = isinstance(event, Replaced) and not self.has_synced
+        preceding, self._index = self._index, following
+        self.newest_version = max(self.newest_version, updated.newest_version)
+        self._announce(
+            Applied(
+                upserts,
+                removed,
+                updated.added,
+                event.read_time,
+                is_first_load,
+                updated.status_before,
+                updated.belated,
+            )
+        )
+        self._believe(event)
+        await _update(preceding, upserts, removed)
+        self._spare = preceding
+        if not is_first_load:
+            async for summary in in_slices(upserts):
+                self._observer.became_visible(summary.version)
+
+    async def _copied(self) -> ProcessIndex:
+        copy = ProcessIndex()
+        await _update(copy, self.held(), {})
+        return copy
+
+    def _announce(self, applied: Applied) -> None:
+        self.read_time = max(self.read_time, applied.read_time)
+        self._observer.applied(applied, len(self))
+        for subscriber in self._subscribers:
+            subscriber(applied)
+
+    def _believe(self, event: Event) -> None:
+        if self._confirmed_at is None:
+            if not isinstance(event, Replaced):
+                return  # the difference to something that is not trusted proves nothing
+            self._confirmed_at = float("-inf")
+        self.read_time = max(self.read_time, event.read_time)
+        self.confirm(event.as_of)
+
+
+@dataclass(slots=True)
+class _Updated:
+    """What an index went through; the fields as in Applied."""
+
+    added: int = 0
+    newest_version: int = 0
+    status_before: dict[str, str | None] = field(default_factory=dict)
+    belated: list[str] = field(default_factory=list)
+
+
+async def _update(
+    index: ProcessIndex, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None], read_time: int = 0
+) -> _Updated:
+    """`read_time`: that of the last event."""
+    updated = _Updated()
+    async for process_id in in_slices(removed):
+        gone = index.discard(process_id)
+        if gone is not None:
+            updated.status_before[process_id] = gone.status
+    async for summary in in_slices(upserts):
+        updated.newest_version = max(updated.newest_version, summary.version)
+        if summary.version <= read_time:
+            updated.belated.append(summary.process_id)
+        replaced = index.put(summary)
+        if replaced is None:
+            updated.added += 1
+        else:
+            updated.status_before[summary.process_id] = replaced.status
+    return updated
+
+
+def _taken_from_the_end(items: list[Item]) -> Iterator[Item]:
+    while items:
+        yield items.pop()
+
+
+def _below(query: ListQuery) -> tuple[StartKey, str] | tuple[StartKey] | None:
+    """The least position that is too high for the query: its cursor, or what comes right after its upper bound."""
+    bounds: list[tuple[StartKey, str] | tuple[StartKey]] = []
+    if query.after is not None:
+        bounds.append(query.after)
+    if query.upper is not None:
+        following = query.upper + 1 if isinstance(query.upper, int) else query.upper + "\0"
+        bounds.append((following if query.upper_inclusive else query.upper,))
+    return min(bounds, default=None)

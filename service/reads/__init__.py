@@ -1,0 +1,1 @@
+"""Which source answers: the model, remembered reads, or Firestore."""

@@ -1,0 +1,189 @@
+"""A sampled comparison of the model with Firestore: finds what no event told of.
+
+A difference counts only where it outlasts the normal lag of a listener that is live; then the model answers nothing
+more until the listener has fetched a whole result. Where a listener hears nothing of an idle result, neither probes
+answered nor heartbeats, an agreeing audit is all the evidence of freshness there is and renews the model's lease;
+nowhere else, since a sample can't prove that the rest is as young. Also says, once, why a model is empty while its
+collection is not.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Protocol
+
+from listeners.listener import Clock, ListenerState
+from service.api.list_query import ListQuery
+from service.errors import ReadRefused, Unreachable
+from service.model.read_model import Applied, ReadModel
+from service.reads.firestore_reader import FirestoreReader
+from service.schema.documents import ProcessSummary
+
+log = logging.getLogger(__name__)
+
+SETTLE_S = 3.0
+"""How long a difference may last before it is more than a listener's lag."""
+
+
+class AuditedListener(Protocol):
+    """The listener's supervisor, as the audit sees it."""
+
+    @property
+    def state(self) -> ListenerState:
+        """What it is doing."""
+
+    def resync(self, reason: str) -> None:
+        """Fetch a whole result again."""
+
+    @property
+    def hears_heartbeats(self) -> bool:
+        """Whether its silence alone tells that the model may be behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A process whose version in Firestore (None: deleted) is not the one held (None: not held)."""
+
+    process_id: str
+    in_firestore: ProcessSummary | int | None
+    held_version: int | None
+
+
+class Audit:
+    """Compares every `interval_s`, beginning as soon as the model has synced."""
+
+    def __init__(
+        self,
+        model: ReadModel,
+        reader: FirestoreReader,
+        listener: AuditedListener,
+        *,
+        interval_s: float,
+        sample: int,
+        start_time_type: str,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]],
+        rng: Random,
+        on_mismatch: Callable[[], None],
+    ) -> None:
+        self._model = model
+        self._reader = reader
+        self._listener = listener
+        self._interval_s = interval_s
+        self._sample = sample
+        self._start_time_type = start_time_type
+        self._clock = clock
+        self._sleep = sleep
+        self._rng = rng
+        self._on_mismatch = on_mismatch
+        self._first_sync = asyncio.Event()
+        self._told_of_types = False
+        model.subscribe(self._on_applied)
+
+    def _on_applied(self, _: Applied) -> None:
+        self._first_sync.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._first_sync.wait()
+        while True:
+            try:
+                await self.once()
+            except Unreachable as error:
+                log.info("no audit: Firestore can't be reached: %s", error)
+            except ReadRefused as error:
+                log.error("no audit: Firestore refuses to be read directly: %s", error)
+            await self._sleep(self._interval_s * self._rng.uniform(0.9, 1.1))
+
+    async def once(self) -> bool:
+        """One comparison. Returns whether model and Firestore agree. Raises: Unreachable, ReadRefused."""
+        if not self._model.has_synced:
+            return False
+        as_of = self._clock()
+        differences = await self._compare()
+        if differences:
+            await self._sleep(SETTLE_S)
+            differences = await self._lasting(differences)
+        if differences:
+            if self._listener.state is ListenerState.LIVE:  # else it is known to be behind: the lease sees to that
+                self._report(differences)
+            return False
+        if self._listener.state is ListenerState.LIVE and not self._listener.hears_heartbeats:
+            self._model.confirm(as_of)  # a sample is no evidence for a listener that is known to be down
+        await self._explain_emptiness()
+        return True
+
+    async def _compare(self) -> list[Difference]:
+        sample = self._model.sample(self._sample, self._rng)
+        newest = await self._reader.rows(ListQuery(limit=1), billed_as="audit")
+        versions = await self._reader.versions([summary.process_id for summary in sample]) if sample else {}
+        found = [Difference(id_, version, self._held_version(id_)) for id_, version in versions.items()]
+        found += [Difference(each.process_id, each, self._held_version(each.process_id)) for each in newest]
+        return [difference for difference in found if self._differs(difference)]
+
+    def _held_version(self, process_id: str) -> int | None:
+        held = self._model.get(process_id)
+        return None if held is None else held.version
+
+    def _differs(self, difference: Difference) -> bool:
+        """Whether the model is behind; being ahead of a read is no fault, nor is what its window has let go."""
+        there, held_version = difference.in_firestore, difference.held_version
+        if isinstance(there, ProcessSummary):
+            if held_version is not None:
+                return held_version < there.version
+            newest = self._model.newest()
+            return newest is None or newest.position < there.position  # type: ignore[operator] # both are listed
+        return held_version is not None and (there is None or held_version < there)
+
+    async def _lasting(self, differences: list[Difference]) -> list[Difference]:
+        """Those that are still there. What is not held may have come and gone meanwhile: Firestore is asked again."""
+        lasting = [difference for difference in differences if self._lasts(difference)]
+        not_held = [each.process_id for each in lasting if self._held_version(each.process_id) is None]
+        versions = await self._reader.versions(not_held) if not_held else {}
+        return [
+            each
+            for each in lasting
+            if not isinstance(each.in_firestore, ProcessSummary)
+            or versions.get(each.process_id, each.in_firestore.version) == each.in_firestore.version
+        ]
+
+    def _lasts(self, difference: Difference) -> bool:
+        held_version = self._held_version(difference.process_id)
+        if difference.in_firestore is None and held_version != difference.held_version:
+            return False
+        return self._differs(Difference(difference.process_id, difference.in_firestore, held_version))
+
+    def _report(self, differences: list[Difference]) -> None:
+        ids = sorted({difference.process_id for difference in differences})
+        log.error(
+            "the model differs from Firestore in %d of the processes compared (%s): it answers nothing until it has "
+            "been fetched anew",
+            len(ids),
+            ", ".join(ids[:10]),
+            extra={"process_ids": ids},
+        )
+        self._on_mismatch()
+        self._model.distrust()
+        self._listener.resync("audit_mismatch")
+
+    async def _explain_emptiness(self) -> None:
+        if self._told_of_types or not self._model.lists_nothing:
+            return
+        found = await self._reader.start_time_found()
+        kind = "timestamp" if isinstance(found, datetime) else "string" if isinstance(found, str) else None
+        if found is None or kind == self._start_time_type:
+            return  # nothing there, or it has come this moment and the listener will tell of it
+        self._told_of_types = True
+        if kind is None:
+            advice = "lists can't hold that: write it as a timestamp; until then processes are served by ID only"
+        else:
+            advice = f"set START_TIME_TYPE={kind}"
+        log.warning(
+            "lists are empty, the collection is not: START_TIME_TYPE is %s, a start_time found there is a %s; %s",
+            self._start_time_type,
+            kind or type(found).__name__,
+            advice,
+        )

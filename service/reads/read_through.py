@@ -1,0 +1,209 @@
+"""Direct reads, remembered: TTL cache, single flight, budget, and the tombstones that late reads are checked against.
+
+Everything runs on the event loop. What the listener has said later than a read's `read_time` always wins over that
+read: such a read is never cached and never answered (invariant 1). A tombstone is needed only while a read that
+began before the removal is under way or on its way to who asked for it, and is kept exactly that long, whatever the
+clock does meanwhile.
+"""
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cachetools import TLRUCache
+
+from listeners.listener import Clock
+from service.api.list_query import ListQuery
+from service.model.read_model import Applied, ReadModel
+from service.reads.budget import Budget
+from service.reads.firestore_reader import FirestoreReader, Read
+from service.reads.single_flight import SingleFlight
+from service.schema.documents import ProcessSummary
+
+_ENTRY_OVERHEAD_BYTES = 700
+"""What an entry costs beside its body: the summary, the key and the cache's own bookkeeping, rounded up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A list that was read: the rows, and the local instant at or after which it was Firestore's answer."""
+
+    summaries: list[ProcessSummary]
+    as_of: float
+
+
+class ReadThrough:
+    """The way to Firestore for whatever the model can't answer."""
+
+    def __init__(
+        self,
+        reader: FirestoreReader,
+        model: ReadModel,
+        budget: Budget,
+        *,
+        clock: Clock,
+        cache_ttl_s: float,
+        negative_ttl_s: float,
+        stale_if_error_s: float,
+        cache_max_bytes: int,
+    ) -> None:
+        self._reader = reader
+        self._model = model
+        self._budget = budget
+        self._clock = clock
+        self._cache_ttl_s = cache_ttl_s
+        self._negative_ttl_s = negative_ttl_s
+        self._keep_s = max(cache_ttl_s, stale_if_error_s)
+        self._cache: TLRUCache[Hashable, Read | Rows] = TLRUCache(
+            cache_max_bytes, ttu=self._kept_until, timer=clock, getsizeof=_size
+        )
+        self._gets: SingleFlight[Read | None] = SingleFlight()
+        self._lists: SingleFlight[Rows] = SingleFlight()
+        self._reads_under_way: OrderedDict[int, None] = OrderedDict()
+        self._reads_begun = 0
+        self._tombstones: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._succeeded_at: float | None = None
+        model.subscribe(self._on_applied)
+
+    @property
+    def since_success_s(self) -> float | None:
+        """Seconds since Firestore last answered a direct read; None before it has."""
+        return None if self._succeeded_at is None else self._clock() - self._succeeded_at
+
+    def remembered(
+        self, process_id: str, *, include_products: bool, max_age_s: float | None = None, now: float | None = None
+    ) -> Read | None:
+        """What the last direct read said, where that was within its time to live (or `max_age_s`, for stale ones).
+
+        `now`: the clock as the caller has read it, where an age is claimed by that reading too.
+        """
+        read = self._cache.get((process_id, include_products))
+        if not isinstance(read, Read) or self._is_superseded(process_id, read):
+            return None
+        if max_age_s is None:
+            max_age_s = self._cache_ttl_s if read.summary is not None else self._negative_ttl_s
+        return read if (self._clock() if now is None else now) - read.as_of <= max_age_s else None
+
+    def remembered_list(
+        self, query: ListQuery, *, max_age_s: float | None = None, now: float | None = None
+    ) -> Rows | None:
+        """The rows of the same query, where they were read within the time to live (or `max_age_s`)."""
+        rows = self._cache.get(query)
+        if not isinstance(rows, Rows):
+            return None
+        age_limit_s = self._cache_ttl_s if max_age_s is None else max_age_s
+        return rows if (self._clock() if now is None else now) - rows.as_of <= age_limit_s else None
+
+    async def get(self, process_id: str, *, include_products: bool, fresh: bool = False) -> Read | None:
+        """Read one process; where `fresh`, by a read that began after this call.
+
+        None where the listener has meanwhile said something later about it: ask again.
+        Raises: Unreachable, ReadRefused, BudgetExhausted.
+        """
+        key = (process_id, include_products)
+        with self._under_way():  # the read has landed before its waiters run: what is said in between counts too
+            read = await self._gets.share(key, lambda: self._get(process_id, include_products), fresh=fresh)
+            return None if read is None or self._is_superseded(process_id, read) else read
+
+    async def rows(self, query: ListQuery, *, fresh: bool = False) -> Rows:
+        """Read the rows of one query. Raises as `get` does."""
+        return await self._lists.share(query, lambda: self._list(query), fresh=fresh)
+
+    def _is_superseded(self, process_id: str, read: Read) -> bool:
+        """Whether the listener has said something later about this process than what was read."""
+        tombstone = self._tombstones.get(process_id)
+        if tombstone is not None and tombstone[0] > read.read_time:
+            return True
+        held = self._model.get(process_id)
+        return held is not None and held.version > _version(read) and self._model.read_time > read.read_time
+
+    async def _get(self, process_id: str, include_products: bool) -> Read | None:
+        with self._under_way():
+            with self._budget.one_read():
+                read = await self._reader.get(process_id, include_products=include_products)
+            self._succeeded_at = self._clock()
+            self._budget.charge(read.billed - 1)
+            if self._is_superseded(process_id, read):
+                return None
+            self._remember_read(process_id, include_products, read)
+            return read
+
+    async def _list(self, query: ListQuery) -> Rows:
+        as_of = self._clock()
+        with self._budget.one_read():
+            rows = Rows(await self._reader.rows(query), as_of)
+        self._succeeded_at = self._clock()
+        self._budget.charge(max(0, len(rows.summaries) - 1))
+        self._remember(query, rows)
+        return rows
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """Tombstones made while this holds, or before by one that still does, are kept."""
+        self._reads_begun += 1
+        number = self._reads_begun
+        self._reads_under_way[number] = None
+        try:
+            yield
+        finally:
+            del self._reads_under_way[number]
+            self._drop_tombstones()
+
+    def _drop_tombstones(self) -> None:
+        oldest = next(iter(self._reads_under_way), self._reads_begun + 1)
+        while self._tombstones:
+            process_id, (_, begun) = next(iter(self._tombstones.items()))
+            if begun >= oldest:
+                break
+            del self._tombstones[process_id]
+
+    def _on_applied(self, applied: Applied) -> None:
+        """The listener spoke. What it removed is forgotten here; what it changed is told apart when it is asked for,
+        since a whole result may change all that is held in the step in which it becomes visible."""
+        for process_id in self._remembered_among(applied.removed):
+            self._cache.pop((process_id, False), None)
+            self._cache.pop((process_id, True), None)
+        if self._reads_under_way:
+            for process_id in applied.removed:
+                self._tombstones[process_id] = (applied.read_time, self._reads_begun)
+                self._tombstones.move_to_end(process_id)
+
+    def _remembered_among(self, removed: Mapping[str, object]) -> Iterable[str]:
+        """At least those that are remembered: costs the smaller of the two."""
+        if len(removed) <= len(self._cache):
+            return removed
+        return {key[0] for key in self._cache if isinstance(key, tuple) and key[0] in removed}
+
+    def _remember_read(self, process_id: str, include_products: bool, read: Read) -> None:
+        """Reads may land in another order than Firestore served them: the later `read_time` stays."""
+        for key in ((process_id, False), (process_id, True)):
+            known = self._cache.get(key)
+            if not isinstance(known, Read) or _version(known) == _version(read):
+                continue
+            if known.read_time > read.read_time:
+                return
+            self._cache.pop(key, None)
+        self._remember((process_id, include_products), read)
+
+    def _remember(self, key: Hashable, value: Read | Rows) -> None:
+        if _size(value) <= self._cache.maxsize:
+            self._cache[key] = value
+
+    def _kept_until(self, key: Hashable, value: Read | Rows, _now: float) -> float:
+        """A deletion that the model has not heard of is kept as long as what it contradicts might be answered."""
+        if isinstance(value, Read) and value.summary is None:
+            is_news = isinstance(key, tuple) and self._model.get(key[0]) is not None
+            return value.as_of + (self._keep_s if is_news else self._negative_ttl_s)
+        return value.as_of + self._keep_s
+
+
+def _version(read: Read) -> int:
+    """0 where there is no document: older than every version."""
+    return 0 if read.summary is None else read.summary.version
+
+
+def _size(value: Read | Rows) -> int:
+    if isinstance(value, Read):
+        return _ENTRY_OVERHEAD_BYTES + len(value.body)
+    return _ENTRY_OVERHEAD_BYTES + sum(_ENTRY_OVERHEAD_BYTES + len(summary.body) for summary in value.summaries)

@@ -1,0 +1,1 @@
+"""What the event loop runs on: clock, tasks, queues, slices, garbage collection."""

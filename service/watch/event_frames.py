@@ -1,0 +1,54 @@
+"""Server-Sent Events as bytes (WHATWG HTML, section 9.2). Pure.
+
+A frame is rendered once and its bytes are shared by every client it goes to: as they are, and in chunked transfer
+coding, which is what HTTP/1.1 carries a stream of unknown length in.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One or more blocks of an event stream: `plain`, and the same as one chunk."""
+
+    plain: bytes
+    chunk: bytes
+
+
+def frame(plain: bytes) -> Frame:
+    """Bytes of a stream, ready for both codings."""
+    return Frame(plain, b"%x\r\n%b\r\n" % (len(plain), plain))
+
+
+def status_block(body: bytes, event_id: int | None) -> bytes:
+    """A process as it is now; `body` is the JSON of the 200 answer, which has no line breaks."""
+    return b"event: status\n%bdata: %b\n\n" % (_id_line(event_id), body)
+
+
+def removed_block(process_id: str, deleted: bool | None, event_id: int | None) -> bytes:
+    """A process that is gone. `deleted`: True where it is from Firestore, False where only from the window."""
+    data = orjson.dumps({"process_id": process_id, "deleted": deleted})
+    return b"event: removed\n%bdata: %b\n\n" % (_id_line(event_id), data)
+
+
+def reset_block(event_id: int | None) -> bytes:
+    """What changed since can't be told: forget what is known, the whole present state follows."""
+    return b"event: reset\n%bdata: {}\n\n" % _id_line(event_id)
+
+
+def retry_block(milliseconds: int) -> bytes:
+    """How long to wait before connecting again."""
+    return b"retry: %d\n\n" % milliseconds
+
+
+COMMENT = frame(b": nothing new\n\n")
+"""Tells proxies and clients that the connection lives."""
+
+FAREWELL = frame(b": this server is stopping; connect again\n\n")
+"""The last thing a stream says that ends without its process having ended."""
+
+
+def _id_line(event_id: int | None) -> bytes:
+    return b"" if event_id is None else b"id: %d\n" % event_id

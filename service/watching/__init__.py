@@ -1,1 +1,0 @@
-"""Waiting instead of polling: long polls, and event streams of one process or of all."""

@@ -1,0 +1,76 @@
+"""Who may ask, from where."""
+
+import hmac
+
+import pytest
+
+from service.api.headers import OPEN_PATHS
+from service.http.access import cors_headers, is_allowed
+
+KEYS = (b"first-key", "zweiter-schlüssel".encode())
+
+
+@pytest.mark.parametrize(
+    ("authorization", "x_api_key", "allowed"),
+    [
+        ("Bearer first-key", "", True),
+        ("bearer   first-key ", "", True),
+        ("", "first-key", True),
+        ("", "zweiter-schlüssel", True),
+        ("Bearer wrong", "first-key", True),
+        ("", "", False),
+        ("Bearer", "", False),
+        ("Bearer ", "", False),
+        ("Basic first-key", "", False),
+        ("first-key", "", False),
+        ("Bearer first-ke", "", False),
+        ("Bearer first-key-and-more", "", False),
+        ("", "FIRST-KEY", False),
+        ("Bearer \udcff", "\udcff", False),
+    ],
+)
+def test_a_request_needs_one_of_the_keys(authorization: str, x_api_key: str, allowed: bool) -> None:
+    assert is_allowed(KEYS, authorization, x_api_key) is allowed
+
+
+@pytest.mark.parametrize("given", ["first-key", "zweiter-schlüssel", "no key"])
+def test_every_key_is_compared_in_constant_time_whichever_it_is(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def compare(key: bytes, candidate: bytes) -> bool:
+        compared.append((key, candidate.decode()))
+        return key == candidate
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    is_allowed(KEYS, f"Bearer {given}", "other")
+    assert compared == [(key, candidate) for key in KEYS for candidate in (given, "other")]
+
+
+def test_without_keys_everybody_may_ask() -> None:
+    assert is_allowed((), "", "")
+
+
+def test_metrics_and_status_are_never_open() -> None:
+    assert "/" in OPEN_PATHS
+    assert "/healthz" in OPEN_PATHS
+    assert OPEN_PATHS.isdisjoint({"/metrics", "/status", "/events", "/ui"})
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "allowed_origin", "vary"),
+    [
+        ((), "https://a.example", None, None),
+        (("https://a.example",), "https://a.example", "https://a.example", "Origin"),
+        (("https://a.example",), "https://b.example", None, "Origin"),
+        (("https://a.example",), "https://a.example.evil", None, "Origin"),
+        (("https://a.example",), None, None, "Origin"),
+        (("*",), "https://b.example", "*", "Origin"),
+    ],
+)
+def test_only_configured_origins_may_read(
+    origins: tuple[str, ...], origin: str | None, allowed_origin: str | None, vary: str | None
+) -> None:
+    headers = cors_headers(origins, origin)
+    assert headers.get("Access-Control-Allow-Origin") == allowed_origin
+    assert headers.get("Vary") == vary
+    assert "Access-Control-Allow-Credentials" not in headers

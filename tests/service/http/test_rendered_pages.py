@@ -1,0 +1,92 @@
+"""Pages are rendered once, until the model changes, and what is kept of them is bounded."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from service.http import rendered_pages
+from service.http.rendered_pages import RenderedPages
+from tests.firestore_servers import BackgroundFirestore
+from tests.service.running import COLLECTION, RunningService, running_service
+from tests.service.virtual_time import Clock
+
+
+def job(status: str = "running") -> dict[str, Any]:
+    return {"status": status, "start_time": datetime(2026, 11, 23, tzinfo=UTC)}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def running(
+    local_firestore: BackgroundFirestore, project: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RunningService]:
+    """A service that holds two processes, whose clock stands still."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
+    local_firestore.commit(project, {f"{COLLECTION}/import-{number}": job() for number in (1, 2)})
+    async with running_service(local_firestore.host, project, listener="stream", window_size=0, clock=clock) as running:
+        yield await running.synced()
+
+
+@pytest.fixture
+def pages(running: RunningService) -> RenderedPages:
+    pages = RenderedPages(running.service._answers, "timestamp")
+    running.service.model.subscribe(pages.model_changed)
+    return pages
+
+
+def ids(pages: RenderedPages, query: bytes = b"") -> list[str]:
+    answer = pages.page(query)
+    assert answer is not None
+    return [row["process_id"] for row in orjson.loads(answer[1].body)["processes"]]
+
+
+async def test_a_page_is_rendered_once_until_the_model_changes(
+    running: RunningService, pages: RenderedPages, local_firestore: BackgroundFirestore, project: str
+) -> None:
+    first, again = pages.page(b"status=running"), pages.page(b"status=running")
+    assert first is not None
+    assert again is not None
+    assert again[1] is first[1]
+    assert ids(pages, b"status=running") == ["import-2", "import-1"]
+    version = local_firestore.commit(project, {f"{COLLECTION}/import-2": job("completed")})
+    await running.holds("import-2", version)
+    assert ids(pages, b"status=running") == ["import-1"]
+    changed = pages.page(b"status=running")
+    assert changed is not None
+    assert changed[1].etag != first[1].etag
+
+
+async def test_a_page_that_was_rendered_is_not_answered_without_the_lease(
+    running: RunningService, pages: RenderedPages, clock: Clock
+) -> None:
+    assert ids(pages) == ["import-2", "import-1"]
+    running.service.model.confirm = lambda as_of: None  # type: ignore[method-assign] # Firestore is not heard
+    clock.advance(15.1)
+    assert pages.page(b"") is None
+
+
+@pytest.mark.parametrize("query", [b"limit=0", b"nonsense=1", b"process_id=import-1", b"status=%zz", b"page_token=x"])
+def test_what_is_no_page_of_a_list_is_left_to_others(pages: RenderedPages, query: bytes) -> None:
+    assert [pages.page(query) for _ in range(2)] == [None, None]
+
+
+def test_what_is_kept_is_bounded_whatever_is_asked_for(pages: RenderedPages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendered_pages, "MAX_PAGES", 10)
+    monkeypatch.setattr(rendered_pages, "MAX_QUERIES", 20)
+    for number in range(1, 101):
+        assert ids(pages, b"limit=%d" % number)[:1] == ["import-2"]
+        assert len(pages._pages) <= 10
+        assert len(pages._queries) <= 20
+    body = pages.page(b"limit=100")
+    assert body is not None
+    monkeypatch.setattr(rendered_pages, "MAX_BYTES", 3 * len(body[1].body))
+    for number in range(1, 101):
+        ids(pages, b"limit=%d&status=running" % number)
+        assert sum(len(page.body) for page in pages._pages.values()) <= 3 * len(body[1].body)

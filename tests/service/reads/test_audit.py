@@ -1,0 +1,225 @@
+"""The audit: renews what it may, reports what lasts, explains an empty model. Its reader and sleep are the test's."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+
+from listeners.listener import ListenerState
+from service.errors import ReadRefused, Unreachable
+from service.reads.audit import SETTLE_S, Audit
+from tests.service.scripted_firestore import Parts, document, summary
+
+
+class Audited(Parts):
+    """The parts, with an audit over them that can do something while a difference settles."""
+
+    def __init__(
+        self, *, hears_heartbeats: bool = False, start_time_type: str = "timestamp", window_size: int = 100
+    ) -> None:
+        super().__init__(window_size=window_size)
+        self.listener.hears_heartbeats = hears_heartbeats
+        self.mismatches = 0
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        self.audit = Audit(
+            self.model,
+            self.reader,
+            self.listener,
+            interval_s=30,
+            sample=5,
+            start_time_type=start_time_type,
+            clock=self.clock,
+            sleep=self._sleep,
+            rng=Random(1),
+            on_mismatch=self._mismatched,
+        )
+
+    def _mismatched(self) -> None:
+        self.mismatches += 1
+
+    async def _sleep(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+        if self.meanwhile is not None:
+            await self.meanwhile()
+
+    async def agrees_on(self, *versions: int) -> None:
+        """Model and Firestore both hold p0, p1 … in these versions, the last being the newest."""
+        await self.hears_all(max(versions), *[document(f"p{n}", v, n) for n, v in enumerate(versions)])
+        self.reader.stored_versions = {f"p{n}": v for n, v in enumerate(versions)}
+        self.reader.newest = [summary(f"p{len(versions) - 1}", versions[-1], len(versions) - 1)]
+
+
+@pytest.mark.parametrize(("hears_heartbeats", "age_s"), [(False, 0.0), (True, 40.0)])
+async def test_an_agreeing_audit_renews_the_lease_only_where_silence_says_nothing(
+    hears_heartbeats: bool, age_s: float
+) -> None:
+    parts = Audited(hears_heartbeats=hears_heartbeats)
+    await parts.agrees_on(1, 2, 3)
+    parts.clock.advance(40)
+    assert await parts.audit.once()
+    assert parts.model.age_s == age_s
+    assert (parts.mismatches, parts.listener.resyncs) == (0, [])
+
+
+@pytest.mark.parametrize("state", [state for state in ListenerState if state is not ListenerState.LIVE])
+async def test_no_audit_renews_the_lease_of_a_listener_that_is_down(state: ListenerState) -> None:
+    parts = Audited()
+    await parts.agrees_on(1, 2)
+    parts.listener.state = state
+    parts.clock.advance(16)
+    assert await parts.audit.once()
+    assert not parts.model.is_trusted()
+
+
+@pytest.mark.parametrize("state", [state for state in ListenerState if state is not ListenerState.LIVE])
+async def test_a_listener_that_is_known_to_be_down_is_behind_and_that_is_no_mismatch(state: ListenerState) -> None:
+    parts = Audited()
+    await differ(parts, "behind")
+    parts.listener.state = state
+    assert not await parts.audit.once()
+    assert (parts.mismatches, parts.listener.resyncs) == (0, [])
+    assert parts.model.age_s == SETTLE_S  # it is not renewed either
+    parts.listener.state = ListenerState.LIVE
+    assert not await parts.audit.once()
+    assert (parts.mismatches, parts.listener.resyncs) == (1, ["audit_mismatch"])
+
+
+async def test_before_the_first_sync_nothing_is_compared() -> None:
+    parts = Audited()
+    assert not await parts.audit.once()
+    assert parts.reader.versions_asked == []
+
+
+async def test_the_newest_is_always_among_the_compared() -> None:
+    parts = Audited()
+    await parts.agrees_on(*range(1, 40))
+    for _ in range(20):
+        assert await parts.audit.once()
+    assert all(asked[0] == "p38" and len(asked) <= 5 for asked in parts.reader.versions_asked)
+
+
+DIFFERENCES = ["behind", "deleted", "newest_behind", "newest_missing", "all_missing"]
+
+
+async def differ(parts: Audited, kind: str) -> None:
+    await parts.agrees_on(1, 2)
+    if kind == "behind":
+        parts.reader.stored_versions["p1"] = 9
+    elif kind == "deleted":
+        parts.reader.stored_versions["p1"] = None
+    elif kind == "newest_behind":
+        parts.reader.newest = [summary("p1", 9, 1)]
+    else:
+        parts.reader.newest = [summary("p5", 9, 5)]
+        parts.reader.stored_versions["p5"] = 9
+        if kind == "all_missing":
+            await parts.hears_all(3)
+
+
+@pytest.mark.parametrize("kind", DIFFERENCES)
+async def test_a_difference_that_lasts_distrusts_the_model_and_asks_for_one_resync(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = Audited()
+    await differ(parts, kind)
+    assert not await parts.audit.once()
+    assert parts.clock.slept == [SETTLE_S]
+    assert not parts.model.is_trusted()
+    assert (parts.mismatches, parts.listener.resyncs) == (1, ["audit_mismatch"])
+    assert ["p5" if "missing" in kind else "p1"] == caplog.records[-1].__dict__["process_ids"]
+    assert caplog.records[-1].levelno == logging.ERROR
+    assert not await parts.audit.once()  # while the resync is under way
+    assert parts.listener.resyncs == ["audit_mismatch"]
+
+
+@pytest.mark.parametrize("kind", DIFFERENCES)
+async def test_a_difference_that_settles_is_the_listeners_lag_and_no_mismatch(kind: str) -> None:
+    parts = Audited()
+    await differ(parts, kind)
+
+    async def listener_catches_up() -> None:
+        if kind == "deleted":
+            await parts.hears_removal(9, "p1")
+        elif "missing" in kind:
+            await parts.hears(9, document("p5", 9, 5))
+        else:
+            await parts.hears(9, document("p1", 9, 1))
+
+    parts.meanwhile = listener_catches_up
+    assert await parts.audit.once()
+    assert parts.model.is_trusted()
+    assert (parts.mismatches, parts.listener.resyncs) == (0, [])
+
+
+async def test_a_process_that_came_and_went_within_the_lag_is_no_mismatch() -> None:
+    parts = Audited()
+    await differ(parts, "newest_missing")
+
+    async def is_deleted() -> None:
+        parts.reader.stored_versions["p5"] = None
+
+    parts.meanwhile = is_deleted
+    assert await parts.audit.once()
+    assert parts.mismatches == 0
+
+
+async def test_being_ahead_of_a_read_or_past_the_window_is_no_mismatch() -> None:
+    parts = Audited(window_size=2)
+    await parts.agrees_on(5, 6)
+    parts.reader.stored_versions = {"p0": 4, "p1": 6}
+    parts.reader.newest = [summary("p-evicted", 3, 0)]
+    assert await parts.audit.once()
+    assert (parts.mismatches, parts.clock.slept) == (0, [])
+
+
+class Enough(BaseException):
+    """Ends a loop that never ends."""
+
+
+async def test_the_loop_goes_on_when_firestore_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    parts = Audited()
+    await parts.agrees_on(1)
+    errors = [Unreachable("down"), ReadRefused("no permission"), None]
+
+    async def next_error() -> None:
+        if not errors:
+            raise Enough
+        parts.reader.error = errors.pop(0)
+
+    parts.meanwhile = next_error
+    with pytest.raises(Enough):
+        await parts.audit.run()
+    assert len(parts.clock.slept) == 4
+    assert all(27 <= seconds <= 33 for seconds in parts.clock.slept)
+    refused = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert refused == ["no audit: Firestore refuses to be read directly: no permission"]
+
+
+@pytest.mark.parametrize(
+    ("configured", "found", "words"),
+    [
+        (
+            "timestamp",
+            "2026-11-23T12:00:00Z",
+            ("START_TIME_TYPE is timestamp", "is a string", "set START_TIME_TYPE=string"),
+        ),
+        ("string", datetime(2026, 1, 1, tzinfo=UTC), ("is a timestamp", "set START_TIME_TYPE=timestamp")),
+        ("timestamp", 17, ("is a int", "write it as a timestamp")),
+        ("timestamp", datetime(2026, 1, 1, tzinfo=UTC), None),
+        ("timestamp", None, None),
+    ],
+)
+async def test_an_empty_model_over_a_full_collection_names_the_type_and_the_setting(
+    configured: str, found: object, words: tuple[str, ...] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = Audited(start_time_type=configured)
+    await parts.hears_all(1)
+    parts.reader.found_start_time = found
+    for _ in range(3):
+        assert await parts.audit.once()
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == (0 if words is None else 1)
+    for word in words or ():
+        assert word in messages[0]

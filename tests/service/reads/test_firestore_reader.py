@@ -1,0 +1,90 @@
+"""Direct reads say only what Firestore said."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from service.errors import Unreachable
+from service.reads.firestore_reader import FirestoreReader
+from service.reads.products import Products
+from service.runtime.clock import boottime
+from service.runtime.in_slices import SLICE
+from tests.service.running import COLLECTION, firestore_client
+
+
+class Bills:
+    """The observer of reads."""
+
+    def documents_billed(self, kind: str, count: int) -> None:
+        pass
+
+    def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
+        pass
+
+
+@pytest.fixture
+async def says_nothing(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """A server that ends every BatchGetDocuments well, and without a word."""
+
+    async def empty(_: bytes, __: Any) -> AsyncIterator[bytes]:
+        answers: list[bytes] = []
+        for answer in answers:
+            yield answer
+
+    server = grpc.aio.server()
+    handler = grpc.unary_stream_rpc_method_handler(empty)
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("google.firestore.v1.Firestore", {"BatchGetDocuments": handler})]
+    )
+    host = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", host)
+    await server.start()
+    yield host
+    await server.stop(None)
+
+
+async def test_an_answer_without_a_document_is_no_proof_that_there_is_none(says_nothing: str, project: str) -> None:
+    async with firestore_client(project) as client:
+        reader = FirestoreReader(
+            client, COLLECTION, start_time_type="timestamp", timeout_s=5, clock=boottime, observer=Bills()
+        )
+        with pytest.raises(Unreachable):
+            await reader.get("import-1")
+
+
+async def test_a_megabyte_of_products_is_rendered_with_turns_of_the_loop_between(
+    firestore_host: str, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, steps_in = 0, Counter[int]()
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            await asyncio.sleep(0)
+            turn += 1
+
+    def counted(products: Products, value: bytes) -> Iterator[None]:
+        for step in of_field(products, value):
+            steps_in[turn] += 1
+            yield step
+
+    of_field = Products.of_field
+    monkeypatch.setattr(Products, "of_field", counted)
+    products = [{"sku": f"SKU-{number:040}", "ok": True} for number in range(8_000)]
+    async with firestore_client(project) as client:
+        await client.collection(COLLECTION).document("import-1").set({"status": "completed", "products": products})
+        reader = FirestoreReader(
+            client, COLLECTION, start_time_type="timestamp", timeout_s=30, clock=boottime, observer=Bills()
+        )
+        counting = asyncio.create_task(count_turns())
+        read = await reader.get("import-1", include_products=True)
+        counting.cancel()
+    assert json.loads(read.body)["products"] == products
+    assert steps_in.total() >= 16_000
+    assert max(steps_in.values()) <= SLICE

@@ -1,0 +1,43 @@
+"""What a wait may answer from a document that is followed by itself: nothing that its own stream does not vouch for."""
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+
+from service.api.sources import Source
+from service.runtime.slices import Slices
+from service.watch.long_polls import Awaited, LongPolls
+from service.watch.watchers import Watchers
+from tests.service.scripted_firestore import Parts, document, summary
+from tests.service.virtual_time import settle
+from tests.service.watch.test_watchers import Documents, Observer, Timers
+
+
+async def test_a_change_heard_too_late_is_read_although_the_model_is_fresh() -> None:
+    parts, documents, turns = Parts(window_size=1), Documents(), list[Callable[[], None]]()
+    watchers = Watchers(
+        parts.model,
+        documents,
+        Slices(turns.append),
+        max_watchers=10,
+        terminal_statuses=(),
+        start_time_type="timestamp",
+        call_later=Timers(parts.clock).call_later,
+        observer=Observer(),
+        rng=Random(1),
+    )
+    polls = LongPolls(parts.answers, watchers, parts.model, clock=parts.clock, lease_s=15)
+    await parts.hears_all(1, document("in the window", 1, 9))
+    waiting = asyncio.create_task(polls.status("p", Awaited(30, until_terminal=False, if_none_match='"v1"')))
+    await settle()
+    parts.reader.gets[0].finds(summary("p", 1), read_time=2)
+    await settle()
+    documents.followed["p"](document("p", 5), 5, parts.clock() - 15.1)  # it lay in the socket of a frozen process
+    while turns:
+        turns.pop(0)()
+    await settle()
+    assert not waiting.done()
+    parts.reader.gets[1].finds(summary("p", 7), read_time=9)
+    answer = await waiting
+    assert answer is not None
+    assert (answer.source, answer.version, answer.age_s) == (Source.MISS, 7, 0)

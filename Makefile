@@ -35,13 +35,13 @@ test-browser: $(VENV)/.installed  ## the page, in Debian's chromium
 	command -v chromium >/dev/null || test "$$(id -u)" != 0 || (apt-get update && apt-get install -y chromium)
 	$(BIN)/pytest -n auto tests/browser
 
-test-benchmarks: $(VENV)/.installed  ## the benchmarks themselves: what counts as a measurement, and that every rival answers
+test-benchmarks: $(VENV)/.installed  ## the benchmarks themselves: what counts as a measurement, and that every baseline answers
 	$(BIN)/pytest -n auto tests/benchmarks
 
 screenshots: $(VENV)/.installed  ## renew the pictures of the page that the README shows
 	SAVE_SCREENSHOTS=benchmarks/results $(BIN)/pytest tests/browser/test_screenshots.py
 
-bench: $(VENV)/.installed      ## every question, beside what one would pick instead; results and plots are kept
+bench: $(VENV)/.installed      ## every benchmark, beside its baselines; results and plots are kept
 	$(BIN)/python -m benchmarks --save --plots benchmarks/results
 	$(BIN)/python -m benchmarks report --write
 

@@ -1,6 +1,6 @@
 """Measure what this service is for, beside what one would pick instead.
 
-python -m benchmarks [QUESTION …] [--quick] …                every question, or those named (see --help)
+python -m benchmarks [BENCHMARK …] [--quick] …                every benchmark, or those named (see --help)
 python -m benchmarks load --url URL --rate N --duration S    load any deployment (see load --help)
 python -m benchmarks report [--write]                        the tables of benchmarks/results
 """

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.benchmark import Figures, Part, Run
 from benchmarks.load.loader import CONNECTIONS, Loaded
 from benchmarks.programs import Program
-from benchmarks.question import Figures, Part, Run
 from benchmarks.refusal import NotMeasured
 
 FEWEST_ANSWERS = 100
@@ -49,7 +49,7 @@ class Side:
 
 
 def contest(run: Run, name: str, sides: Mapping[str, Side], left_out: Mapping[str, str]) -> Part:
-    """The part of a question in which these are loaded in turn."""
+    """The part of a benchmark in which these are loaded in turn."""
     rounds = {
         contender: functools.partial(one_round, run, side.server, side.requests, side.expected)
         for contender, side in sides.items()
@@ -58,9 +58,9 @@ def contest(run: Run, name: str, sides: Mapping[str, Side], left_out: Mapping[st
 
 
 def head(path: str, **headers: str) -> bytes:
-    """A GET as a client on keep-alive sends it."""
-    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", "User-Agent: benchmark", "Accept: */*"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    """A GET as a client on keep-alive sends it; `headers` replace its usual ones."""
+    named = {"User-Agent": "benchmark", "Accept": "*/*"} | {k.replace("_", "-"): v for k, v in headers.items()}
+    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in named.items())]
     return "\r\n".join([*lines, "", ""]).encode()
 
 

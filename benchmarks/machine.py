@@ -95,7 +95,7 @@ def _packages() -> dict[str, str]:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
-            continue  # a rival that is left out, and named there
+            continue  # a baseline that is left out, and named there
     return found
 
 

@@ -1,4 +1,4 @@
-"""A PNG for each question: the medians of its first figure as bars, with the spread of the rounds."""
+"""A PNG for each benchmark: the medians of its first figure as bars, with the spread of the rounds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ def plot(result: Mapping[str, Any], file: Path) -> bool:
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_xlabel(title(_figure(result)))
-    axes.set_title(f"{result['question']}: {result['asks']}", fontsize=10, loc="left")
+    axes.set_title(f"{result['benchmark']}: {result['asks']}", fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, dpi=120)
     pyplot.close(figure)

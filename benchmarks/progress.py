@@ -8,12 +8,12 @@ from rich.console import Console
 
 
 class ProgressLine:
-    """A context manager. `total` questions, of which so many are answered."""
+    """A context manager. `total` benchmarks, of which some are finished."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._total = total
-        self._answered = 0
+        self._finished = 0
         self._started = time.monotonic()
         self._status = console.status("") if console.is_terminal else None
 
@@ -31,12 +31,12 @@ class ProgressLine:
     def step(self, text: str) -> None:
         """This begins now."""
         passed = time.monotonic() - self._started
-        line = f"{passed:5.0f} s  {self._answered}/{self._total}  {text}"
+        line = f"{passed:5.0f} s  {self._finished}/{self._total}  {text}"
         if self._status is not None:
             self._status.update(line)
         else:
             self._console.print(line, highlight=False, soft_wrap=True)
 
-    def answered(self) -> None:
-        """One question more."""
-        self._answered += 1
+    def finished(self) -> None:
+        """One more benchmark is finished."""
+        self._finished += 1

@@ -1,7 +1,7 @@
 """Results as Markdown: what the README shows comes from here, so its figures can't differ from the results' files.
 
 `python -m benchmarks report` prints it from `benchmarks/results`; `--write` puts the chaos run's table and those of
-some questions between their marks in the README, and all of them into the README of the results.
+some benchmarks between their marks in the README, and all of them into the README of the results.
 """
 
 import itertools
@@ -14,14 +14,14 @@ BENCHMARKS, CHAOS = "benchmarks", "chaos"
 """What a page has a place for."""
 
 IN_SHORT = ("hit", "list", "mixed", "propagation", "cost")
-"""The questions that the README shows: what most people come with."""
+"""The benchmarks that the README shows: what most people come with."""
 
 NONE = "\N{EN DASH}"
 UNITS = {"per_s": "/s", "ms": "ms", "us": "µs", "s": "s", "bytes": "bytes", "cores": "cores", "mib": "MiB"}
 
 
 def load(directory: Path, names: list[str]) -> dict[str, dict[str, Any]]:
-    """The results there are, by question."""
+    """The results there are, by benchmark."""
     files = {name: directory / f"{name}.json" for name in names}
     return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
 
@@ -39,7 +39,7 @@ def page(results: Mapping[str, dict[str, Any]], asks: Mapping[str, str], picture
 
 
 def markdown(results: Mapping[str, dict[str, Any]], asks: Mapping[str, str]) -> str:
-    """A table for each question, in the order of `asks`; those without a result are named."""
+    """A table for each benchmark, in the order of `asks`; those without a result are named."""
     blocks = [table(results[name]) for name in asks if name in results]
     missing = [f"`{name}`" for name in asks if name not in results]
     if missing:
@@ -48,11 +48,11 @@ def markdown(results: Mapping[str, dict[str, Any]], asks: Mapping[str, str]) -> 
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """One question's: a row for each contender; parts that tell the same figures stand in one table.
+    """One benchmark's: a row for each contender; parts that tell the same figures stand in one table.
 
     The ratio is that of the first figure: the bold row's over this one's.
     """
-    blocks = [f"**{result['question']}**: {result['asks']} {_where(result)}"]
+    blocks = [f"**{result['benchmark']}**: {result['asks']} {_where(result)}"]
     for headline, parts in itertools.groupby(result["parts"], lambda part: _told(part, result["headline"])):
         columns = [*map(title, headline), "ratio"]
         lines = [f"| | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]

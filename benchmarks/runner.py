@@ -1,7 +1,7 @@
-"""Answers questions one after the other, and keeps what was measured.
+"""Runs benchmarks one after the other and keeps their results.
 
-Whatever was started is ended by its ID, also on Ctrl-C and SIGTERM. A question whose servers do not start costs no
-other its answer. Exit codes: 0, 1 where a question's own subject was not measured, 130 after Ctrl-C.
+Whatever was started is ended by its ID, also on Ctrl-C and SIGTERM. A benchmark whose servers do not start costs no
+other its figures. Exit codes: 0, 1 where a benchmark's own subject was not measured, 130 after Ctrl-C.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import machine, report
+from benchmarks.benchmark import Kept, Run, measure_all
 from benchmarks.chaos.report import kept, tables
 from benchmarks.load.loader import BuiltIn, installed_loader
 from benchmarks.progress import ProgressLine
-from benchmarks.question import Kept, Run, answer
-from benchmarks.questions import QUESTIONS
+from benchmarks.suite import BENCHMARKS
 
 RESULTS = Path(__file__).parent / "results"
 RESULTS_PAGE = RESULTS / "README.md"
@@ -32,15 +32,15 @@ def main(arguments: list[str]) -> int:
     """Measure. Returns the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    names = options.questions or list(QUESTIONS)
-    if unknown := [name for name in names if name not in QUESTIONS]:
-        parser.error(f"no such question: {', '.join(unknown)}; there are {', '.join(QUESTIONS)}")
+    names = options.benchmarks or list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is ended
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     results: dict[str, dict[str, Any]] = {}
     try:
-        _answer_all(names, options, results)
+        _measure_all(names, options, results)
     except KeyboardInterrupt:
         print("interrupted: what was started has been ended", file=sys.stderr)
         return INTERRUPTED
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     return 0 if len(results) == len(names) and all(part["subject"] in part["figures"] for part in parts) else 1
 
 
-def _answer_all(names: list[str], options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> None:
+def _measure_all(names: list[str], options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> None:
     about = {"machine": machine.description(), "quick": options.quick}
     with (
         tempfile.TemporaryDirectory(prefix="benchmarks-") as directory,
@@ -64,11 +64,11 @@ def _answer_all(names: list[str], options: argparse.Namespace, results: dict[str
         run = Run(options.quick, loader, place, progress, alone=options.alone, asked_rounds=options.rounds, kept=kept)
         for name in names:
             try:
-                results[name] = {**answer(QUESTIONS[name], run), **about, "loader": loader.name}
-            except (RuntimeError, OSError) as failed:  # something did not start: the other questions have answers yet
+                results[name] = {**measure_all(BENCHMARKS[name], run), **about, "loader": loader.name}
+            except (RuntimeError, OSError) as failed:  # something did not start: the other benchmarks still run
                 print(f"**{name}**: not measured: {failed}\n", flush=True)
                 continue
-            progress.answered()
+            progress.finished()
             print(report.table(results[name]) + "\n", flush=True)
             _keep(results[name], options)
 
@@ -78,20 +78,20 @@ def _keep(result: dict[str, Any], options: argparse.Namespace) -> None:
         from benchmarks.plots import plot
 
         options.plots.mkdir(parents=True, exist_ok=True)
-        plot(result, options.plots / f"{result['question']}.png")
+        plot(result, options.plots / f"{result['benchmark']}.png")
     if options.save:
-        (RESULTS / f"{result['question']}.json").write_text(json.dumps(result, indent=2) + "\n")
+        (RESULTS / f"{result['benchmark']}.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    told = "\n".join(f"  {name:<12} {question.asks}" for name, question in QUESTIONS.items())
-    parser.epilog = f"questions:\n{told}"
-    parser.add_argument("questions", nargs="*", metavar="QUESTION", help="by name (default: all)")
+    told = "\n".join(f"  {name:<12} {benchmark.asks}" for name, benchmark in BENCHMARKS.items())
+    parser.epilog = f"benchmarks:\n{told}"
+    parser.add_argument("benchmarks", nargs="*", metavar="BENCHMARK", help="by name (default: all)")
     parser.add_argument("--quick", action="store_true", help="a minute's run: small sizes, short and few rounds")
-    parser.add_argument("--alone", action="store_true", help="without rivals, to try a change")
+    parser.add_argument("--alone", action="store_true", help="without baselines, to try a change")
     parser.add_argument("--rounds", type=int, metavar="N", help="of each contender (default 5, quick 2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="draw a PNG of each there (needs matplotlib)")
@@ -115,7 +115,7 @@ def report_command(arguments: list[str]) -> int:
 
 def committed_report() -> dict[str, str]:
     """Of the results in `benchmarks/results`, by the place that the README has for it."""
-    asks = {name: QUESTIONS[name].asks for name in report.IN_SHORT}
+    asks = {name: BENCHMARKS[name].asks for name in report.IN_SHORT}
     return {
         report.CHAOS: tables(kept(RESULTS / "chaos.json")),
         report.BENCHMARKS: report.markdown(report.load(RESULTS, list(asks)), asks),
@@ -124,5 +124,5 @@ def committed_report() -> dict[str, str]:
 
 def committed_page() -> str:
     """All of them."""
-    asks = {name: question.asks for name, question in QUESTIONS.items()}
+    asks = {name: benchmark.asks for name, benchmark in BENCHMARKS.items()}
     return report.page(report.load(RESULTS, list(asks)), asks, {file.name for file in RESULTS.glob("*.png")})

@@ -1,4 +1,4 @@
-"""Starts what questions measure: this service as an operator would, on the server's core, and a Firestore beside it."""
+"""Starts what benchmarks measure: this service, as an operator starts it, on the server's core, beside a Firestore."""
 
 import json
 import time
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from benchmarks.benchmark import Run
 from benchmarks.firestore import PROJECT, firestore_process
 from benchmarks.machine import pinned
 from benchmarks.processes import Child
 from benchmarks.programs import PATIENCE_S, PYTHON, REPOSITORY, Program
-from benchmarks.question import Run
 from service.demo.google_emulator import free_port
 from service.telemetry.metrics import PUBLISH_INTERVAL_S
 
@@ -61,7 +61,7 @@ class Held:
 
 
 def held(run: Run, documents: int) -> Held:
-    """Such a service, started by whichever question of the run asks first."""
+    """Such a service, started by whichever benchmark of the run asks first."""
     if documents not in run.kept.services:
         host = run.kept.enter_context(firestore(run, documents)).ask("host")
         started = time.perf_counter()

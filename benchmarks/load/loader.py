@@ -1,4 +1,4 @@
-"""The load of the questions: a closed loop, each connection asking again as soon as it is answered.
+"""The load of the benchmarks: a closed loop, each connection asking again as soon as it is answered.
 
 `wrk` where it is installed, else the client of `closed_loop.py`. Both take the same requests and tell the same things.
 """

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.benchmark import Figures, Run
 from benchmarks.http_round import Expected, Requests, figures, head, one_round, total
 from benchmarks.load.loader import BuiltIn, Loaded, Loader, Wrk
 from benchmarks.machine import Cores
 from benchmarks.programs import PYTHON, Program
-from benchmarks.question import Figures, Run
 from benchmarks.refusal import NotMeasured
 from service.demo.google_emulator import free_port
 from tests.benchmarks.servers import OK, serving
@@ -143,7 +143,9 @@ def bare_aiohttp(tmp_path: Path) -> Iterator[Program]:
     body = tmp_path / "body"
     body.write_bytes(b'{"process_id":"a"}')
     port = free_port()
-    with Program("bare", [PYTHON, "-m", "benchmarks.rivals.bare_aiohttp", str(port), body], port, tmp_path) as program:
+    with Program(
+        "bare", [PYTHON, "-m", "benchmarks.baselines.bare_aiohttp", str(port), body], port, tmp_path
+    ) as program:
         yield program
 
 

@@ -16,7 +16,7 @@ def figure(low: float, median: float, high: float) -> dict[str, float]:
 
 
 RESULT: dict[str, Any] = {
-    "question": "hit",
+    "benchmark": "hit",
     "asks": "How fast?",
     "headline": ["requests_per_s", "p99_ms", "each_bytes"],
     "quick": True,
@@ -65,7 +65,7 @@ def test_a_table_shows_medians_ratios_with_their_spread_and_what_was_not_measure
     )
 
 
-def test_questions_without_a_result_are_named() -> None:
+def test_benchmarks_without_a_result_are_named() -> None:
     assert markdown({}, {"hit": "How fast?", "miss": "And then?"}) == "Not measured yet: `hit`, `miss`."
 
 
@@ -91,7 +91,7 @@ def test_the_results_have_a_page_that_shows_all_of_them() -> None:
     assert RESULTS_PAGE.read_text() == committed_page(), "run `python -m benchmarks report --write`"
 
 
-def test_the_page_shows_pictures_where_there_are_some_and_names_what_was_not_measured() -> None:
+def test_the_page_shows_pictures_and_names_what_was_not_measured() -> None:
     shown = page({"hit": RESULT}, {"hit": "How fast?", "miss": "And then?"}, {"hit.png"})
     _, hit, miss = shown.split("\n## ")
     assert hit == f"hit\n\n{table(RESULT)}\n\n![hit](hit.png)\n"

@@ -7,9 +7,9 @@ request costs tells more than the requests a second.
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+from benchmarks.benchmark import Benchmark, Part, Run
 from benchmarks.firestore import process_id
 from benchmarks.http_round import Expected, Side, contest, head
-from benchmarks.question import Part, Question, Run
 from benchmarks.start import firestore, workers
 
 HELD, POLLED = 10_000, 1_000
@@ -29,6 +29,6 @@ def parts(run: Run) -> Iterator[Part]:
         yield contest(run, "hits", sides, {})
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "workers", "What do more workers answer?", ("requests_per_s", "cpu_per_request_us", "server_cores", "p99_ms"), parts
 )

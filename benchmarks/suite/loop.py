@@ -12,11 +12,11 @@ the service does not run, and then many are met in one turn.
 import functools
 from collections.abc import Iterator
 
-from benchmarks import happenings
+from benchmarks import scenarios
+from benchmarks.benchmark import Benchmark, Figures, Part, Run
 from benchmarks.firestore import process_id
-from benchmarks.happenings import Happening, Scene
 from benchmarks.machine import pinned
-from benchmarks.question import Figures, Part, Question, Run
+from benchmarks.scenarios import Scenario, Scene
 from benchmarks.start import SERVICE, firestore
 from benchmarks.turning_service import turning_service
 from benchmarks.turns import Holds
@@ -27,47 +27,47 @@ SETTINGS = {"window_size": 0, "listener_lease_s": 600.0, "fallback_rate": 1e9}
 MOST_ROUNDS = 3
 
 
-def kinds(run: Run) -> dict[str, Happening]:
-    """What may happen, by name, in this order."""
-    waiting = 500 if run.quick else happenings.MANY
+def kinds(run: Run) -> dict[str, Scenario]:
+    """Every scenario by name, in this order."""
+    waiting = 500 if run.quick else scenarios.MANY
     return {
-        "nothing": happenings.rests,
-        "polls": happenings.polls,
-        "100 IDs": happenings.batch,
-        "a page of 1,000": happenings.asks("/status?limit=1000", b'"count":1000,', times=5),
-        "a page filtered": happenings.filtered,
-        "products in the field, 1 MiB": happenings.products_of_the_field,
-        "1,000 products beside": happenings.products_of_the_subcollection,
-        "metrics": happenings.asks("/metrics", b"process_status_", times=5),
-        "/readyz": happenings.asks("/readyz", b"ready", times=5),
-        "/openapi.json": happenings.asks("/openapi.json", b"openapi", times=5),
-        "/ui": happenings.asks("/ui", b"<html", times=5),
-        "/events": happenings.streams_all,
-        "/events of a status": happenings.streams_one_status,
-        "/events resumed": happenings.resumes,
-        "a change": happenings.changes(1, times=20),
-        "a change with 1 MiB": happenings.change_with_products,
-        "500 changes at once": happenings.changes(happenings.A_COMMIT, times=3),
-        "10,000 changes at once": happenings.changes(happenings.MANY),
-        "10,000 come and go": happenings.come_and_go,
-        f"{waiting:,} long polls": happenings.waits("long_polls", waiting),
-        f"{waiting:,} event streams": happenings.waits("event_streams", waiting),
-        "an audit": happenings.requests("audit"),
-        "garbage": happenings.requests("collect_garbage"),
-        "RESET": happenings.reset,
-        "a new stream": happenings.reconnect,
-        "a resync": happenings.requests("resync"),
-        f"garbage, overdue, {waiting:,} waiting": happenings.while_waiting(
-            waiting, happenings.requests("collect_garbage")
+        "nothing": scenarios.rests,
+        "polls": scenarios.polls,
+        "100 IDs": scenarios.batch,
+        "a page of 1,000": scenarios.asks("/status?limit=1000", b'"count":1000,', times=5),
+        "a page filtered": scenarios.filtered,
+        "products in the field, 1 MiB": scenarios.products_of_the_field,
+        "1,000 products beside": scenarios.products_of_the_subcollection,
+        "metrics": scenarios.asks("/metrics", b"process_status_", times=5),
+        "/readyz": scenarios.asks("/readyz", b"ready", times=5),
+        "/openapi.json": scenarios.asks("/openapi.json", b"openapi", times=5),
+        "/ui": scenarios.asks("/ui", b"<html", times=5),
+        "/events": scenarios.streams_all,
+        "/events of a status": scenarios.streams_one_status,
+        "/events resumed": scenarios.resumes,
+        "a change": scenarios.changes(1, times=20),
+        "a change with 1 MiB": scenarios.change_with_products,
+        "500 changes at once": scenarios.changes(scenarios.A_COMMIT, times=3),
+        "10,000 changes at once": scenarios.changes(scenarios.MANY),
+        "10,000 come and go": scenarios.come_and_go,
+        f"{waiting:,} long polls": scenarios.waits("long_polls", waiting),
+        f"{waiting:,} event streams": scenarios.waits("event_streams", waiting),
+        "an audit": scenarios.requests("audit"),
+        "garbage": scenarios.requests("collect_garbage"),
+        "RESET": scenarios.reset,
+        "a new stream": scenarios.reconnect,
+        "a resync": scenarios.requests("resync"),
+        f"garbage, overdue, {waiting:,} waiting": scenarios.while_waiting(
+            waiting, scenarios.requests("collect_garbage")
         ),
-        f"a new stream, {waiting:,} waiting": happenings.while_waiting(waiting, happenings.reconnect),
+        f"a new stream, {waiting:,} waiting": scenarios.while_waiting(waiting, scenarios.reconnect),
     }
 
 
 def parts(run: Run) -> Iterator[Part]:
     for held in [10_000] if run.quick else [10_000, 100_000]:
         with firestore(run, held) as database:
-            happenings.furnish(database)
+            scenarios.furnish(database)
             with pinned(run.cores.server):
                 child = turning_service(database.ask("host"), **SETTINGS)
                 child.__enter__()
@@ -79,25 +79,25 @@ def parts(run: Run) -> Iterator[Part]:
 
 def _parts(run: Run, scene: Scene) -> Iterator[Part]:
     yield Part(f"{scene.held:,} held, first load", {SERVICE: functools.partial(_first_load, scene)}, 1)
-    for name, happening in kinds(run).items():
-        once = functools.partial(longest, run, scene, happening)
+    for name, scenario in kinds(run).items():
+        once = functools.partial(longest, run, scene, scenario)
         yield Part(f"{scene.held:,} held, {name}", {SERVICE: once}, 1)
 
 
 def _first_load(scene: Scene) -> Figures:
     scene.service.ask("start", scene.held + 2)  # which watches from when it listens
-    happenings.get(scene, f"/status/{process_id(0)}")
+    scenarios.get(scene, f"/status/{process_id(0)}")
     return _figures([scene.service.ask("turns")])
 
 
-def longest(run: Run, scene: Scene, happening: Happening) -> Figures:
+def longest(run: Run, scene: Scene, scenario: Scenario) -> Figures:
     """Over some rounds. Raises: NotMeasured."""
     found = []
     with pinned(run.cores.loader):
         for _ in range(min(run.rounds, MOST_ROUNDS)):
             scene.service.ask("watch_turns")
             with scene.afterwards:
-                happening(scene)
+                scenario(scene)
                 found.append(scene.service.ask("turns"))
     return _figures(found)
 
@@ -110,6 +110,6 @@ def _figures(found: list[Holds]) -> Figures:
     }
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "loop", "How long does any single event hold the event loop?", ("longest_cpu_ms", "longest_wall_ms"), parts
 )

@@ -1,17 +1,17 @@
-"""What may happen to a service does happen, and is refused where it does not: small, and not for the figures."""
+"""What can happen to a service does happen, and is refused where it does not: small, and not for the figures."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks import happenings
-from benchmarks.happenings import Happening, Scene
+from benchmarks import scenarios
+from benchmarks.benchmark import Run
 from benchmarks.load.loader import BuiltIn
-from benchmarks.question import Run
-from benchmarks.questions import loop
 from benchmarks.refusal import NotMeasured
+from benchmarks.scenarios import Scenario, Scene
 from benchmarks.start import firestore
+from benchmarks.suite import loop
 from benchmarks.turning_service import turning_service
 
 HELD = 10_000
@@ -31,13 +31,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def scene(run: Run) -> Iterator[Scene]:
     with firestore(run, HELD) as database:
-        happenings.furnish(database)
+        scenarios.furnish(database)
         with turning_service(database.ask("host"), **loop.SETTINGS) as child:
             child.ask("start", HELD + 2)
             yield Scene(database, child, HELD)
 
 
-def kinds() -> dict[str, Happening]:
+def kinds() -> dict[str, Scenario]:
     return loop.kinds(Run(True, BuiltIn(Path()), Path(), Silent()))
 
 
@@ -52,12 +52,12 @@ def test_it_happens_and_its_hold_is_a_figure(run: Run, scene: Scene, name: str) 
 @pytest.mark.parametrize(
     "other",
     [
-        happenings.asks("/status/nobody"),
-        happenings.asks("/healthz", b"something else"),
-        happenings.asks("/status?limit=1001"),
+        scenarios.asks("/status/nobody"),
+        scenarios.asks("/healthz", b"something else"),
+        scenarios.asks("/status?limit=1001"),
     ],
     ids=["404", "another body", "400"],
 )
-def test_another_answer_than_meant_is_no_measurement(run: Run, scene: Scene, other: Happening) -> None:
+def test_another_answer_than_meant_is_no_measurement(run: Run, scene: Scene, other: Scenario) -> None:
     with pytest.raises(NotMeasured, match="was answered"):
         loop.longest(run, scene, other)

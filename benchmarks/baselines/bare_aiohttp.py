@@ -1,6 +1,6 @@
 """The ceiling of aiohttp: constant bytes from the smallest handler, on uvloop, without an access log.
 
-`python -m benchmarks.rivals.bare_aiohttp PORT FILE` answers everything with that file.
+`python -m benchmarks.baselines.bare_aiohttp PORT FILE` answers everything with that file.
 """
 
 import sys

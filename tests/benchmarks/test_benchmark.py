@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.benchmark import Benchmark, Figures, Part, Run, measure, measure_all
 from benchmarks.load.loader import BuiltIn
 from benchmarks.machine import Cores
-from benchmarks.question import Figures, Part, Question, Run, answer, measure
 from benchmarks.refusal import NotMeasured
 
 
@@ -94,7 +94,7 @@ def test_without_the_one_that_is_asked_about_there_is_no_ratio() -> None:
     assert result["ratios"] == {}
 
 
-def test_rivals_that_are_left_out_are_named() -> None:
+def test_baselines_that_are_left_out_are_named() -> None:
     result = measure(Part("hits", {"ours": turns(1)}, 1, {"nginx": "not installed: nginx"}), "hit", Steps())
     assert result["not_measured"] == {"nginx": "not installed: nginx"}
 
@@ -111,9 +111,9 @@ def test_what_a_part_needs_is_ended_even_where_a_round_breaks(tmp_path: Path) ->
         finally:
             ended.append("the server")
 
-    question = Question("hit", "?", ("per_s",), parts)
+    benchmark = Benchmark("hit", "?", ("per_s",), parts)
     with pytest.raises(KeyboardInterrupt) as broken:
-        answer(question, Run(True, BuiltIn(tmp_path), tmp_path, Steps()))
+        measure_all(benchmark, Run(True, BuiltIn(tmp_path), tmp_path, Steps()))
     assert ended == ["the server"]
     assert broken.tb  # its frames are still there: nothing was ended merely because nobody needed it any more
 

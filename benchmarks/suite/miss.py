@@ -7,11 +7,11 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+from benchmarks.baselines.start import FLASK, TTL_CACHE, Scene, enter
+from benchmarks.benchmark import Benchmark, Figures, Part, Run
 from benchmarks.firestore import process_id
 from benchmarks.http_round import Expected, head, one_round
 from benchmarks.programs import Program
-from benchmarks.question import Figures, Part, Question, Run
-from benchmarks.rivals.start import FLASK, TTL_CACHE, Scene, enter
 from benchmarks.start import SERVICE, firestore, service
 
 WINDOW, OUTSIDE = 1_000, 60_000
@@ -26,9 +26,9 @@ def parts(run: Run) -> Iterator[Part]:
     with ExitStack() as stack:
         host = stack.enter_context(firestore(run, OUTSIDE + WINDOW)).ask("host")
         ours = stack.enter_context(service(run, host, WINDOW, WINDOW_SIZE=str(WINDOW), **NO_BUDGET))
-        rivals, left_out = enter(stack, run, (TTL_CACHE, FLASK), Scene(host, b""))
+        baselines, left_out = enter(stack, run, (TTL_CACHE, FLASK), Scene(host, b""))
         sides = {SERVICE: _round(run, ours, Expected(x_cache="MISS"))}
-        sides |= {name: _round(run, rival, Expected()) for name, rival in rivals.items()}
+        sides |= {name: _round(run, baseline, Expected()) for name, baseline in baselines.items()}
         yield Part("direct reads", sides, run.rounds, left_out)
 
 
@@ -43,6 +43,6 @@ def _round(run: Run, server: Program, expected: Expected) -> Callable[[], Figure
     return measure
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "miss", "How fast is a poll that has to be read from Firestore?", ("requests_per_s", "p50_ms", "p99_ms"), parts
 )

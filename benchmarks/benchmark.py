@@ -1,7 +1,7 @@
-"""What a question is: parts, in each of which contenders are measured side by side, round after round.
+"""What a benchmark is: parts, in each of which contenders are measured side by side, round after round.
 
-A question's file says what it asks and starts what is measured; the alternation, the ratios and the refusals are here,
-once for all. The first contender of a part is the one that is asked about, the others are its rivals.
+A benchmark's file says what it asks and starts what is measured; the alternation, the ratios and the refusals are here,
+once for all. The first contender of a part is the one that is asked about, the others are its baselines.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ class Progress(Protocol):
 
 
 class Kept(ExitStack):
-    """What several questions of one run measure and takes minutes to start; ended with the run."""
+    """What several benchmarks of one run measure and takes minutes to start; ended with the run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Kept(ExitStack):
 
 @dataclass(frozen=True)
 class Run:
-    """What a question is given."""
+    """What a benchmark is given."""
 
     quick: bool
     loader: Loader
@@ -53,7 +53,7 @@ class Run:
     progress: Progress
     cores: Cores = field(default_factory=Cores.of_this_machine)
     alone: bool = False
-    """Without rivals."""
+    """Without baselines."""
     asked_rounds: int | None = None
     kept: Kept = field(default_factory=Kept)
 
@@ -75,12 +75,12 @@ class Part:
     contenders: Mapping[str, Round]
     rounds: int
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Rivals that can't be measured here, and why."""
+    """Baselines that can't be measured here, and why."""
 
 
 @dataclass(frozen=True)
-class Question:
-    """One file of `benchmarks/questions`."""
+class Benchmark:
+    """One file of `benchmarks/suite`."""
 
     name: str
     asks: str
@@ -90,14 +90,19 @@ class Question:
     """A generator: what a part needs runs from before its `yield` until after it."""
 
 
-def answer(question: Question, run: Run) -> dict[str, Any]:
+def measure_all(benchmark: Benchmark, run: Run) -> dict[str, Any]:
     """Measure every part. The result is plain values, as `benchmarks/results` keeps them."""
-    parts = question.parts(run)
+    parts = benchmark.parts(run)
     try:
-        measured = [measure(part, question.name, run.progress) for part in parts]
+        measured = [measure(part, benchmark.name, run.progress) for part in parts]
     finally:
         parts.close()  # type: ignore[attr-defined]  # a generator: what it started ends now, Ctrl-C or not
-    return {"question": question.name, "asks": question.asks, "headline": list(question.headline), "parts": measured}
+    return {
+        "benchmark": benchmark.name,
+        "asks": benchmark.asks,
+        "headline": list(benchmark.headline),
+        "parts": measured,
+    }
 
 
 def measure(part: Part, name: str, progress: Progress) -> dict[str, Any]:
@@ -126,11 +131,13 @@ def _last_line(error: Exception) -> str:
 
 def _summary(part: Part, rounds: Mapping[str, list[Figures]], refused: Mapping[str, str]) -> dict[str, Any]:
     subject = next(iter(part.contenders))
-    rivals = [contender for contender in rounds if contender != subject]
+    baselines = [contender for contender in rounds if contender != subject]
     return {
         "part": part.name,
         "subject": subject,
         "figures": {contender: spreads(made) for contender, made in rounds.items()},
-        "ratios": {rival: ratios(rounds[subject], rounds[rival]) for rival in rivals} if subject in rounds else {},
+        "ratios": {baseline: ratios(rounds[subject], rounds[baseline]) for baseline in baselines}
+        if subject in rounds
+        else {},
         "not_measured": dict(refused),
     }

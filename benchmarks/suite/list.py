@@ -1,17 +1,17 @@
 """What does a list of ten cost, with and without a filter, when few processes are held, and when very many are?
 
 The same list asked for again is rendered once until something changes, so one part asks for another each time. The
-lists at both sizes are asked of services that run side by side, in alternation. The rivals answer the plain list.
+lists at both sizes are asked of services that run side by side, in alternation. The baselines answer the plain list.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 
+from benchmarks.baselines.start import BARE_AIOHTTP, FLASK, NGINX, TTL_CACHE, Scene, enter
+from benchmarks.benchmark import Benchmark, Part, Run
 from benchmarks.firestore import FIRST_DAY
 from benchmarks.http_round import Expected, Side, contest, head
-from benchmarks.question import Part, Question, Run
-from benchmarks.rivals.start import BARE_AIOHTTP, FLASK, NGINX, TTL_CACHE, Scene, enter
 from benchmarks.start import SERVICE, firestore, held, service
 from service.http.rendered_pages import MAX_PAGES
 
@@ -23,7 +23,7 @@ EACH_ANOTHER = [
     for number in range(4 * MAX_PAGES)
 ]
 HIT = Expected(x_cache="HIT")
-RIVALS = (BARE_AIOHTTP, NGINX, TTL_CACHE, FLASK)
+BASELINES = (BARE_AIOHTTP, NGINX, TTL_CACHE, FLASK)
 
 
 def parts(run: Run) -> Iterator[Part]:
@@ -38,13 +38,13 @@ def parts(run: Run) -> Iterator[Part]:
                 for count, server in ((many, large), (FEW, ours))
             }
             yield contest(run, name, sides, {})
-        rivals, left_out = enter(stack, run, RIVALS, Scene(host, ours.get(PLAIN)))
+        baselines, left_out = enter(stack, run, BASELINES, Scene(host, ours.get(PLAIN)))
         sides = {SERVICE: Side(ours, [head(PLAIN)], HIT)}
-        sides |= {name: Side(rival, [head(PLAIN)]) for name, rival in rivals.items()}
+        sides |= {name: Side(baseline, [head(PLAIN)]) for name, baseline in baselines.items()}
         yield contest(run, f"{FEW:,} held", sides, left_out)
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "list",
     "What does a list of ten cost, and does it grow with what is held?",
     ("cpu_per_request_us", "requests_per_s", "p99_ms"),

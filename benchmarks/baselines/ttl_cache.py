@@ -1,6 +1,6 @@
 """A read-through cache without a listener: aiohttp, the asynchronous client of Firestore, answers kept for 5 s.
 
-`python -m benchmarks.rivals.ttl_cache PORT`, on uvloop, without an access log.
+`python -m benchmarks.baselines.ttl_cache PORT`, on uvloop, without an access log.
 """
 
 import sys
@@ -12,7 +12,7 @@ from aiohttp import web
 from cachetools import TTLCache
 from google.cloud.firestore_v1 import AsyncClient
 
-from benchmarks.rivals.documents import body, client_options, collection, newest
+from benchmarks.baselines.documents import body, client_options, collection, newest
 
 TTL_S = 5
 ENTRIES = 100_000

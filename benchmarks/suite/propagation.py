@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from typing import NamedTuple
 
+from benchmarks.baselines.start import FLASK, NGINX_FLASK, TTL_CACHE, Scene, enter
+from benchmarks.benchmark import Benchmark, Figures, Part, Run
 from benchmarks.firestore import process_id
 from benchmarks.machine import pinned
 from benchmarks.processes import Child
 from benchmarks.programs import Program
-from benchmarks.question import Figures, Part, Question, Run
 from benchmarks.refusal import NotMeasured
-from benchmarks.rivals.start import FLASK, NGINX_FLASK, TTL_CACHE, Scene, enter
 from benchmarks.start import SERVICE, firestore, service
 from benchmarks.statistics import percentile
 
@@ -102,12 +102,14 @@ def parts(run: Run) -> Iterator[Part]:
         database = stack.enter_context(firestore(run, HELD))
         host = database.ask("host")
         ours = stack.enter_context(service(run, host, HELD))
-        rivals, left_out = enter(stack, run, (FLASK, NGINX_FLASK, TTL_CACHE), Scene(host, b""))
+        baselines, left_out = enter(stack, run, (FLASK, NGINX_FLASK, TTL_CACHE), Scene(host, b""))
         prober = Prober(run, database)
-        sides = {name: functools.partial(prober.measure, server) for name, server in {SERVICE: ours, **rivals}.items()}
+        sides = {
+            name: functools.partial(prober.measure, server) for name, server in {SERVICE: ours, **baselines}.items()
+        }
         yield Part(f"{PER_S} changes/s", sides, run.rounds, left_out)
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "propagation", "How long after its commit does a change show over HTTP?", ("p99_ms", "p50_ms", "max_ms"), parts
 )

@@ -2,7 +2,7 @@
 
 `bytes_per_process`: resident memory of the whole service beyond that of one that holds nothing, so indexes, rendered
 bytes, what the listener remembers and what the allocator wastes are all in it. `traced_bytes_per_process`: what the
-read model itself allocated, told by tracemalloc. The rival is Redis with the rendered bytes alone, which has no lists.
+read model itself allocated, by tracemalloc. The baseline is Redis with the rendered bytes alone, which has no lists.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ import tracemalloc
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
+from benchmarks.baselines.start import REDIS, fill_redis, redis
+from benchmarks.benchmark import Benchmark, Figures, Part, Run
 from benchmarks.firestore import PROJECT, process_fields, process_id
 from benchmarks.processes import Child, answer_requests
-from benchmarks.question import Figures, Part, Question, Run
-from benchmarks.rivals.start import REDIS, fill_redis, redis
 from benchmarks.start import SERVICE, firestore, held, service
 from listeners.events import Changed, Document, Replaced
 from service.schema.documents import summarize
@@ -83,7 +83,7 @@ async def _traced(count: int) -> int:
     return after - before
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "memory",
     "How much memory does a held process take?",
     ("bytes_per_process", "traced_bytes_per_process", "resident_mib", "most_resident_mib", "loaded_s"),

@@ -1,11 +1,14 @@
-"""The plain design: Flask, and one read of Firestore for each request. `gunicorn benchmarks.rivals.flask_reads:app`"""
+"""The plain design: Flask, and one read of Firestore per request.
+
+`gunicorn benchmarks.baselines.flask_reads:app`
+"""
 
 import functools
 
 from flask import Flask, Response, jsonify, request
 from google.cloud.firestore_v1 import Client
 
-from benchmarks.rivals.documents import body, client_options, collection, newest
+from benchmarks.baselines.documents import body, client_options, collection, newest
 
 app = Flask(__name__)
 

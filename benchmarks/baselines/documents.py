@@ -1,4 +1,4 @@
-"""What the rivals read: the same documents, the same body."""
+"""What the baselines read: the same documents, the same body."""
 
 import os
 from datetime import datetime

@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
+from benchmarks.benchmark import Benchmark, Figures, Part, Run
 from benchmarks.http_round import metric
 from benchmarks.machine import pinned
 from benchmarks.processes import Child
 from benchmarks.programs import Program
-from benchmarks.question import Figures, Part, Question, Run
-from benchmarks.questions.hit import etags
 from benchmarks.refusal import NotMeasured
 from benchmarks.start import firestore, service
 from benchmarks.statistics import percentile
+from benchmarks.suite.hit import etags
 from benchmarks.watching_clients import PROCESS_ID, Clients, bystander
 
 KINDS = {"long polls": "long_polls", "event streams": "event_streams"}
@@ -149,7 +149,7 @@ def _poll(clients: Clients, polls: list[tuple[float, int]], now: float) -> None:
         heapq.heappush(polls, (at + 1, fd))
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "watchers",
     "What does waiting cost, and how soon does a change arrive?",
     ("p99_ms", "p50_ms", "cpu_s", "requests", "each_bytes", "reached_all_s", "bystander_max_ms"),

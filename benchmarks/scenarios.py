@@ -1,6 +1,6 @@
 """What can happen to a service, one thing at a time, each seen to have happened: requests, changes, the listener's lot.
 
-For `questions/loop.py`, which asks how long each of them holds the loop.
+For `suite/loop.py`, which asks how long each of them holds the loop.
 """
 
 import http.client
@@ -40,8 +40,8 @@ class Scene:
         return urlsplit(self.service.ask("url")).port or 0
 
 
-Happening = Callable[[Scene], None]
-"""Makes it happen once, and returns when it has. Raises: NotMeasured where it has not, or otherwise than meant."""
+Scenario = Callable[[Scene], None]
+"""Makes one thing happen once and returns when it has. Raises: NotMeasured where it did not happen as meant."""
 
 
 def furnish(database: Child) -> None:
@@ -73,14 +73,14 @@ def get(scene: Scene, path: str, contains: bytes = b"", **headers: str) -> bytes
     return body
 
 
-def asks(path: str, contains: bytes = b"", *, times: int = 1) -> Happening:
+def asks(path: str, contains: bytes = b"", *, times: int = 1) -> Scenario:
     """One who asks for that, again and again."""
 
-    def happen(scene: Scene) -> None:
+    def run_once(scene: Scene) -> None:
         for _ in range(times):
             get(scene, path, contains)
 
-    return happen
+    return run_once
 
 
 def polls(scene: Scene) -> None:
@@ -153,14 +153,14 @@ def change(scene: Scene, count: int) -> None:
     scene.service.ask("reached", scene.database.ask("touch_together", numbers))
 
 
-def changes(count: int, *, times: int = 1) -> Happening:
+def changes(count: int, *, times: int = 1) -> Scenario:
     """So many of one commit become visible at once."""
 
-    def happen(scene: Scene) -> None:
+    def run_once(scene: Scene) -> None:
         for _ in range(times):
             change(scene, count)
 
-    return happen
+    return run_once
 
 
 def change_with_products(scene: Scene) -> None:
@@ -192,10 +192,10 @@ def reset(scene: Scene) -> None:
 # -- those who wait
 
 
-def waits(kind: str, count: int) -> Happening:
+def waits(kind: str, count: int) -> Scenario:
     """So many come to wait for one process, and hear of one change."""
 
-    def happen(scene: Scene) -> None:
+    def run_once(scene: Scene) -> None:
         version = scene.database.ask("commit", 0, time.time_ns())
         scene.service.ask("reached", version)
         heard: list[int] = []
@@ -213,13 +213,13 @@ def waits(kind: str, count: int) -> Happening:
 
         _until(all_have_heard, f"all {count} clients have heard")
 
-    return happen
+    return run_once
 
 
-def while_waiting(count: int, meanwhile: Happening) -> Happening:
+def while_waiting(count: int, meanwhile: Scenario) -> Scenario:
     """So many wait for a process that does not change, and something else happens."""
 
-    def happen(scene: Scene) -> None:
+    def run_once(scene: Scene) -> None:
         scene.afterwards.callback(_until, lambda: scene.service.ask("watchers") == 0, "the clients have gone")
         clients = Clients(scene.port, "long_polls", process=process_id(1))
         scene.afterwards.callback(clients.close)
@@ -227,7 +227,7 @@ def while_waiting(count: int, meanwhile: Happening) -> Happening:
         _until(lambda: scene.service.ask("watchers") == count, f"{count} clients wait")
         meanwhile(scene)
 
-    return happen
+    return run_once
 
 
 def _until(claim: Callable[[], bool], what: str) -> None:
@@ -245,14 +245,14 @@ def _expect(found: int, expected: int, what: str) -> None:
 # -- in the service itself
 
 
-def requests(name: str) -> Happening:
+def requests(name: str) -> Scenario:
     """What the service is made to do by itself."""
 
-    def happen(scene: Scene) -> None:
+    def run_once(scene: Scene) -> None:
         if scene.service.ask(name) is False:
             raise NotMeasured(f"{name} did not go well")
 
-    return happen
+    return run_once
 
 
 def rests(scene: Scene) -> None:

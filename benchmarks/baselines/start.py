@@ -1,4 +1,4 @@
-"""Starts the rivals, those that are installed, and names the others.
+"""Starts the baselines, those that are installed, and names the others.
 
 What is measured runs on the server's core; a Redis, or what stands behind a proxy, on the helpers', as it would on
 another host.
@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.benchmark import Run
 from benchmarks.programs import PYTHON, Program
-from benchmarks.question import Run
 from benchmarks.start import Command, firestore_environment
 from service.demo.google_emulator import free_port
 
@@ -22,7 +22,7 @@ FLASK_WORKERS = 4
 
 @dataclass(frozen=True)
 class Scene:
-    """What rivals answer from."""
+    """What baselines answer from."""
 
     firestore_host: str
     body: bytes
@@ -32,7 +32,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Rival:
+class Baseline:
     """`needs` names programs and modules; `start` is called only where all are there."""
 
     name: str
@@ -48,17 +48,17 @@ class Rival:
 
 
 def enter(
-    stack: ExitStack, run: Run, rivals: Sequence[Rival], scene: Scene
+    stack: ExitStack, run: Run, baselines: Sequence[Baseline], scene: Scene
 ) -> tuple[dict[str, Program], dict[str, str]]:
     """Start those that are installed, until the stack is closed. Returns them, and why others are left out."""
     started: dict[str, Program] = {}
     left_out: dict[str, str] = {}
-    for rival in () if run.alone else rivals:
-        if missing := rival.missing():
-            left_out[rival.name] = missing
+    for baseline in () if run.alone else baselines:
+        if missing := baseline.missing():
+            left_out[baseline.name] = missing
         else:
-            run.progress.step(f"starting {rival.name}")
-            started[rival.name] = stack.enter_context(rival.start(run, scene))
+            run.progress.step(f"starting {baseline.name}")
+            started[baseline.name] = stack.enter_context(baseline.start(run, scene))
     return started, left_out
 
 
@@ -79,19 +79,19 @@ def bare_aiohttp(run: Run, scene: Scene, cores: frozenset[int] | None = None) ->
     port = free_port()
     body = run.directory / f"body-{port}"
     body.write_bytes(scene.body)
-    return _python(run, "bare aiohttp", ["benchmarks.rivals.bare_aiohttp", str(port), body], port, scene, cores)
+    return _python(run, "bare aiohttp", ["benchmarks.baselines.bare_aiohttp", str(port), body], port, scene, cores)
 
 
 def flask_reads(run: Run, scene: Scene, cores: frozenset[int] | None = None) -> Program:
     port = free_port()
     gunicorn = ["gunicorn", "--config", "/dev/null", "--bind", f"127.0.0.1:{port}", "--workers", str(FLASK_WORKERS)]
     gunicorn.append("--preload")  # its port opens when it can answer
-    return _python(run, "Flask", [*gunicorn, "benchmarks.rivals.flask_reads:app"], port, scene, cores)
+    return _python(run, "Flask", [*gunicorn, "benchmarks.baselines.flask_reads:app"], port, scene, cores)
 
 
 def ttl_cache(run: Run, scene: Scene) -> Program:
     port = free_port()
-    return _python(run, "TTL cache", ["benchmarks.rivals.ttl_cache", str(port)], port, scene)
+    return _python(run, "TTL cache", ["benchmarks.baselines.ttl_cache", str(port)], port, scene)
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def aiohttp_redis(run: Run, scene: Scene) -> Iterator[Program]:
     with redis(run) as server:
         fill_redis(server.port, scene.process_ids, scene.body)
         port = free_port()
-        arguments = ["benchmarks.rivals.aiohttp_redis", str(port), str(server.port)]
+        arguments = ["benchmarks.baselines.aiohttp_redis", str(port), str(server.port)]
         with _python(run, "aiohttp + Redis", arguments, port, scene) as program:
             yield program
 
@@ -127,7 +127,7 @@ Upstream = Callable[[Run, Scene, frozenset[int]], AbstractContextManager[Program
 
 
 def nginx_before(upstream: Upstream) -> Callable[[Run, Scene], AbstractContextManager[Program]]:
-    """nginx in front of another rival."""
+    """nginx in front of another baseline."""
 
     @contextmanager
     def start(run: Run, scene: Scene) -> Iterator[Program]:
@@ -157,9 +157,9 @@ def nginx_configuration(directory: Path, port: int, upstream_port: int) -> str:
     return filled
 
 
-BARE_AIOHTTP = Rival("bare aiohttp", (), ("aiohttp",), bare_aiohttp)
-FLASK = Rival("Flask, reads Firestore", (), ("flask", "gunicorn"), flask_reads)
-TTL_CACHE = Rival("TTL cache, 5 s", (), (), ttl_cache)
-REDIS = Rival("aiohttp + Redis", ("redis-server",), ("redis",), aiohttp_redis)
-NGINX = Rival("nginx, 1 s cache", ("nginx",), (), nginx_before(bare_aiohttp))
-NGINX_FLASK = Rival("nginx, 1 s cache, Flask", ("nginx",), ("flask", "gunicorn"), nginx_before(flask_reads))
+BARE_AIOHTTP = Baseline("bare aiohttp", (), ("aiohttp",), bare_aiohttp)
+FLASK = Baseline("Flask, reads Firestore", (), ("flask", "gunicorn"), flask_reads)
+TTL_CACHE = Baseline("TTL cache, 5 s", (), (), ttl_cache)
+REDIS = Baseline("aiohttp + Redis", ("redis-server",), ("redis",), aiohttp_redis)
+NGINX = Baseline("nginx, 1 s cache", ("nginx",), (), nginx_before(bare_aiohttp))
+NGINX_FLASK = Baseline("nginx, 1 s cache, Flask", ("nginx",), ("flask", "gunicorn"), nginx_before(flask_reads))

@@ -1,6 +1,6 @@
 """What is left of it while 500 documents a second change? 95 % polls of held processes, 4 % lists, 1 % misses.
 
-First the mix against rivals, all under the changes; then polls of held processes alone, at rest and under the changes.
+First the mix against baselines, all under the changes; then polls of held processes alone, at rest and under changes.
 Two rounds of one service, so what differs is the changes. The budget of direct reads is raised, as in `miss`.
 """
 
@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from benchmarks.baselines.start import FLASK, TTL_CACHE, Scene, enter
+from benchmarks.benchmark import Benchmark, Figures, Part, Round, Run
 from benchmarks.firestore import STATUSES, process_id
 from benchmarks.http_round import Expected, head, one_round
 from benchmarks.processes import Child
 from benchmarks.programs import Program
-from benchmarks.question import Figures, Part, Question, Round, Run
-from benchmarks.questions.miss import NO_BUDGET
-from benchmarks.rivals.start import FLASK, TTL_CACHE, Scene, enter
 from benchmarks.start import SERVICE, firestore, service
+from benchmarks.suite.miss import NO_BUDGET
 
 HELD, OUTSIDE = 10_000, 20_000
 CHANGES_PER_S, CHANGES_PER_COMMIT = 500, 10
@@ -34,9 +34,9 @@ def parts(run: Run) -> Iterator[Part]:
         database = stack.enter_context(firestore(run, OUTSIDE + HELD))
         host = database.ask("host")
         ours = stack.enter_context(service(run, host, HELD, **NO_BUDGET))
-        rivals, left_out = enter(stack, run, (TTL_CACHE, FLASK), Scene(host, b""))
+        baselines, left_out = enter(stack, run, (TTL_CACHE, FLASK), Scene(host, b""))
 
-        sides = {SERVICE: ours, **rivals}
+        sides = {SERVICE: ours, **baselines}
         under_changes = {name: _Changing(run, database, each, mix, ANYTHING) for name, each in sides.items()}
         yield Part("the mix", under_changes, run.rounds, left_out)
         hits: dict[str, Round] = {
@@ -85,7 +85,7 @@ def changes(database: Child, seconds: float) -> Iterator[None]:
     writing.result()
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "mixed",
     "What is left of it while 500 documents a second change?",
     ("p99_ms", "requests_per_s", "cpu_per_request_us"),

@@ -1,6 +1,6 @@
 """How many document reads does Firestore bill for a million polls? At two rates of polls, with ten changes a second.
 
-Counted, not computed: the service's own `firestore_reads_total`, and for the rivals what their Firestore was asked for.
+Counted, not computed: the service's own `firestore_reads_total`; for the baselines, the reads their Firestore served.
 The service's reads go with the changes and the time, so the more is polled, the less a poll costs.
 """
 
@@ -11,6 +11,8 @@ from contextlib import ExitStack
 
 import uvloop
 
+from benchmarks.baselines.start import FLASK, TTL_CACHE, Scene, enter
+from benchmarks.benchmark import Benchmark, Figures, Part, Run
 from benchmarks.firestore import process_id
 from benchmarks.http_round import metric
 from benchmarks.load.open_loop import ERROR_STATUS, OpenLoop, Outcome, Pace
@@ -18,9 +20,7 @@ from benchmarks.load.target import Target
 from benchmarks.machine import pinned
 from benchmarks.processes import Child
 from benchmarks.programs import Program
-from benchmarks.question import Figures, Part, Question, Run
 from benchmarks.refusal import NotMeasured
-from benchmarks.rivals.start import FLASK, TTL_CACHE, Scene, enter
 from benchmarks.start import SERVICE, firestore, service
 
 HELD, POLLED = 10_000, 100
@@ -33,14 +33,14 @@ def parts(run: Run) -> Iterator[Part]:
     with ExitStack() as stack:
         database = stack.enter_context(firestore(run, HELD))
         ours = stack.enter_context(service(run, database.ask("host"), HELD))
-        rivals_database = stack.enter_context(firestore(run, HELD))  # of their own: the service's audits read too
-        rivals, left_out = enter(stack, run, (TTL_CACHE, FLASK), Scene(rivals_database.ask("host"), b""))
+        their_database = stack.enter_context(firestore(run, HELD))  # the service.s audits read its own
+        baselines, left_out = enter(stack, run, (TTL_CACHE, FLASK), Scene(their_database.ask("host"), b""))
         for rate in POLLS_PER_S:
             billed = functools.partial(metric, ours, "firestore_reads_total")
             sides = {SERVICE: functools.partial(_round, run, database, ours, rate, billed)}
-            for name, server in rivals.items():
-                asked_for = functools.partial(rivals_database.ask, "documents_read")
-                sides[name] = functools.partial(_round, run, rivals_database, server, rate, asked_for)
+            for name, server in baselines.items():
+                asked_for = functools.partial(their_database.ask, "documents_read")
+                sides[name] = functools.partial(_round, run, their_database, server, rate, asked_for)
             yield Part(f"{rate:,} polls/s", sides, min(run.rounds, 3), left_out)
 
 
@@ -69,6 +69,6 @@ def _check(outcome: Outcome) -> None:
         raise NotMeasured(f"of {outcome.begun} polls {outcome.lost.total()} were lost, {errors} answered with an error")
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "cost", "How many reads does Firestore bill for a million polls?", ("reads_per_million_polls", "reads_per_s"), parts
 )

@@ -11,10 +11,10 @@ import time
 import urllib.request
 from collections.abc import Iterator
 
+from benchmarks.benchmark import Benchmark, Figures, Part, Run
 from benchmarks.firestore import firestore_process, process_id
 from benchmarks.measured_service import service_process
 from benchmarks.processes import Child
-from benchmarks.question import Figures, Part, Question, Run
 from benchmarks.statistics import percentile
 
 CHANGES = {"stream": 2000, "on_snapshot": 12}
@@ -113,7 +113,7 @@ def strong_reads() -> Figures:
     return {"one_ms": one * 1000, "hundred_ms": hundred * 1000, "hundred_to_one": hundred / one}
 
 
-QUESTION = Question(
+BENCHMARK = Benchmark(
     "listener",
     "What do a change and a first load cost?",
     ("change_cpu_ms", "load_cpu_s", "load_s", "lag_p50_ms", "lag_p99_ms", "used_cores", "one_ms", "hundred_ms"),

@@ -1,6 +1,6 @@
 """aiohttp in front of Redis, which somebody else keeps current: one GET of Redis for each request.
 
-`python -m benchmarks.rivals.aiohttp_redis PORT REDIS_PORT`, on uvloop, without an access log.
+`python -m benchmarks.baselines.aiohttp_redis PORT REDIS_PORT`, on uvloop, without an access log.
 """
 
 import sys

@@ -1,6 +1,20 @@
-"""ETags: of a process its version, ordered and the same on every replica; of a list a hash of its content. Pure."""
+"""ETags: written, read and matched in this module alone. Pure.
+
+A process's ETag is its version: ordered, and the same on every replica. A list's is a hash of its content. Proxies
+that compress change what clients send back: they make a tag weak, or add a suffix (`"v5-gzip"`, `"v5--gzip"`,
+`"v5;br"`). Such a tag still names its version, in every header: `W/` and suffixes are dropped before tags are compared,
+for If-Match too, which RFC 9110 would compare strongly.
+"""
 
 import hashlib
+import re
+
+_TAG = re.compile(r'"([^"]*)"')
+_SUFFIX = re.compile(r"(?:(?:--?|[;:+.])(?:x-gzip|gzip|gz|brotli|br|deflate|compress|zstd|dcb|dcz)){1,2}\Z")
+"""Apache writes `-gzip` and `-br`, Jetty `--gzip`, LiteSpeed `;gz` and `;br`; two of them, where two proxies compress.
+Bounded, because a pattern that repeats without a bound takes quadratic time on hostile tags."""
+
+_VERSION = re.compile(r"v([0-9]{1,19})(?:-p)?")
 
 
 def version_etag(version: int, *, with_products: bool = False) -> str:
@@ -11,3 +25,34 @@ def version_etag(version: int, *, with_products: bool = False) -> str:
 def content_etag(body: bytes) -> str:
     """A hash of what the client gets."""
     return f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def matches(header: str, etag: str) -> bool:
+    """Whether the tags of a header name this ETag of ours; `*` names every one."""
+    if header == etag:  # as nearly all clients send it
+        return True
+    return header.strip() == "*" or etag[1:-1] in _tags(header)
+
+
+def precondition_failed(if_match: str, etag: str) -> bool:
+    """Whether an answer with this ETag becomes a 412; an empty `if_match` is a request without the header.
+
+    Only an answer that would be 200 or 304 is tested (RFC 9110, 13.2.1), and If-Match comes before If-None-Match.
+    """
+    return bool(if_match) and not matches(if_match, etag)
+
+
+def known_version(*headers: str) -> int:
+    """The newest version among the tags of these headers; 0 where they name none."""
+    newest = 0
+    for header in headers:
+        for tag in _tags(header):
+            version = _VERSION.fullmatch(tag)
+            if version is not None:
+                newest = max(newest, int(version[1]))
+    return newest
+
+
+def _tags(header: str) -> list[str]:
+    """The opaque tags of a list, without quotes, weakness and suffixes."""
+    return [_SUFFIX.sub("", tag) for tag in _TAG.findall(header)]

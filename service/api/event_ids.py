@@ -2,13 +2,18 @@
 
 import re
 
-EVENT_ID_PATTERN = r'"?v?([0-9]{1,19})"?'
-"""What `Last-Event-ID` may be: the number an event's ID is, or the ETag of that version."""
+from service.api.etags import known_version
 
-_EVENT_ID = re.compile(EVENT_ID_PATTERN)
+BEFORE_ALL = 0
+"""Stands for an ID that means nothing here: everything is news to its client."""
+
+_EVENT_ID = re.compile(r"v?([0-9]{1,19})")
 
 
-def read_event_id(text: str) -> int | None:
-    """`Last-Event-ID` as the number it was sent as; the forms of an ETag are taken too. None: not one of ours."""
+def read_event_id(text: str) -> int:
+    """`Last-Event-ID` as a number: the one that an event's ID is, or the version that an ETag names.
+
+    Never an error: one would end an EventSource for good.
+    """
     match = _EVENT_ID.fullmatch(text.strip())
-    return None if match is None else int(match[1])
+    return known_version(text) if match is None else int(match[1])

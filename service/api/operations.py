@@ -30,6 +30,7 @@ def _error(description: str, *headers: Header) -> Response:
 
 
 BAD_REQUEST = _error("A parameter is unknown or can't be used; the message names it")
+CHANGED = "If-Match names none of the present ETags"
 FAILED = _error("Something unexpected; the log has the story")
 UNAVAILABLE = _error("Firestore can't be reached, a budget is used up, or the server stops", RETRY_AFTER)
 NO_PROCESS = _error("There is no such process", X_CACHE, AGE)
@@ -93,9 +94,13 @@ DOCUMENT = Operation(
     {
         200: Response("The document", (CONTENT_HASH,), {JSON: {"type": "object"}}),
         304: Response("It has not changed", (CONTENT_HASH,)),
+        412: _error(CHANGED, CONTENT_HASH),
         **_ALWAYS,
     },
-    (p.IF_NONE_MATCH,),
+    (
+        p.IF_MATCH,
+        p.IF_NONE_MATCH,
+    ),
 )
 STATUS = Operation(
     "getProcess",
@@ -105,10 +110,11 @@ STATUS = Operation(
     {
         200: Response("Its state", (X_CACHE, AGE, VERSION, PREFERENCE_APPLIED), _json("Process")),
         304: Response("One of the versions seen, still", (X_CACHE, AGE, VERSION, PREFERENCE_APPLIED)),
+        412: _error(CHANGED, X_CACHE, AGE, VERSION, PREFERENCE_APPLIED),
         404: _error("There is no such process", X_CACHE, AGE, PREFERENCE_APPLIED),
         **_FROM_FIRESTORE,
     },
-    (p.PROCESS_ID, p.INCLUDE_PRODUCTS, p.WAIT, p.UNTIL, p.IF_NONE_MATCH, p.CACHE_CONTROL, p.PREFER),
+    (p.PROCESS_ID, p.INCLUDE_PRODUCTS, p.WAIT, p.UNTIL, p.IF_MATCH, p.IF_NONE_MATCH, p.CACHE_CONTROL, p.PREFER),
 )
 LISTING = Operation(
     "listProcesses",
@@ -134,6 +140,7 @@ LISTING = Operation(
             },
         ),
         304: Response("It has not changed", (X_CACHE, AGE, CONTENT_HASH)),
+        412: _error(CHANGED, X_CACHE, AGE, CONTENT_HASH),
         **_FROM_FIRESTORE,
     },
     (
@@ -143,6 +150,7 @@ LISTING = Operation(
         p.END_DATE,
         p.PAGE_TOKEN,
         p.PROCESS_IDS,
+        p.IF_MATCH,
         p.IF_NONE_MATCH,
         p.CACHE_CONTROL,
     ),

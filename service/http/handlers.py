@@ -10,19 +10,18 @@ import orjson
 from aiohttp import hdrs, web
 
 from listeners.window import StartTimeType
-from service.api.etags import content_etag, version_etag
+from service.api.etags import content_etag, known_version, matches, precondition_failed, version_etag
 from service.api.operations import HEALTHZ, LISTING, METRICS, READYZ, ROOT, STATUS
 from service.api.parameters import (
     ACCEPT,
     CACHE_CONTROL,
+    IF_MATCH,
     IF_NONE_MATCH,
     INCLUDE_PRODUCTS,
     PREFER,
     PROCESS_ID,
     BatchQuery,
     WaitQuery,
-    etag_matches,
-    known_version,
     read_list_query,
     read_wait,
 )
@@ -32,6 +31,7 @@ from service.http.middleware import (
     WAITED_STATUS,
     error_response,
     json_response,
+    precondition_failed_response,
     process_not_found,
     waited_s,
 )
@@ -116,7 +116,8 @@ class Handlers:
                 del query  # who waits keeps what the frames hold
                 return await self._waited_status(request, process_id, wait, with_products)
         seen = IF_NONE_MATCH.of(request.headers)
-        version_seen = known_version(seen) if seen else 0
+        wanted = IF_MATCH.of(request.headers)
+        version_seen = known_version(seen, wanted) if seen or wanted else 0
         max_age_s = CACHE_CONTROL.of(request.headers)
         answer = None
         if max_age_s is None:
@@ -131,7 +132,7 @@ class Handlers:
                 include_products=with_products,
             )
         self._metrics.looked_up(_lookup(answer))
-        return _render(process_id, answer, seen, with_products=with_products)
+        return _render(process_id, answer, seen, wanted, with_products=with_products)
 
     async def _waited_status(
         self, request: web.Request, process_id: str, wait: WaitQuery, with_products: bool
@@ -145,7 +146,7 @@ class Handlers:
         if with_products and not _is_seen(answer, seen, with_products=True):
             answer = await self._answers.status(process_id, known_version=answer.version, include_products=True)
         self._metrics.looked_up(_lookup(answer))
-        response = _render(process_id, answer, seen, with_products=with_products)
+        response = _render(process_id, answer, seen, IF_MATCH.of(request.headers), with_products=with_products)
         if wait.preferred:
             response.headers["Preference-Applied"] = f"wait={wait.seconds}"
         return response
@@ -161,7 +162,9 @@ class Handlers:
             self._metrics.looked_up(page.source.value.lower())
             body, source, age_s = page.body, page.source, page.age_s
         headers = _freshness(source, age_s, content_etag(body))
-        if etag_matches(IF_NONE_MATCH.of(request.headers), headers[hdrs.ETAG]):
+        if precondition_failed(IF_MATCH.of(request.headers), headers[hdrs.ETAG]):
+            return precondition_failed_response(headers)
+        if matches(IF_NONE_MATCH.of(request.headers), headers[hdrs.ETAG]):
             return web.Response(status=304, headers=headers)
         return json_response(body, headers=headers)
 
@@ -201,15 +204,17 @@ def _lookup(answer: Answer) -> str:
 def _is_seen(answer: Answer, if_none_match: str, *, with_products: bool) -> bool:
     if answer.summary is None:
         return True
-    return etag_matches(if_none_match, version_etag(answer.version, with_products=with_products))
+    return matches(if_none_match, version_etag(answer.version, with_products=with_products))
 
 
-def _render(process_id: str, answer: Answer, if_none_match: str, *, with_products: bool) -> web.Response:
+def _render(process_id: str, answer: Answer, if_none_match: str, if_match: str, *, with_products: bool) -> web.Response:
     headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
     if answer.summary is None:
         return error_response(404, process_not_found(process_id), headers=headers)
     headers[hdrs.ETAG] = version_etag(answer.version, with_products=with_products)
-    if if_none_match and etag_matches(if_none_match, headers[hdrs.ETAG]):
+    if precondition_failed(if_match, headers[hdrs.ETAG]):
+        return precondition_failed_response(headers)
+    if if_none_match and matches(if_none_match, headers[hdrs.ETAG]):
         return web.Response(status=304, headers=headers)
     return json_response(answer.body, headers=headers)
 

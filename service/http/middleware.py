@@ -75,6 +75,11 @@ def error_body(message: str, details: str | None = None) -> bytes:
     return orjson.dumps(body if details is None else {**body, "details": details})
 
 
+def precondition_failed_response(headers: Mapping[str, str]) -> web.Response:
+    """A 412, with the headers of the answer that If-Match does not name."""
+    return error_response(412, "Precondition Failed", headers=headers)
+
+
 def process_not_found(process_id: str) -> str:
     """The message of a 404."""
     return f"Process with ID {process_id} not found"

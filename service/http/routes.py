@@ -7,11 +7,11 @@ import orjson
 from aiohttp import web
 
 from service.api.contract import Operation
-from service.api.etags import content_etag
+from service.api.etags import content_etag, matches, precondition_failed
 from service.api.openapi import openapi_document
 from service.api.operations import DOCUMENT
-from service.api.parameters import IF_NONE_MATCH, etag_matches
-from service.http.middleware import Handler, json_response
+from service.api.parameters import IF_MATCH, IF_NONE_MATCH
+from service.http.middleware import Handler, json_response, precondition_failed_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ def with_document(routes: Iterable[Route], *, needs_key: bool) -> list[Route]:
 
     async def document(request: web.Request) -> web.Response:
         DOCUMENT.query(request.rel_url.raw_query_string)
-        if etag_matches(IF_NONE_MATCH.of(request.headers), etag):
+        if precondition_failed(IF_MATCH.of(request.headers), etag):
+            return precondition_failed_response(headers)
+        if matches(IF_NONE_MATCH.of(request.headers), etag):
             return web.Response(status=304, headers=headers)
         return json_response(body, headers=headers)
 

@@ -12,8 +12,7 @@ from pathlib import PurePosixPath
 from aiohttp import hdrs, web
 
 from service.api.contract import read_query
-from service.api.etags import content_etag
-from service.api.parameters import etag_matches
+from service.api.etags import content_etag, matches, precondition_failed
 
 PATH = "/ui"
 DOCUMENT = "index.html"
@@ -54,9 +53,11 @@ class StaticFile:
     body: bytes
     headers: dict[str, str]
 
-    def response(self, if_none_match: str) -> web.Response:
-        """200, or 304 where the client has it."""
-        if etag_matches(if_none_match, self.headers[hdrs.ETAG]):
+    def response(self, if_none_match: str, if_match: str) -> web.Response:
+        """200, or 304 where the client has it. Raises: HTTPPreconditionFailed where If-Match names another."""
+        if precondition_failed(if_match, self.headers[hdrs.ETAG]):
+            raise web.HTTPPreconditionFailed
+        if matches(if_none_match, self.headers[hdrs.ETAG]):
             return web.Response(status=304, headers=self.headers)
         return web.Response(body=self.body, headers=self.headers)
 
@@ -90,7 +91,7 @@ class Page:
         file = self._files.get(name)
         if file is None:
             raise web.HTTPNotFound
-        return file.response(request.headers.get(hdrs.IF_NONE_MATCH, ""))
+        return file.response(request.headers.get(hdrs.IF_NONE_MATCH, ""), request.headers.get(hdrs.IF_MATCH, ""))
 
 
 def _static_file(name: str, body: bytes) -> StaticFile:

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from listeners.listener import Clock
-from service.api.etags import version_etag
-from service.api.parameters import etag_matches, known_version
+from service.api.etags import known_version, matches, version_etag
 from service.api.sources import Source
 from service.errors import WatchRefused
 from service.model.read_model import ReadModel
@@ -113,7 +112,7 @@ class LongPolls:
         if awaited.until_terminal:
             return self.watchers.changes.is_terminal(answer.summary)
         etag = version_etag(answer.version, with_products=awaited.with_products)
-        return not etag_matches(awaited.if_none_match, etag)
+        return not matches(awaited.if_none_match, etag)
 
     def of_change(self, change: Change, awaited: Awaited) -> Answer | None:
         """The change itself, or what it has become since; None where nobody vouches for either any more."""

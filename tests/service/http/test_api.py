@@ -49,11 +49,40 @@ async def test_a_committed_process_is_a_hit_and_costs_no_direct_read(
     assert await running.metric("lookups_total", source="hit") == 1
 
 
+async def test_if_match_that_names_none_of_the_answer_is_412(
+    running: RunningService, collection: AsyncCollectionReference
+) -> None:
+    await running.holds("import-1", version_of(await collection.document("import-1").set(IMPORT)))
+
+    for path in ("/status/import-1", "/status/import-1?include_products=1", "/status", "/openapi.json", "/ui"):
+        etag = (await running.get(path)).headers["ETag"]
+        for seen in (etag, f"W/{etag}", f'"x", {etag[:-1]}-gzip"', "*"):
+            assert (await running.get(path, headers={"If-Match": seen})).status == 200, (path, seen)
+        both = {"If-Match": '"x"', "If-None-Match": etag}
+        failed = await running.get(path, headers=both)
+        assert (failed.status, failed.headers.get("ETag", etag)) == (412, etag), path
+        assert failed.json() == {"status": "error", "message": "Precondition Failed"}
+        assert (await running.get(path, headers={"If-Match": etag, "If-None-Match": etag})).status == 304
+    assert (await running.get("/status/unknown", headers={"If-Match": "*"})).status == 404
+
+
+async def test_if_match_names_a_version_that_the_answer_is_not_older_than(
+    running: RunningService, collection: AsyncCollectionReference
+) -> None:
+    version = version_of(await collection.document("import-1").set(IMPORT))
+    await running.holds("import-1", version)
+
+    ahead = await running.get("/status/import-1", headers={"If-Match": f'"v{version + 1}"'})
+
+    assert (ahead.status, ahead.headers["X-Cache"]) == (412, "MISS")
+
+
 async def test_an_etag_seen_is_answered_with_304(running: RunningService, collection: AsyncCollectionReference) -> None:
     await running.holds("import-1", version_of(await collection.document("import-1").set(IMPORT)))
     etag = (await running.get("/status/import-1")).headers["ETag"]
 
-    for seen in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+    compressed = [f'{etag[:-1]}{suffix}"' for suffix in ("-gzip", "--gzip", ";br")]
+    for seen in (etag, f"W/{etag}", f'"other", {etag}', "*", *compressed):
         response = await running.get("/status/import-1", headers={"If-None-Match": seen})
         assert (response.status, response.body) == (304, b"")
         assert response.headers["ETag"] == etag

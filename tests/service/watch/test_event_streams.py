@@ -60,7 +60,7 @@ async def test_coming_back_with_the_last_id_skips_the_state_that_was_seen(
 ) -> None:
     version = await held(running, collection)
 
-    for form in ("{}", "v{}", '"v{}"'):
+    for form in ("{}", "v{}", '"v{}"', 'W/"v{}"', '"v{}-gzip"'):
         async with event_source(running, "/status/import-1/events", form.format(version)) as source:
             assert source.status == 200
             newer = await put(collection, "import-1", "running", products_processed=version)
@@ -80,7 +80,6 @@ async def test_an_ended_process_is_told_once_and_after_that_nobody_need_come_bac
     async with event_source(running, "/status/import-1/events", str(version)) as source:
         assert source.status == 204
     assert (await running.get("/status/unknown/events")).json()["message"] == "Process with ID unknown not found"
-    assert (await running.get("/status/import-1/events", headers={"Last-Event-ID": "x"})).status == 400
 
 
 async def test_a_deletion_is_told_and_ends_the_stream(
@@ -137,7 +136,7 @@ async def test_an_id_from_before_the_log_resets_the_client(
 ) -> None:
     version = await held(running, collection)
 
-    for last_event_id in ("1", "9" * 18):
+    for last_event_id in ("1", "9" * 18, "x"):
         async with event_source(running, "/events", last_event_id) as source:
             reset, state = await source.take(2)
             assert (reset.name, state.name) == ("reset", "status")

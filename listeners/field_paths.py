@@ -1,0 +1,173 @@
+"""Firestore field paths, with an index for arrays, and what they lead to. Pure.
+
+Dots descend into maps and backticks quote a name, as in Firestore (https://firebase.google.com/docs/firestore/reference,
+"FieldReference"); `[0]` and `[-1]` take one element of an array. A `Projection` reads the values at some paths out of
+a document, from protobuf messages or from the client library's Python values, and touches nothing else.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.cloud.firestore_v1 import GeoPoint
+from google.cloud.firestore_v1.base_document import BaseDocumentReference
+from google.cloud.firestore_v1.vector import Vector
+
+from listeners.firestore_values import UNDECODED, Message, value_of
+
+Step = str | int
+"""A map's key, or an index of an array; negative indexes count from its end."""
+
+_NAME = re.compile(r"`((?:[^`\\]|\\[`\\])+)`|([A-Za-z_][A-Za-z0-9_]*)")
+_INDEX = re.compile(r"\[(-?[0-9]{1,9})\]")
+
+
+class WrongPath(ValueError):
+    """Not a field path; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPath:
+    """A path as it was written, and its steps; the first is the name of a document's field."""
+
+    text: str
+    steps: tuple[Step, ...]
+
+    @property
+    def root(self) -> str:
+        """The document's field that the path begins with."""
+        return str(self.steps[0])
+
+    @property
+    def in_firestore(self) -> str | None:
+        """The path as Firestore takes it in a query; None where it has an index, which no query can have."""
+        return None if any(isinstance(step, int) for step in self.steps) else self.text
+
+
+def parse_field_path(text: str) -> FieldPath:
+    """Raises: WrongPath."""
+    steps: list[Step] = []
+    place = 0
+    while True:
+        name = _NAME.match(text, place)
+        if name is None:
+            raise WrongPath(f"{text!r} is no field path: character {place + 1} begins no name; quote it with `…`")
+        steps.append(re.sub(r"\\(.)", r"\1", name[1]) if name[1] is not None else name[2])
+        place = name.end()
+        while index := _INDEX.match(text, place):
+            steps.append(int(index[1]))
+            place = index.end()
+        if place == len(text):
+            return FieldPath(text, tuple(steps))
+        if text[place] != ".":
+            raise WrongPath(f"{text!r} is no field path: '.' or '[' is expected at character {place + 1}")
+        place += 1
+
+
+class Projection:
+    """The values at some paths of a document, by the paths' texts. Paths that lead nowhere are left out.
+
+    Values are as in `Document.fields`. A value at one of the `structured` paths is plain Python all the way down: maps
+    are dicts, arrays lists, references their paths, geo points dicts of `latitude` and `longitude`.
+    """
+
+    def __init__(self, paths: Iterable[FieldPath], structured: Collection[str] = ()) -> None:
+        self.paths = tuple({path.text: path for path in paths}.values())
+        self.roots = tuple(dict.fromkeys(path.root for path in self.paths))
+        self._structured = frozenset(structured)
+        self._is_flat = all(path.steps == (path.text,) and path.text not in self._structured for path in self.paths)
+
+    def __repr__(self) -> str:
+        return f"<Projection of {', '.join(path.text for path in self.paths)}>"
+
+    def of_message(self, fields: Mapping[str, Message]) -> dict[str, object]:
+        """From the fields of a document's message: a map from names to Value messages."""
+        if self._is_flat:
+            return {name: value_of(fields[name]) for name in self.roots if name in fields}
+        found: dict[str, object] = {}
+        for path in self.paths:
+            if path.root not in fields:
+                continue
+            value = _descend(fields[path.root], path.steps)
+            if value is not None:
+                found[path.text] = _plain(value) if path.text in self._structured else value_of(value)
+        return found
+
+    def of_values(self, values: Mapping[str, Any]) -> dict[str, object]:
+        """From a document's Python values, as the client library gives them."""
+        found: dict[str, object] = {}
+        for path in self.paths:
+            value: Any = values
+            for step in path.steps:
+                value = _step_into(value, step)
+                if value is _NOWHERE:
+                    break
+            else:
+                is_structured = path.text in self._structured
+                found[path.text] = _plain_value(value) if is_structured else _scalar_value(value)
+        return found
+
+
+_NOWHERE = object()
+
+
+def _descend(value: Message, steps: tuple[Step, ...]) -> Message | None:
+    """The message at the path whose first step led to `value`."""
+    for step in steps[1:]:
+        if isinstance(step, str):
+            if value.WhichOneof("value_type") != "map_value" or step not in value.map_value.fields:
+                return None
+            value = value.map_value.fields[step]
+        else:
+            elements = value.array_value.values if value.WhichOneof("value_type") == "array_value" else ()
+            if not -len(elements) <= step < len(elements):
+                return None
+            value = elements[step]
+    return value
+
+
+def _plain(value: Message) -> object:
+    match value.WhichOneof("value_type"):
+        case "map_value":
+            return {name: _plain(each) for name, each in value.map_value.fields.items()}
+        case "array_value":
+            return [_plain(each) for each in value.array_value.values]
+        case "reference_value":
+            return _relative(value.reference_value)
+        case "geo_point_value":
+            return {"latitude": value.geo_point_value.latitude, "longitude": value.geo_point_value.longitude}
+        case _:
+            return value_of(value)
+
+
+def _relative(name: str) -> str:
+    """A document's name as its path in the database."""
+    return name.partition("/documents/")[2] or name
+
+
+def _step_into(value: Any, step: Step) -> Any:
+    if isinstance(step, str):
+        return value.get(step, _NOWHERE) if isinstance(value, Mapping) else _NOWHERE
+    if isinstance(value, list) and -len(value) <= step < len(value):
+        return value[step]
+    return _NOWHERE
+
+
+def _scalar_value(value: Any) -> object:
+    is_structure = isinstance(value, Mapping | list | BaseDocumentReference | GeoPoint | Vector)
+    return UNDECODED if is_structure else value
+
+
+def _plain_value(value: Any) -> object:
+    if isinstance(value, Mapping):
+        return {name: _plain_value(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain_value(each) for each in value]
+    if isinstance(value, BaseDocumentReference):
+        return value.path
+    if isinstance(value, Vector):
+        return value.to_map_value()  # type: ignore[no-untyped-call]
+    if isinstance(value, GeoPoint):
+        return {"latitude": value.latitude, "longitude": value.longitude}
+    return value

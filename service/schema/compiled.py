@@ -1,0 +1,153 @@
+"""A schema as code: made once at the start, then called for every version of every document. Pure.
+
+`summarize` decodes and renders: its loop over the answer's keys is all that a key costs. Documents come from many
+writers, so what can't be read becomes null and its key is named in `malformed`; nothing raises, whatever a document
+holds. Only the answer's keys are ever rendered.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from orjson import dumps
+
+from listeners.field_paths import FieldPath, Projection, parse_field_path
+from listeners.untracked import untrack
+from service.schema.order import Key, Order
+from service.schema.readers import MALFORMED, Reader, read_integer, reader_of, status_reader
+from service.schema.schema_file import SchemaFile
+
+FilterValue = str | int | None
+"""What a document holds for a filter; None where it holds nothing that the filter can be equal to."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """One version of one process, ready to send. Never changed once made.
+
+    `version` is the document's update time in microseconds. `position` is its place in lists, None where the ordering
+    field has not the order's type. `filters` are the values of the schema's filters, in its order. `body` is the JSON
+    of the 200 answer; a list's row is that without the bytes between each two of `hidden`.
+    """
+
+    process_id: str
+    version: int
+    status: str | None
+    position: tuple[Key, str] | None
+    filters: tuple[FilterValue, ...]
+    body: bytes
+    hidden: tuple[int, ...]
+
+    @property
+    def row(self) -> bytes:
+        """The process as a list shows it, as JSON."""
+        body, shown, begin = self.body, [], 0
+        for hidden_from, hidden_to in zip(self.hidden[::2], self.hidden[1::2], strict=True):
+            shown.append(body[begin:hidden_from])
+            begin = hidden_to
+        return b"".join((*shown, body[begin:]))
+
+
+class _Run(NamedTuple):
+    """Neighbouring keys of an answer: each with its path and its reader."""
+
+    is_shown: bool
+    columns: list[tuple[str, str, Reader]]
+
+
+class Schema:
+    """What the parts of the service need to know of the documents."""
+
+    def __init__(self, file: SchemaFile) -> None:
+        self.file = file
+        self.order = Order(file.order.field, file.order.type)
+        self.filter_names = tuple(file.filters)
+        paths = {key: parse_field_path(answer.path or key) for key, answer in file.answer.items()}
+        self.status_path = paths["status"]
+        filter_paths = {name: parse_field_path(each.path or name) for name, each in file.filters.items()}
+        self.filter_paths: Mapping[str, FieldPath] = filter_paths
+        self.projection = Projection(
+            (*paths.values(), *filter_paths.values(), parse_field_path(file.order.field)),
+            structured={paths[key].text for key, answer in file.answer.items() if answer.type == "json"},
+        )
+        self._runs = self._compile_runs(paths)
+        self._key_of = self.order.key_reader()
+        self._filters = tuple((filter_paths[name].text, each.type) for name, each in file.filters.items())
+
+    def __repr__(self) -> str:
+        return f"<Schema of {self.file.collection}: {', '.join(self.file.answer)}>"
+
+    def _compile_runs(self, paths: Mapping[str, FieldPath]) -> tuple[_Run, ...]:
+        """Neighbouring keys that lists show, or don't, are rendered in one go. The first run is always shown."""
+        runs = [_Run(is_shown=True, columns=[])]
+        for key, answer in self.file.answer.items():
+            if answer.in_list is not runs[-1].is_shown:
+                runs.append(_Run(answer.in_list, []))
+            read = status_reader(self.file.status.names) if key == "status" else reader_of(answer)
+            runs[-1].columns.append((key, paths[key].text, read))
+        return tuple(runs)
+
+    def summarize(self, process_id: str, version: int, fields: Mapping[str, object]) -> tuple[Summary, tuple[str, ...]]:
+        """Decode and render one document, whose `fields` are the projection's. Returns the keys that are malformed."""
+        malformed: list[str] = []
+        pieces: list[bytes] = []
+        hidden: list[int] = []
+        status: Any = None
+        length = 0
+        get = fields.get
+        values: dict[str, object] = {"process_id": process_id}
+        for is_shown, columns in self._runs:
+            for key, path, read in columns:
+                value = get(path)
+                if value is not None:
+                    value = read(value)
+                    if value is MALFORMED:
+                        malformed.append(key)
+                        value = None
+                values[key] = value
+            if status is None:
+                status = values.get("status")
+            piece = dumps(values)[:-1]
+            if length:
+                piece = b"," + piece[1:]
+            if not is_shown:
+                hidden += (length, length + len(piece))
+            length += len(piece)
+            pieces.append(piece)
+            values = {}
+        pieces.append(b"}")
+        summary = Summary(
+            process_id,
+            version,
+            sys.intern(status) if type(status) is str else status,
+            self._position(process_id, fields),
+            _shared(tuple([_filter_value(get(path), type_) for path, type_ in self._filters])) if self._filters else (),
+            b"".join(pieces),
+            _shared(tuple(hidden)),
+        )
+        untrack(summary)
+        return summary, tuple(malformed)
+
+    def _position(self, process_id: str, fields: Mapping[str, object]) -> tuple[Key, str] | None:
+        key = self._key_of(fields.get(self.order.field))
+        if key is None:
+            return None
+        position = (key, process_id)
+        untrack(position)
+        return position
+
+
+def _filter_value(value: object, type_: str) -> FilterValue:
+    """Strings are equal to strings, integers to numbers: as Firestore compares."""
+    if type_ == "string":
+        return value if isinstance(value, str) else None
+    number = read_integer(value)
+    return number if isinstance(number, int) else None
+
+
+@lru_cache(maxsize=16_384)
+def _shared(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One tuple for all summaries that have an equal one."""
+    return values

@@ -1,0 +1,77 @@
+"""What lists are ordered by: a document's value as a key, a key as Firestore's value, a date as a bound. Pure.
+
+Keys compare as Firestore compares values of the order's type. Values of other types have no key: such documents are
+in no list, and the range filter `>= smallest` keeps them out of Firestore's queries too.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from listeners.times import microseconds, moment
+from service.runtime.times import render_time
+from service.schema.schema_file import OrderType
+
+Key = int | float | str
+
+_MICROSECONDS = {"milliseconds": 1_000, "seconds": 1_000_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The ordering field, as a Firestore path, and the type of its values."""
+
+    field: str
+    type: OrderType
+
+    def key_reader(self) -> Callable[[object], Key | None]:
+        """What a document's value is as a key; None for a value of another type."""
+        if self.type == "timestamp":
+            return lambda value: microseconds(value) if isinstance(value, datetime) else None
+        if self.type == "string":
+            return lambda value: value if isinstance(value, str) else None
+        return _number
+
+    def value(self, key: Key) -> Any:
+        """The key as the value in Firestore."""
+        return moment(key) if self.type == "timestamp" else key  # type: ignore[arg-type] # its keys are integers
+
+    def is_key(self, key: object) -> bool:
+        """Whether it is one of this order's: what a page token holds may be anything."""
+        if self.type == "string":
+            return isinstance(key, str)
+        if self.type != "timestamp":
+            return _number(key) is not None
+        try:
+            return type(key) is int and moment(key) is not None
+        except OverflowError:
+            return False
+
+    def lower_bound(self, instant: datetime, day: str | None) -> Key:
+        """The least key of an instant, inclusive. `day`: the text of a date that stands for its midnight.
+
+        Texts are compared as texts, so the bound is the shortest text of that instant: every spelling of it, with or
+        without a fraction or an offset, comes at or after that.
+        """
+        if self.type == "string":
+            return day or render_time(instant).removesuffix("Z")
+        return self._time(instant)
+
+    def upper_bound(self, instant: datetime) -> Key:
+        """The greatest key of an instant, inclusive."""
+        return render_time(instant) if self.type == "string" else self._time(instant)
+
+    def _time(self, instant: datetime) -> Key:
+        key = microseconds(instant)
+        if self.type == "timestamp":
+            return key
+        per_unit = _MICROSECONDS[self.type]
+        return key // per_unit if key % per_unit == 0 else key / per_unit
+
+
+def _number(value: object) -> Key | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,286 @@
+"""The schema file: TOML that says how one collection's documents become answers.
+
+`read_schema_file` takes a file and returns it validated, or raises WrongSchema with one line per fault, each naming the
+table and the key. Knows neither documents nor HTTP; `service.schema.compiled` turns it into code.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
+
+from listeners.field_paths import WrongPath, parse_field_path
+
+OrderType = Literal["timestamp", "string", "milliseconds", "seconds"]
+ValueType = Literal["string", "time", "integer", "number", "boolean", "json"]
+Unit = Literal["s", "ms"]
+
+MAX_CHILD_LIMIT = 1000
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
+_COLLECTION = re.compile(r"[^/{}]+")
+_NUMERIC_TYPES = frozenset({"time", "integer", "number"})
+_RESERVED_FILTERS = frozenset(
+    {
+        "after",
+        "end_date",
+        "follow",
+        "limit",
+        "page_token",
+        "process_id",
+        "stalled",
+        "start_date",
+        "status",
+        "until",
+        "wait",
+    }
+)
+_BAD_ENDS = re.compile(r"fail|error|abort|crash|dead|timed?_?out|reject", re.IGNORECASE)
+
+
+class WrongSchema(Exception):
+    """A schema file that can't be used. `faults`: one line each."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(self.faults))
+
+
+def _path(text: str) -> str:
+    try:
+        parse_field_path(text)
+    except WrongPath as wrong:
+        raise ValueError(str(wrong)) from None
+    return text
+
+
+def _queryable_path(text: str) -> str:
+    if parse_field_path(_path(text)).in_firestore is None:
+        raise ValueError(f"{text!r} has an array's index, by which Firestore can't query")
+    return text
+
+
+def _key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise ValueError(f"{text!r} must be 1 to 64 letters, digits and underscores, not beginning with a digit")
+    return text
+
+
+PathText = Annotated[str, AfterValidator(_path)]
+QueryablePath = Annotated[str, AfterValidator(_queryable_path)]
+Key = Annotated[str, AfterValidator(_key)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Order(_Table):
+    """What lists are ordered by, the newest first, and what `start_date` and `end_date` are compared with."""
+
+    field: QueryablePath = "start_time"
+    type: OrderType = "timestamp"
+
+
+class Status(_Table):
+    """Which statuses end a process, in the words of the answers, and what the documents' values are called there."""
+
+    terminal: tuple[str, ...] = ("completed", "failed", "cancelled")
+    failed: tuple[str, ...] | None = None
+    names: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _failed_are_terminal(self) -> Self:
+        others = [status for status in self.failed or () if status not in self.terminal]
+        if others:
+            raise ValueError(f"failed: {', '.join(map(repr, others))} must be in terminal too")
+        return self
+
+    @property
+    def ended_badly(self) -> frozenset[str]:
+        """The terminal statuses that mean failure: `failed`, or those with words like failed and error in them."""
+        if self.failed is not None:
+            return frozenset(self.failed)
+        return frozenset(status for status in self.terminal if _BAD_ENDS.search(status))
+
+
+class Answer(_Table):
+    """One key of an answer: where its value comes from, and as what it is read."""
+
+    path: PathText | None = Field(None, alias="from")
+    type: ValueType = Field("string", alias="as")
+    unit: Unit | None = None
+    zero_is_null: StrictBool = False
+    in_list: StrictBool = True
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        if self.unit is not None and self.type != "time":
+            raise ValueError('unit goes with as = "time"')
+        if self.zero_is_null and self.type not in _NUMERIC_TYPES:
+            raise ValueError('zero_is_null goes with as = "time", "integer" or "number"')
+        return self
+
+
+class Filter(_Table):
+    """One equality filter of lists, answered by the model and by Firestore alike."""
+
+    path: QueryablePath | None = Field(None, alias="from")
+    type: Literal["string", "integer"] = Field("string", alias="as")
+
+
+class Children(_Table):
+    """Further documents of a process: an array of maps in its document or, where that is absent, a subcollection."""
+
+    path: PathText | None = Field(None, alias="from")
+    subcollection: str | None = None
+    order_by: QueryablePath | None = None
+    limit: StrictInt = Field(MAX_CHILD_LIMIT, ge=1, le=MAX_CHILD_LIMIT)
+
+
+class Access(_Table):
+    """Whose a process is: a filter's name."""
+
+    owner: str | None = None
+
+
+class Roles(_Table):
+    """The answer keys that page, terminal and statistics read. None: none has this role."""
+
+    started: str | None = None
+    ended: str | None = None
+    updated: str | None = None
+    progress: str | None = None
+    progress_of: Literal[1, 100] = 100
+    processed: str | None = None
+    failed: str | None = None
+    total: str | None = None
+    error: str | None = None
+
+
+_DEFAULT_KEYS: Mapping[str, tuple[str, ...]] = {
+    "started": ("start_time",),
+    "ended": ("end_time",),
+    "updated": ("last_updated",),
+    "progress": ("progress",),
+    "processed": ("processed", "products_processed"),
+    "failed": ("failed", "products_failed"),
+    "total": ("total",),
+    "error": ("error",),
+}
+
+
+def _spelled_out(value: Any) -> Any:
+    """A path alone stands for a table with `from`."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: {"from": each} if isinstance(each, str) else each for key, each in value.items()}
+
+
+class SchemaFile(_Table):
+    """A whole file. Roles are resolved to the keys that exist."""
+
+    collection: str | None = None
+    order: Order = Order()
+    status: Status = Status()
+    answer: Mapping[Key, Answer]
+    filters: Mapping[Key, Filter] = Field(default_factory=dict)
+    children: Mapping[Key, Children] = Field(default_factory=dict)
+    access: Access = Access()
+    roles: Roles = Roles()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        return {**data, **{name: _spelled_out(data[name]) for name in ("answer", "filters") if name in data}}
+
+    @model_validator(mode="after")
+    def _tables_fit(self) -> Self:
+        faults = [*self._answer_faults(), *self._filter_faults(), *self._role_faults()]
+        if self.collection is not None and not _COLLECTION.fullmatch(self.collection):
+            faults.append("collection: must be the name of a top-level collection")
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _answer_faults(self) -> Iterable[str]:
+        status = self.answer.get("status")
+        if status is None:
+            yield "answer.status: is missing"
+        elif status.type != "string" or not status.in_list:
+            yield "answer.status: is text in every answer and list; write the path alone"
+        if "process_id" in self.answer:
+            yield "answer.process_id: is always the document ID; leave it out"
+        for name in self.answer.keys() & self.children.keys():
+            yield f"children.{name}: answer has a key of this name"
+
+    def _filter_faults(self) -> Iterable[str]:
+        for name in self.filters.keys() & _RESERVED_FILTERS:
+            yield f"filters.{name}: is a parameter of its own"
+        for name in self.filters:
+            if name.startswith("include_"):
+                yield f"filters.{name}: names that begin with include_ are those of children"
+        if self.access.owner is not None and self.access.owner not in self.filters:
+            yield f"access.owner: {self.access.owner!r} is not one of the filters"
+
+    def _role_faults(self) -> Iterable[str]:
+        for role in _DEFAULT_KEYS:
+            key = getattr(self.roles, role)
+            if key is not None and key not in self.answer:
+                yield f"roles.{role}: {key!r} is not a key of the answer"
+
+    def role(self, name: str) -> str | None:
+        """The answer key that has this role: `started`, `ended`, `updated`, `progress` …"""
+        named: str | None = getattr(self.roles, name)
+        if named is not None:
+            return named
+        return next((key for key in _DEFAULT_KEYS[name] if key in self.answer), None)
+
+
+def parse_schema(text: str) -> SchemaFile:
+    """Raises: WrongSchema."""
+    try:
+        return SchemaFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise WrongSchema([f"not TOML: {error}"]) from None
+    except ValidationError as error:
+        raise WrongSchema(_faults(error)) from None
+
+
+def read_schema_file(path: Path) -> SchemaFile:
+    """Raises: WrongSchema, for a file that can't be read too; each fault begins with the file's name."""
+    try:
+        return parse_schema(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongSchema([f"{path}: can't be read: {error}"]) from None
+    except WrongSchema as wrong:
+        raise WrongSchema(f"{path}: {fault}" for fault in wrong.faults) from None
+
+
+def default_schema() -> SchemaFile:
+    """The schema in force where no file is named."""
+    return parse_schema(resources.files(__package__).joinpath("default.toml").read_text())
+
+
+def _faults(error: ValidationError) -> Iterable[str]:
+    for fault in error.errors():
+        place = ".".join(str(step) for step in fault["loc"] if step != "[key]")
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = "unknown key"
+        for line in message.splitlines():
+            yield f"{place}: {line}" if place else line

@@ -1,11 +1,14 @@
 """Long work on the event loop, a slice at each of its turns, so that nothing holds it for long.
 
 A job is an iterator: each step of it is a few microseconds' work. Jobs take turns; the steps of one keep their order.
+A job that fails is logged and ends alone; all others go on.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
+
+from service.runtime.failure_log import FailureLog
 
 Item = TypeVar("Item")
 
@@ -25,10 +28,17 @@ CallLater = Callable[[float, Callable[[], None]], Handle]
 
 
 class Slices:
-    """Runs jobs to their end. `call_soon` is the loop's."""
+    """Runs jobs to their end. `call_soon` is the loop's; `failures` logs the jobs that fail."""
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object], *, size: int = SLICE) -> None:
+    def __init__(
+        self,
+        call_soon: Callable[[Callable[[], None]], object],
+        *,
+        size: int = SLICE,
+        failures: FailureLog | None = None,
+    ) -> None:
         self._call_soon = call_soon
+        self.failures = failures or FailureLog()
         self._size = size
         self._jobs: deque[Iterator[None]] = deque()
         self._is_scheduled = False
@@ -54,14 +64,16 @@ class Slices:
                 next(job)
         except StopIteration:
             pass
+        except Exception as error:  # noqa: BLE001 - reported; the other jobs must go on
+            self.failures.report("a job on the event loop", error)
         else:
             self._jobs.append(job)
         finally:
-            self._schedule()  # a job that fails is reported by the loop, and is the only one to end
+            self._schedule()
 
 
 class InOrder(Generic[Item]):
-    """Works off items one after the other: the next is begun when `work` has ended with the one before."""
+    """Works off items one after the other: the next is begun when `work` has ended with the one before, or failed."""
 
     def __init__(self, slices: Slices, work: Callable[[Item], Iterator[None]]) -> None:
         self._slices = slices
@@ -79,6 +91,9 @@ class InOrder(Generic[Item]):
     def _work_off(self) -> Iterator[None]:
         try:
             while self._waiting:
-                yield from self._work(self._waiting.popleft())
+                try:
+                    yield from self._work(self._waiting.popleft())
+                except Exception as error:  # noqa: BLE001 - reported; the items behind it must go on
+                    self._slices.failures.report("an item of work on the event loop", error)
         finally:
             self._is_working = False

@@ -5,7 +5,9 @@ One timer for all streams; a part of them has its turn each second.
 
 from collections.abc import Iterator
 
+from service.runtime.failure_log import FailureLog
 from service.runtime.slices import CallLater, Handle, Slices
+from service.watch.containment import contain
 from service.watch.event_stream import EventStream
 
 COMMENT_INTERVAL_S = 15
@@ -44,10 +46,13 @@ class Comments:
         self._turn = (self._turn + 1) % COMMENT_INTERVAL_S
         self._timer = self._call_later(1.0, self._tick)
         if self._streams[self._turn]:
-            self._slices.add(_comment(tuple(self._streams[self._turn])))
+            self._slices.add(_comment(tuple(self._streams[self._turn]), self._slices.failures))
 
 
-def _comment(streams: tuple[EventStream, ...]) -> Iterator[None]:
+def _comment(streams: tuple[EventStream, ...], failures: FailureLog) -> Iterator[None]:
     for stream in streams:
-        stream.comment()
+        try:
+            stream.comment()
+        except Exception as error:  # noqa: BLE001 - contained
+            contain(failures, stream, "comment", error)
         yield

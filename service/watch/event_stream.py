@@ -82,6 +82,11 @@ class EventStream(ABC):
         elif not self.is_over:
             self._enter(StreamState.ENDED)
 
+    def fail(self, _: Exception) -> None:
+        """See CanFail."""
+        if not self.is_over:
+            self._drop()
+
     def _drop(self) -> None:
         """Whether the handler sleeps or drains: the connection's end wakes it."""
         self._enter(StreamState.DROPPED)

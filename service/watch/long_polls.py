@@ -102,8 +102,7 @@ class LongPolls:
         return await wait.change_after(
             answer.version,
             needs_last=awaited.until_terminal,
-            seconds=deadline - self._clock(),
-            call_later=watchers.call_later,
+            end=watchers.end_in(wait, deadline - self._clock()),
         )
 
     def _is_awaited(self, answer: Answer, awaited: Awaited) -> bool:
@@ -177,6 +176,7 @@ class DirectWait:
     """A client that waits without a task: it is answered in the step in which its change is told, or its time is over.
 
     A watcher of the process. `end` is called once, with what comes first; `leave` must follow. After `leave` it is not.
+    Where the answer can't be made, `end` is called with None. Where `end` itself raises, it has closed its connection.
     """
 
     __slots__ = ("_awaited", "_end", "_is_over", "_long_polls", "_process_id", "_seen", "_timer")
@@ -195,21 +195,29 @@ class DirectWait:
         """See Watcher."""
         if self._is_over or change.key <= self._seen or (self._awaited.until_terminal and not change.is_last):
             return
+        answer = self._long_polls.of_change(change, self._awaited)
         self._is_over = True
-        self._end(self._long_polls.of_change(change, self._awaited))
+        self._end(answer)
 
     def settle(self) -> None:
         """See Watcher."""
 
     def end_in(self, seconds: float) -> None:
         """Wait no longer than that."""
-        self._timer = self._long_polls.watchers.call_later(seconds, self.farewell)
+        self._timer = self._long_polls.watchers.end_in(self, seconds)
 
     def farewell(self) -> None:
         """Wait no longer."""
         if not self._is_over:
+            answer = self._long_polls.free(self._process_id, self._seen)
             self._is_over = True
-            self._end(self._long_polls.free(self._process_id, self._seen))
+            self._end(answer)
+
+    def fail(self, _: Exception) -> None:
+        """See CanFail: the request is asked again, as a whole."""
+        if not self._is_over:
+            self._is_over = True
+            self._end(None)
 
     def leave(self) -> None:
         """Nobody waits any more."""

@@ -25,6 +25,7 @@ from service.model.read_model import Applied, ReadModel
 from service.runtime.crowd import Crowd
 from service.runtime.slices import InOrder, Slices
 from service.schema.documents import ProcessSummary
+from service.watch.containment import contain
 from service.watch.event_frames import Frame, frame, removed_block, reset_block, status_block
 from service.watch.event_stream import Client, EventStream, StreamState
 
@@ -213,6 +214,7 @@ class ModelStreams:
 
     def __init__(self, model: ReadModel, slices: Slices, *, log_length: int = LOG_LENGTH) -> None:
         self._model = model
+        self._failures = slices.failures
         self._log = Log(log_length)
         self._filters: dict[str | None, _Filter] = {}
         self._untold = InOrder(slices, self._tell)
@@ -251,11 +253,25 @@ class ModelStreams:
 
     def _tell(self, applied: Applied) -> Iterator[None]:
         for group in tuple(self._filters.values()):
-            batch = yield from _render(group, applied)
+            try:
+                batch = yield from _render(group, applied)
+            except Exception as error:  # noqa: BLE001 - contained: the streams of this filter can't be told, others can
+                yield from self._fail(group, error)
+                continue
             for streams in group.streams.groups() if batch else ():
                 for stream in streams:
-                    stream.take(batch, applied.read_time)
+                    try:
+                        stream.take(batch, applied.read_time)
+                    except Exception as error:  # noqa: BLE001 - contained
+                        contain(self._failures, stream, "take", error)
                     yield
+
+    def _fail(self, group: _Filter, error: Exception) -> Iterator[None]:
+        """A stream that misses a change must not go on: its client connects again and is told."""
+        for streams in group.streams.groups():
+            for stream in streams:
+                contain(self._failures, stream, "take", error)
+                yield
 
     def _can_resume(self, since: int) -> bool:
         reaches = self._log.reaches_back_to

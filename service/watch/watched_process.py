@@ -9,8 +9,10 @@ from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from service.runtime.crowd import Crowd
-from service.runtime.slices import CallLater, Handle
+from service.runtime.failure_log import FailureLog
+from service.runtime.slices import Handle
 from service.schema.documents import ProcessSummary
+from service.watch.containment import CanFail, contain
 from service.watch.event_frames import Frame, frame, removed_block, status_block
 from service.watch.event_stream import Client, EventStream, StreamState
 
@@ -65,7 +67,7 @@ class Changes:
         return Change(process_id, read_time, None, is_last=True)
 
 
-class Watcher(Protocol):
+class Watcher(CanFail, Protocol):
     """Who is told of a process's changes."""
 
     def take(self, change: Change) -> None:
@@ -84,11 +86,12 @@ class Watcher(Protocol):
 class Wait:
     """One client that waits for one change. Told from its creation on, so that nothing is missed before the wait."""
 
-    __slots__ = ("_base", "_future", "_latest", "_needs_last", "_timer", "_told")
+    __slots__ = ("_base", "_failure", "_future", "_latest", "_needs_last", "_timer", "_told")
 
     def __init__(self) -> None:
         self._told: Change | None = None
         self._latest: Change | None = None
+        self._failure: Exception | None = None
         self._future: asyncio.Future[Change | None] | None = None
         self._timer: Handle | None = None
         self._base = 0
@@ -107,17 +110,19 @@ class Wait:
         if self._told is not None and self._future is not None and not self._future.done():
             self._future.set_result(self._told)
 
-    def change_after(
-        self, key: int, *, needs_last: bool, seconds: float, call_later: CallLater
-    ) -> "asyncio.Future[Change | None]":
-        """The first change after `key` (where `needs_last`, the first that `is_last`); None once the time is over."""
+    def change_after(self, key: int, *, needs_last: bool, end: Handle) -> "asyncio.Future[Change | None]":
+        """The first change after `key` (where `needs_last`, the first that `is_last`); None after `farewell`.
+
+        `end` is the timer that calls `farewell`.
+        """
         self._base, self._needs_last, self._told = key, needs_last, None
         self._cancel_timer()
+        self._timer = end
         future = self._future = asyncio.get_running_loop().create_future()
-        if self._latest is not None and self._is_awaited(self._latest):
+        if self._failure is not None:
+            future.set_exception(self._failure)
+        elif self._latest is not None and self._is_awaited(self._latest):
             future.set_result(self._latest)
-        else:
-            self._timer = call_later(max(0.0, seconds), self.farewell)
         self._latest = None
         return future
 
@@ -130,6 +135,12 @@ class Wait:
         """Nobody waits any more."""
         self._cancel_timer()
         self._future = None
+
+    def fail(self, error: Exception) -> None:
+        """See CanFail: the request that waits is answered with an error."""
+        self._failure = error
+        if self._future is not None and not self._future.done():
+            self._future.set_exception(error)
 
     def _is_awaited(self, change: Change) -> bool:
         return change.key > self._base and (change.is_last or not self._needs_last)
@@ -201,16 +212,22 @@ class WatchedProcess:
     def __repr__(self) -> str:
         return f"<WatchedProcess {self.process_id}, {len(self.watchers)} watchers>"
 
-    def tell(self, change: Change) -> Iterator[None]:
+    def tell(self, change: Change, failures: FailureLog) -> Iterator[None]:
         """Tell everybody, a few a step; what else follows from it comes after, so that nobody has to wait for it."""
         told = 0
         for group in self.watchers.groups():
             for watcher in group:
-                watcher.take(change)
+                try:
+                    watcher.take(change)
+                except Exception as error:  # noqa: BLE001 - contained
+                    contain(failures, watcher, "take", error)
                 told += 1
                 if told % TOLD_A_STEP == 0:
                     yield
         for group in self.watchers.groups():
             for watcher in group:
-                watcher.settle()
+                try:
+                    watcher.settle()
+                except Exception as error:  # noqa: BLE001 - contained
+                    contain(failures, watcher, "settle", error)
                 yield

@@ -9,7 +9,7 @@ after the last of them has left.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
@@ -22,6 +22,7 @@ from service.model.read_model import Applied, ReadModel
 from service.runtime.slices import CallLater, Handle, InOrder, Slices
 from service.schema.documents import ProcessSummary, summarize
 from service.watch.comments import Comments
+from service.watch.containment import contain
 from service.watch.model_streams import ModelStream, ModelStreams
 from service.watch.watched_process import Changes, ProcessStream, Wait, WatchedProcess, Watcher
 
@@ -98,6 +99,7 @@ class Watchers:
         self._model = model
         self._documents = documents
         self._slices = slices
+        self._failures = slices.failures
         self._max_watchers = max_watchers
         self._start_time_type = start_time_type
         self._call_later = call_later
@@ -139,12 +141,15 @@ class Watchers:
         """Nothing of the watcher remains."""
         topic = self._topics[process_id]
         topic.watchers.discard(watcher)
-        watcher.close()
+        self._left()
+        try:
+            watcher.close()
+        except Exception as error:  # noqa: BLE001 - contained
+            contain(self._failures, watcher, "close", error)
         if isinstance(watcher, ProcessStream):
             self._comments.discard(watcher)
         if not topic.watchers:
             self._nobody_watches(topic)
-        self._left()
 
     def stream_model(self, status: str | None, since: int | None) -> ModelStream:
         """Register a client that every process is streamed to. Raises: WatchRefused. `leave_model` must follow."""
@@ -175,9 +180,9 @@ class Watchers:
         topic = self._topics.get(process_id)
         return None if topic is None else topic.followed
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Handle:
-        """The timer that waits are ended with."""
-        return self._call_later(seconds, callback)
+    def end_in(self, watcher: Watcher, seconds: float) -> Handle:
+        """Call the watcher's `farewell` then, unless the timer is cancelled."""
+        return self._call_later(max(0.0, seconds), lambda: self._end(watcher))
 
     def retry_ms(self) -> int:
         """When a stream's client should connect again: jittered, for they all lose the same server at once."""
@@ -210,7 +215,7 @@ class Watchers:
         for summary in applied.upserts:
             topic = topics.get(summary.process_id)
             if topic is not None:
-                self._slices.add(topic.tell(self.changes.upsert(summary)))
+                self._slices.add(topic.tell(self.changes.upsert(summary), self._failures))
             yield
         for process_id, deleted in applied.removed.items():
             topic = topics.get(process_id)
@@ -221,15 +226,23 @@ class Watchers:
     def _removed(self, topic: _Topic, deleted: bool | None, read_time: int) -> None:
         """Gone from Firestore, or only from the window: where the listener can't tell, the document itself can."""
         if deleted or (deleted is None and self._model.holds_everything):
-            self._slices.add(topic.tell(self.changes.deletion(topic.process_id, read_time)))
+            self._slices.add(topic.tell(self.changes.deletion(topic.process_id, read_time), self._failures))
         elif topic.watchers:
-            self.keep_current(topic.process_id)
+            self._try_to_keep_current(topic)
 
     def _follow_those_outside(self) -> Iterator[None]:
         for topic in tuple(self._topics.values()):
             if topic.watchers:
-                self.keep_current(topic.process_id)
+                self._try_to_keep_current(topic)
             yield
+
+    def _try_to_keep_current(self, topic: _Topic) -> None:
+        """As `keep_current`; a failure ends the connections of this process's watchers and reaches no other process."""
+        try:
+            self.keep_current(topic.process_id)
+        except Exception as error:  # noqa: BLE001 - contained
+            for watcher in topic.watchers:
+                contain(self._failures, watcher, "keep_current", error)
 
     def _on_document(self, topic: _Topic, document: Document | None, read_time: int, as_of: float) -> None:
         """A consistent point of a followed document."""
@@ -246,7 +259,7 @@ class Watchers:
         topic.followed = Followed(summary, read_time, as_of)
         changes = self.changes
         change = changes.deletion(topic.process_id, read_time) if summary is None else changes.upsert(summary)
-        self._slices.add(topic.tell(change))
+        self._slices.add(topic.tell(change, self._failures))
 
     # -- coming and going
 
@@ -278,15 +291,25 @@ class Watchers:
             topic.letting_go = self._call_later(LINGER_S, lambda: self._let_go(topic))
 
     def _let_go(self, topic: _Topic) -> None:
-        if topic.following is not None:
-            topic.following.release()
         del self._topics[topic.process_id]
+        if topic.following is None:
+            return
+        try:
+            topic.following.release()
+        except Exception as error:  # noqa: BLE001 - reported; whoever left last must not fail for it
+            self._failures.report("letting a followed document go", error)
+
+    def _end(self, watcher: Watcher | ModelStream) -> None:
+        try:
+            watcher.farewell()
+        except Exception as error:  # noqa: BLE001 - contained
+            contain(self._failures, watcher, "farewell", error)
 
     def _end_all(self) -> Iterator[None]:
         """Those who come meanwhile are refused, so a list made now names all."""
         for watcher in [watcher for topic in self._topics.values() for watcher in topic.watchers]:
-            watcher.farewell()
+            self._end(watcher)
             yield
         for stream in self._model_streams.every():
-            stream.farewell()
+            self._end(stream)
             yield

@@ -97,10 +97,12 @@ class FastConnection(Connection):
         """Every request has been answered when it was read, or lent, but for one that waits for a change."""
         self._forget()
         self._unserved = ()
-        if self._waiting is not None:
-            self._path.left(self._stop_waiting())
-        if self._handler is not None:
-            self._handler.connection_lost(exc)
+        try:
+            if self._waiting is not None:
+                self._path.left(self._stop_waiting())
+        finally:
+            if self._handler is not None:
+                self._handler.connection_lost(exc)
 
     @property
     def waits(self) -> bool:
@@ -241,6 +243,14 @@ class FastConnection(Connection):
             self._handler.keep_open()
 
     def _wait_is_over(self, answer: Answer | None) -> None:
+        """Where that fails, the connection ends."""
+        try:
+            self._end_wait(answer)
+        except BaseException:
+            self._transport.abort()
+            raise
+
+    def _end_wait(self, answer: Answer | None) -> None:
         if answer is None:
             self._path.let_ask_again(self)
             return

@@ -12,6 +12,7 @@ from listeners.following import OnDocument
 from service.errors import WatchRefused
 from service.model.read_model import ReadModel
 from service.runtime.crowd import GROUP
+from service.runtime.failure_log import FailureLog
 from service.runtime.slices import SLICE, Slices
 from service.schema.documents import ProcessSummary, summarize
 from service.watch.event_frames import Frame
@@ -183,7 +184,7 @@ class Watched:
         self, key: int = 100, *, needs_last: bool = False, process_id: str = PROCESS
     ) -> "asyncio.Future[Change | None]":
         wait = self.watchers.wait(PROCESS)
-        return wait.change_after(key, needs_last=needs_last, seconds=10, call_later=self.timers.call_later)
+        return wait.change_after(key, needs_last=needs_last, end=self.watchers.end_in(wait, 10))
 
 
 def heard(future: "asyncio.Future[Change | None]") -> Change:
@@ -213,7 +214,7 @@ async def test_what_becomes_visible_between_the_look_and_the_wait_is_not_missed(
     wait = watched.watchers.wait(PROCESS)
     await watched.change(process(105))
 
-    future = wait.change_after(100, needs_last=False, seconds=10, call_later=watched.timers.call_later)
+    future = wait.change_after(100, needs_last=False, end=watched.watchers.end_in(wait, 10))
 
     assert future.done()
     assert heard(future).key == 105
@@ -222,12 +223,12 @@ async def test_what_becomes_visible_between_the_look_and_the_wait_is_not_missed(
 async def test_what_happens_between_two_waits_of_the_same_client_is_not_missed() -> None:
     watched = await Watched().load(process(100))
     wait = watched.watchers.wait(PROCESS)
-    first = wait.change_after(100, needs_last=False, seconds=10, call_later=watched.timers.call_later)
+    first = wait.change_after(100, needs_last=False, end=watched.watchers.end_in(wait, 10))
     await watched.change(process(101))
     await watched.change(process(102, "completed"))
     assert heard(first).key == 101
 
-    second = wait.change_after(101, needs_last=True, seconds=10, call_later=watched.timers.call_later)
+    second = wait.change_after(101, needs_last=True, end=watched.watchers.end_in(wait, 10))
 
     assert heard(second).key == 102
 
@@ -264,7 +265,7 @@ async def test_a_removal_older_than_what_the_client_knows_is_no_news_to_it() -> 
 async def test_a_wait_ends_with_its_time_and_leaves_no_timer() -> None:
     watched = await Watched().load(process(100))
     wait = watched.watchers.wait(PROCESS)
-    future = wait.change_after(100, needs_last=False, seconds=10, call_later=watched.timers.call_later)
+    future = wait.change_after(100, needs_last=False, end=watched.watchers.end_in(wait, 10))
 
     await watched.timers.advance(9.9)
     assert not future.done()
@@ -388,7 +389,7 @@ async def test_a_process_outside_the_window_is_followed_once_and_let_go_a_while_
     waits = [watched.watchers.wait(PROCESS) for _ in range(3)]
     for _ in waits:
         watched.watchers.keep_current(PROCESS)
-    future = waits[0].change_after(50, needs_last=False, seconds=10, call_later=watched.timers.call_later)
+    future = waits[0].change_after(50, needs_last=False, end=watched.watchers.end_in(waits[0], 10))
 
     watched.documents.followed[PROCESS](process(60), 70, 1000.0)
     watched.run()
@@ -516,7 +517,7 @@ async def test_no_more_than_a_group_is_taken_in_hand_to_tell_ten_thousand() -> N
     for _ in range(1_000):
         watched.waiting()
     topic = watched.watchers._topics[PROCESS]
-    telling = topic.tell(watched.watchers.changes.upsert(summarize(PROCESS, 150, {}, "string")[0]))
+    telling = topic.tell(watched.watchers.changes.upsert(summarize(PROCESS, 150, {}, "string")[0]), FailureLog())
     next(telling)
     in_hand = [len(held) for held in telling.gi_frame.f_locals.values() if isinstance(held, tuple)]  # type: ignore[attr-defined]
     assert in_hand == [GROUP]

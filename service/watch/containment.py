@@ -1,0 +1,22 @@
+"""One watcher's failure ends that watcher's connection and reaches no other watcher (invariant 5)."""
+
+from typing import Protocol
+
+from service.runtime.failure_log import FailureLog
+
+
+class CanFail(Protocol):
+    """A watcher whose connection can be ended."""
+
+    def fail(self, error: Exception) -> None:
+        """Something in this watcher failed: end its connection. Without effect where it has ended."""
+
+
+def contain(failures: FailureLog, watcher: CanFail, step: str, error: Exception) -> None:
+    """Log the failure of `step` and end this watcher alone. Never raises an Exception."""
+    name = type(watcher).__name__
+    failures.report(f"{name}.{step}", error)
+    try:
+        watcher.fail(error)
+    except Exception as second:  # noqa: BLE001 - reported; nothing more can be done for this watcher
+        failures.report(f"{name}.fail", second)

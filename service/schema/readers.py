@@ -132,7 +132,10 @@ def _time_of_text(text: str) -> object:
 
 
 def read_json(value: object) -> object:
-    """Maps and arrays as they are: timestamps become RFC 3339, bytes base64, numbers that JSON can't say null."""
+    """Maps and arrays as they are: timestamps become RFC 3339, bytes base64, numbers that JSON can't say null.
+
+    Keys are sorted: a map's order in a message means nothing, and the same document gives the same bytes.
+    """
     try:
         return _json(value, 0)
     except (ValueError, OverflowError):
@@ -143,7 +146,7 @@ def _json(value: object, depth: int) -> object:
     if depth > _MAX_DEPTH:
         raise ValueError("nested too deeply")
     if isinstance(value, Mapping):
-        return {str(name): _json(each, depth + 1) for name, each in value.items()}
+        return {str(name): _json(each, depth + 1) for name, each in sorted(value.items())}
     if isinstance(value, list):
         return [_json(each, depth + 1) for each in value]
     if isinstance(value, datetime):

@@ -24,6 +24,11 @@ class Freshness:
         self._proven_at = float("-inf")
         self._as_of = float("-inf")
 
+    @property
+    def reached(self) -> float:
+        """The local instant up to which the stream's consistent points have come, as far as it is proven."""
+        return self._as_of
+
     def prove(self, sent_at: float, read_time: int) -> None:
         """A target added at `sent_at` was answered by a consistent point of `read_time` (microseconds)."""
         ahead_s = read_time / 1_000_000 - sent_at

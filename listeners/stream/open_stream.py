@@ -69,7 +69,7 @@ class OpenStream:
         self._sleep = sleep
         self._observer = observer
         self._freshness = Freshness()
-        self._probes = Probes(times.probe_interval_s, times.confirm_timeout_s)
+        self._probes = Probes(times.probe_interval_s, times.confirm_timeout_s, times.idle_timeout_s)
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._applying = asyncio.Lock()
         self._resync: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -242,16 +242,25 @@ class OpenStream:
     def _pass_time(self, seconds: float) -> None:
         """A consumer that keeps us from reading, or a backlog before an answer, isn't the stream's silence."""
         self._documents.pass_time(seconds)
-        times, changes = self._times, self._protocol.changes_received
-        is_held_back = self._applying.locked()
-        is_backlogged = is_held_back or changes != self._changes_at_last_step
+        changes = self._protocol.changes_received
+        has_flowed = changes != self._changes_at_last_step
         self._changes_at_last_step = changes
-        limit_s = times.idle_timeout_s
-        if not self._has_synced:
-            limit_s = min(limit_s, OPENING_INTERVALS * times.probe_interval_s)
+        is_held_back = self._applying.locked()
         if not is_held_back:
             self._silent_s += seconds
-        if self._silent_s > limit_s:
+        if self._silent_s > (limit_s := self._silence_limit_s()):
             raise ListenerFailure("idle", f"no message for {limit_s:g} s")
-        if not self._no_probes and self._probes.pass_time(seconds, is_backlogged=is_backlogged):
+        if not self._no_probes and self._probes.pass_time(
+            seconds,
+            self._clock(),
+            reached=self._freshness.reached,
+            has_flowed=has_flowed,
+            is_held_back=is_held_back,
+        ):
             raise ListenerFailure("probe_unanswered", "the stream answers no probe")
+
+    def _silence_limit_s(self) -> float:
+        times = self._times
+        if self._has_synced:
+            return times.idle_timeout_s
+        return min(times.idle_timeout_s, OPENING_INTERVALS * times.probe_interval_s)

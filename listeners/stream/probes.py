@@ -1,9 +1,18 @@
 """The probes of one open stream, and who waits for them. Lives on the event loop; sends nothing itself.
 
-A waiter is served only by a probe sent after it arrived. At most two probes are out: a waiter that comes while one is
-on its way needn't wait for two full round trips, and any number of waiters costs at most two probes a round trip.
-Time is told by `pass_time`, in steps for which the process was awake: a freeze counts as one step, so it is never
-taken for a stalled stream.
+A waiter is served only by a probe sent after it arrived, and waits no longer than `timeout_s`, whatever the probes do.
+At most two probes are out: a waiter that comes while one is on its way needn't wait for two full round trips, and any
+number of waiters costs at most two probes per round trip.
+
+`pass_time` counts time in steps for which the process was awake: a freeze counts as one step and is never taken for a
+stalled stream. Firestore's answer to a probe queues behind the documents it has sent before. A probe therefore counts
+as unanswered for
+
+- the time in which no documents came and the consumer did not hold back reading, and
+- the time by which the stream's consistent points have passed the moment at which the probe was sent.
+
+While documents come without a consistent point that is newer than the probe, the stream works off a backlog. It may do
+so for `backlog_limit_s`, then it is given up too.
 """
 
 import asyncio
@@ -12,6 +21,9 @@ from dataclasses import dataclass
 from listeners.listener import CannotConfirm
 
 MAX_OUT = 2
+
+FROZEN_STEPS = 3
+"""A step that took so many times its length: the process did not run for some of it."""
 
 
 class Waiters:
@@ -45,6 +57,7 @@ class Waiters:
     def _leave(self) -> list[asyncio.Future[float]]:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None  # the next to join starts another
         waiting = [future for future in self._futures if not future.done()]
         self._futures = []
         return waiting
@@ -52,21 +65,33 @@ class Waiters:
 
 @dataclass(eq=False, slots=True)
 class Probe:
-    """One probe on its way. `unanswered_s` counts the time in which its answer could have been read."""
+    """One probe on its way.
+
+    `sent_by`: the instant by which it had certainly left this process, which may have been frozen at `sent_at`.
+    `readable_s`: the time in which the stream could be read. `quiet_s`: what of it passed without documents.
+    """
 
     target_id: int
     sent_at: float
     waiters: Waiters
-    unanswered_s: float = 0.0
+    sent_by: float
+    readable_s: float = 0.0
+    quiet_s: float = 0.0
+
+    def unanswered_s(self, reached: float) -> float:
+        """How long an answer is missing on a stream whose points have reached this local instant."""
+        return max(self.quiet_s, reached - self.sent_by)
 
 
 class Probes:
     """Decides when a probe is due, keeps those that are out, wakes those who wait."""
 
-    def __init__(self, interval_s: float, timeout_s: float) -> None:
+    def __init__(self, interval_s: float, timeout_s: float, backlog_limit_s: float) -> None:
         self.is_due = asyncio.Event()
         self._interval_s = interval_s
         self._timeout_s = timeout_s
+        self._backlog_limit_s = backlog_limit_s
+        self._last_step_at = float("inf")
         self._since_sent_s = 0.0
         self._round_trip_s = 0.0
         self._waiting = Waiters(timeout_s)
@@ -95,7 +120,7 @@ class Probes:
         """A probe goes out, for all who wait now."""
         self.is_due.clear()
         self._since_sent_s = 0.0
-        self._out[target_id] = Probe(target_id, at, self._waiting)
+        self._out[target_id] = Probe(target_id, at, self._waiting, sent_by=at)
         self._waiting = Waiters(self._timeout_s)
         self._note_room()
 
@@ -119,24 +144,30 @@ class Probes:
         self._note_room()
         return answered
 
-    def pass_time(self, seconds: float, *, is_backlogged: bool) -> bool:
-        """So much time has passed. Returns whether two probes have had their interval and neither was answered.
+    def pass_time(self, seconds: float, now: float, *, reached: float, has_flowed: bool, is_held_back: bool) -> bool:
+        """One step of time has passed and it is `now`. Returns whether the stream is to be given up.
 
-        `is_backlogged`: documents kept coming, or the consumer kept us from reading. An answer queues behind them,
-        so for the probes that are out no time has passed.
+        `reached`: the local instant up to which the stream's consistent points have come. `has_flowed`: documents came
+        in this step. `is_held_back`: the consumer keeps the stream from being read.
         """
         self._since_sent_s += seconds
-        if not is_backlogged:
-            for probe in self._out.values():
-                probe.unanswered_s += seconds
-        oldest_s = max((probe.unanswered_s for probe in self._out.values()), default=None)
-        if oldest_s is None:
+        was_frozen = now - self._last_step_at > FROZEN_STEPS * seconds
+        self._last_step_at = now
+        for probe in self._out.values():
+            if was_frozen:
+                probe.sent_by = now
+            if not is_held_back:
+                probe.readable_s += seconds
+                probe.quiet_s += 0.0 if has_flowed else seconds
+        missing_s = [probe.unanswered_s(reached) for probe in self._out.values()]
+        if not missing_s:
             is_due = self._since_sent_s >= self._interval_s
         else:
-            is_due = len(self._out) < MAX_OUT and oldest_s >= self._interval_s / 2  # the second opinion
+            is_due = len(missing_s) < MAX_OUT and max(missing_s) >= self._interval_s / 2  # the second opinion
         if is_due:
             self.is_due.set()
-        return sum(probe.unanswered_s > self._interval_s for probe in self._out.values()) >= MAX_OUT
+        has_stalled = sum(seconds > self._interval_s for seconds in missing_s) >= MAX_OUT
+        return has_stalled or any(probe.readable_s > self._backlog_limit_s for probe in self._out.values())
 
     def end(self, why: str) -> None:
         """No probe will be answered any more."""

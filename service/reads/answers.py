@@ -140,7 +140,7 @@ class Answers:
         """The state of one process. Raises: Unreachable, ReadRefused, BudgetExhausted."""
         arrived, deadline = self._clock(), self._deadline()
         for attempt in range(self.ATTEMPTS):
-            if not include_products and await self._is_confirmed(arrived, max_age_s):
+            if not include_products and await self._is_confirmed(arrived, max_age_s, deadline):
                 hit = self.status_from_model(process_id, known_version)
                 if hit is not None:
                     return hit if max_age_s is None or hit.age_s <= max_age_s else replace(hit, age_s=int(max_age_s))
@@ -165,7 +165,7 @@ class Answers:
         """One page of processes. Raises: Unreachable, ReadRefused, BudgetExhausted."""
         arrived, deadline = self._clock(), self._deadline()
         one_more = _and_one_more(query)
-        if await self._is_confirmed(arrived, max_age_s):
+        if await self._is_confirmed(arrived, max_age_s, deadline):
             hit = self._page_from_model(one_more, max_age_s)
             if hit is not None:
                 return hit
@@ -202,17 +202,21 @@ class Answers:
             return None
         return _page(Source.CACHED, _rounded(now - cached.as_of), cached.summaries, one_more.limit - 1)
 
-    async def _is_confirmed(self, arrived: float, max_age_s: float | None) -> bool:
-        """Whether the model is, or by asking Firestore has been made, as young as the client wants it."""
+    async def _is_confirmed(self, arrived: float, max_age_s: float | None, deadline: float) -> bool:
+        """Whether the model is, or by asking Firestore has been made, as young as the client wants it.
+
+        Half of the time belongs to the direct read after it, whatever the listener does.
+        """
         if max_age_s is None:
             return True
         age_s = self._model.age_s
         if max_age_s and age_s is not None and age_s + (arrived - self._clock()) <= max_age_s:
             return True  # never for a strong read: a clock that is read twice may show the same
         try:
-            return await self._listener.confirm() >= arrived - max_age_s
-        except CannotConfirm:
+            confirmed = await _before(deadline - self._timeout_s / 2, self._listener.confirm())
+        except (CannotConfirm, Unreachable):
             return False
+        return confirmed >= arrived - max_age_s
 
     def _remembered(
         self, process_id: str, include_products: bool, known_version: int, max_age_s: float | None

@@ -79,3 +79,18 @@ def test_a_read_that_fails_once_is_tried_again_however_long_the_fault_has_waited
         assert 0 < took_s(answer) < FIRESTORE_TIMEOUT_S
 
     in_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("question", [ONE, LIST])
+def test_strong_reads_behind_unanswered_probes_each_end_in_time(question: Question) -> None:
+    async def scenario(service: CheckedService) -> None:
+        service.faults.stall_streams()
+        for _ in range(4):  # two probes stay out; before, the later reads waited for the stream's end
+            for _ in range(3):
+                service.ask(question._replace(max_age_s=0))
+            await asyncio.sleep(1)
+        for answer in await service.answers():
+            assert (answer.status, answer.source) == (200, "MISS")
+            assert took_s(answer) <= FIRESTORE_TIMEOUT_S / 2 + 0.1
+
+    in_virtual_time(scenario)

@@ -1,6 +1,7 @@
 """When probes go out and whom they serve. Time is told, not spent."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -8,17 +9,37 @@ from listeners.listener import CannotConfirm
 from listeners.stream.probes import Probes
 
 INTERVAL_S = 8.0
+BACKLOG_LIMIT_S = 120.0
 
 
 @pytest.fixture
 async def probes() -> Probes:
-    return Probes(INTERVAL_S, timeout_s=60.0)
+    return Probes(INTERVAL_S, timeout_s=60.0, backlog_limit_s=BACKLOG_LIMIT_S)
 
 
-def passes(probes: Probes, seconds: int, *, is_backlogged: bool = False) -> bool:
-    """Whether the stream is found stalled in the course of so many seconds."""
-    found = [probes.pass_time(1.0, is_backlogged=is_backlogged) for _ in range(seconds)]
+def passes(
+    probes: Probes,
+    seconds: int,
+    *,
+    start: float = 100.0,
+    reached: Callable[[float], float] = lambda now: 0.0,
+    has_flowed: bool = False,
+    is_held_back: bool = False,
+) -> bool:
+    """Whether the stream is given up in the course of so many seconds from `start`, seen every second.
+
+    `reached`: from the time to how far the stream's points have come.
+    """
+    found = [
+        probes.pass_time(1.0, now, reached=reached(now), has_flowed=has_flowed, is_held_back=is_held_back)
+        for now in (start + second for second in range(1, seconds + 1))
+    ]
     return any(found)
+
+
+def up_to_date(now: float) -> float:
+    """A stream whose points are of this moment."""
+    return now
 
 
 async def test_a_probe_serves_all_who_waited_when_it_was_sent_and_nobody_later(probes: Probes) -> None:
@@ -91,8 +112,45 @@ async def test_one_unanswered_probe_is_not_yet_a_stall(probes: Probes) -> None:
 async def test_a_backlog_before_the_answer_is_not_a_stall(probes: Probes) -> None:
     probes.sent(2, 100.0)
     probes.sent(3, 101.0)
-    assert not passes(probes, 100, is_backlogged=True)
-    assert passes(probes, 9)
+    assert not passes(probes, 100, has_flowed=True)
+    assert passes(probes, 9, start=200.0)
+
+
+async def test_a_consumer_that_holds_back_reading_is_not_a_stall(probes: Probes) -> None:
+    probes.sent(2, 100.0)
+    probes.sent(3, 101.0)
+    assert not passes(probes, 1000, is_held_back=True)
+
+
+async def test_points_that_catch_up_with_a_probe_slowly_are_a_backlog_too(probes: Probes) -> None:
+    probes.sent(2, 100.0)
+    probes.sent(3, 101.0)
+    assert not passes(probes, 100, reached=lambda now: now / 2, has_flowed=True)
+
+
+async def test_points_newer_than_two_probes_without_an_answer_are_a_stall(probes: Probes) -> None:
+    probes.sent(2, 100.0)
+    assert not passes(probes, 4, reached=up_to_date, has_flowed=True)
+    assert probes.is_due.is_set()  # half an interval after the first
+    probes.sent(3, 104.0)
+    assert not passes(probes, 8, start=104.0, reached=up_to_date, has_flowed=True)
+    assert passes(probes, 1, start=112.0, reached=up_to_date, has_flowed=True)
+
+
+async def test_what_was_read_after_a_freeze_does_not_count_against_a_probe(probes: Probes) -> None:
+    probes.sent(2, 100.0)
+    probes.sent(3, 101.0)
+    passes(probes, 1, start=101.0)
+    thawed_at = 201.0
+    assert not passes(probes, 5, start=thawed_at, reached=lambda now: thawed_at, has_flowed=True)
+    assert not passes(probes, 4, start=thawed_at + 5, reached=up_to_date, has_flowed=True)
+    assert passes(probes, 1, start=thawed_at + 9, reached=up_to_date, has_flowed=True)
+
+
+async def test_a_backlog_without_end_is_given_up_at_its_limit(probes: Probes) -> None:
+    probes.sent(2, 100.0)
+    assert not passes(probes, 120, has_flowed=True)
+    assert passes(probes, 1, start=220.0, has_flowed=True)
 
 
 async def test_the_end_of_the_stream_wakes_everybody(probes: Probes) -> None:
@@ -118,7 +176,7 @@ async def test_who_gave_up_waiting_harms_nobody(probes: Probes) -> None:
 
 
 async def test_who_waits_too_long_is_sent_away_and_the_probe_stays_out() -> None:
-    probes = Probes(INTERVAL_S, timeout_s=0.01)
+    probes = Probes(INTERVAL_S, timeout_s=0.01, backlog_limit_s=BACKLOG_LIMIT_S)
     sent = probes.ask()
     probes.sent(2, 100.0)
     waiting = probes.ask()
@@ -126,3 +184,13 @@ async def test_who_waits_too_long_is_sent_away_and_the_probe_stays_out() -> None
         with pytest.raises(CannotConfirm, match="within"):
             await waiter
     assert [probe.target_id for probe in probes.answered(2, 100.0, 101.0)] == [2]
+
+
+async def test_each_waiter_has_its_time_limit_while_two_probes_stay_out() -> None:
+    probes = Probes(INTERVAL_S, timeout_s=0.01, backlog_limit_s=BACKLOG_LIMIT_S)
+    probes.sent(2, 100.0)
+    probes.sent(3, 100.0)
+    for _ in range(3):  # before, only the first of these was sent away
+        async with asyncio.timeout(10):
+            with pytest.raises(CannotConfirm, match="within"):
+                await probes.ask()

@@ -8,9 +8,10 @@ import pytest
 from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.errors import BudgetExhausted, Unreachable
-from service.reads.answers import Answer
-from tests.service.scripted_firestore import Parts, document, summary
+from service.reads.answers import Answer, Answers
+from tests.service.scripted_firestore import Parts, ScriptedListener, document, summary
 from tests.service.virtual_time import settle
+from tests.waiting import until
 
 HIT, MISS, CACHED, STALE = Source.HIT, Source.MISS, Source.CACHED, Source.STALE
 
@@ -291,3 +292,29 @@ async def test_polls_of_known_ids_are_answered_while_direct_reads_are_refused() 
     flooding.cancel()
     await settle()
     assert parts.budget.under_way == 0
+
+
+class NeverConfirms(ScriptedListener):
+    """A listener that leaves those who ask for a proof waiting."""
+
+    async def confirm(self) -> float:
+        self.proofs += 1
+        never: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        return await never
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True])
+async def test_a_listener_that_never_confirms_leaves_a_strong_read_its_time(is_overtaken: bool) -> None:
+    parts = Parts()
+    parts.answers = Answers(
+        parts.model, parts.reads, NeverConfirms(), clock=parts.clock, stale_if_error_s=300, timeout_s=1
+    )
+    await parts.hears_all(1, document("p", 7))
+    asking = asyncio.create_task(parts.answers.status("p", max_age_s=0))
+    await until(lambda: parts.reader.gets, "a direct read after half of the time")
+    if is_overtaken:
+        await parts.hears(9, document("p", 9))
+        parts.reader.gets[0].finds(summary("p", 8), read_time=8)
+        await until(lambda: len(parts.reader.gets) == 2, "another, without asking the listener again")
+    parts.reader.gets[-1].finds(summary("p", 9), read_time=10)
+    assert claim(await asking) == (MISS, 9, 0)

@@ -17,12 +17,27 @@ from listeners.listener import ListenerFailure
 
 Metadata = tuple[tuple[str, str], ...]
 
+OPENING_S = 5.0
+"""How long Firestore may take for its first message on a new stream, connecting included."""
+
+CONNECT_S = 4.0
+"""How long one attempt to connect may take: a lost SYN is sent again after 1 and after 3 s."""
+
+RECONNECT_OPTIONS: Sequence[tuple[str, Any]] = (
+    # gRPC's own back-off grows to 120 s, and an attempt to connect takes it at least 20 s.
+    ("grpc.initial_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 4_000),
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_S * 1_000)),  # in fact the least timeout of an attempt
+)
+"""For every channel to Firestore: after an outage of any length it is connected again within seconds."""
+
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
+    *RECONNECT_OPTIONS,
     # When to try again is the supervisor's decision: a new channel must not inherit an old one's back-off.
     ("grpc.use_local_subchannel_pool", 1),
 )

@@ -4,6 +4,8 @@ A listener is driven by its supervisor alone: `run` is one connection to Firesto
 cause, is a ListenerFailure. When to run again is the supervisor's decision, never the listener's.
 """
 
+import errno
+import os
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Protocol
@@ -34,7 +36,8 @@ class ListenerFailure(Exception):
 
     `reason` is a short word from a bounded set, fit for a metric's label (a gRPC status code in lower case,
     `end_of_stream`, `filter_mismatch`, `idle`, `probe_unanswered`, `lifetime`, `reopened`, `protocol_error`,
-    `resync`, `overrun`, `callback_error`, `listener_error`); the exception's text has the details for the log.
+    `resync`, `overrun`, `callback_error`, `listener_error`, `too_many_open_files`, `os_error`); the exception's text
+    has the details for the log.
     `permanent` means that trying again soon is useless without an operator. `prompt` means that this end was
     chosen (a stream's lifetime, a resync asked for): run again at once, nothing is wrong.
     """
@@ -104,6 +107,21 @@ PERMANENT = frozenset(
 )
 
 
+TOO_MANY_OPEN_FILES = "too_many_open_files"
+"""The reason where this process has no file descriptor left to reach Firestore with."""
+
+_EMFILE_TEXT = os.strerror(errno.EMFILE)  # that of ENFILE begins alike
+
+
 def failure_of_status(code: grpc.StatusCode, detail: str) -> ListenerFailure:
     """Classify a gRPC status. Every code that is not known to be permanent is worth another try."""
+    if code is grpc.StatusCode.UNAVAILABLE and _EMFILE_TEXT in detail:
+        return ListenerFailure(TOO_MANY_OPEN_FILES, _EMFILE_TEXT)  # after it, gRPC's detail has bytes of no meaning
     return ListenerFailure(code.name.lower(), detail, permanent=code in PERMANENT)
+
+
+def failure_of_os_error(error: OSError) -> ListenerFailure:
+    """Classify an error of the operating system: worth another try, and no fault of what the listener holds."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return ListenerFailure(TOO_MANY_OPEN_FILES, str(error))
+    return ListenerFailure("os_error", str(error))

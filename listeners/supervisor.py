@@ -11,8 +11,18 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, Protocol
 
+from listeners.back_off import BackOff
 from listeners.events import Event
-from listeners.listener import Apply, CannotConfirm, Clock, Listener, ListenerFailure, ListenerState
+from listeners.listener import (
+    TOO_MANY_OPEN_FILES,
+    Apply,
+    CannotConfirm,
+    Clock,
+    Listener,
+    ListenerFailure,
+    ListenerState,
+    failure_of_os_error,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +32,7 @@ WHAT_TO_DO = {
     "failed_precondition": "create the index that the detail links to, and check that the database is in Native mode",
     "not_found": "check the project and the database's name: Firestore knows no such database",
     "invalid_argument": "check the collection's name and the type of start_time: Firestore refuses the query",
+    TOO_MANY_OPEN_FILES: "raise the limit of open files (ulimit -n), or serve fewer connections",
     "unimplemented": "check the address: what answers there does not speak Firestore's Listen",
 }
 
@@ -42,30 +53,6 @@ class SupervisorObserver(Protocol):
 
     def restarted(self, reason: str) -> None:
         """A connection ended and is made again; `reason` is a ListenerFailure's, fit for a label."""
-
-
-class BackOff:
-    """How long to wait after the nth failure in a row: 0, then 1 s growing by half up to 60 s, all ± 50 %."""
-
-    FIRST_S = 1.0
-    FACTOR = 1.5
-    MAXIMUM_S = 60.0
-    JITTER = 0.5
-
-    def __init__(self, randomness: random.Random) -> None:
-        self._random = randomness
-        self._next_s = 0.0
-
-    def reset(self) -> None:
-        self._next_s = 0.0
-
-    def delay_s(self, failure: ListenerFailure) -> float:
-        """Count `failure`, and say how long to wait after it."""
-        if failure.permanent or failure.reason == "resource_exhausted":
-            self._next_s = self.MAXIMUM_S
-        delay_s = self._next_s * self._random.uniform(1 - self.JITTER, 1 + self.JITTER)
-        self._next_s = min(max(self.FIRST_S, self._next_s * self.FACTOR), self.MAXIMUM_S)
-        return delay_s
 
 
 class LogPace:
@@ -168,6 +155,8 @@ class Supervisor:
             await self._listener.run(self._applied, self._opened)
         except ListenerFailure as failure:
             return failure
+        except OSError as error:
+            return failure_of_os_error(error)
         except Exception as error:  # noqa: BLE001 - a bug of the listener's: reported, and a server never gives up
             _log.exception("listener: failed in a way that it must not", extra=self._facts())
             return ListenerFailure("listener_error", repr(error))

@@ -13,10 +13,10 @@ from typing import Any
 
 from google.cloud.firestore_v1.base_query import BaseQuery, FieldFilter
 
+from listeners.back_off import BackOff
 from listeners.events import Event
 from listeners.following import MAX_FOLLOWED, FollowedDocument, OnDocument
 from listeners.listener import Listener, ListenerFailure
-from listeners.supervisor import BackOff
 from listeners.window import Window
 
 _log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from google.cloud import firestore
 
+from listeners.endpoints import OPENING_S
 from listeners.events import Changed, Confirmed, Event, Removal, Replaced
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
 from listeners.on_snapshot.watch import Connection
@@ -122,8 +123,8 @@ class OnSnapshotListener:
         return now - max(0.0, self._wall_clock() - read_time / 1e6)
 
     async def _supervise(self, connection: Connection, inbox: "_Inbox") -> None:
-        """Notice a watch that died or fell silent without a word."""
-        heard, heard_at = -1, self._clock()
+        """Notice a watch that died or fell silent without a word. Time counts in steps, so a freeze is one of them."""
+        heard, silent_s = 0, 0.0
         while True:
             await self._sleep(self._check_interval_s)
             watch = connection.watch
@@ -131,10 +132,12 @@ class OnSnapshotListener:
                 continue
             if not watch.is_active:
                 return inbox.put(ListenerFailure("end_of_stream", "the watch's thread has ended"))
+            silent_s += self._check_interval_s
             if watch.working or watch.heard != heard or (inbox.has_synced and not self.hears_heartbeats):
-                heard, heard_at = watch.heard, self._clock()
-            elif self._clock() - heard_at > self._idle_timeout_s:
-                return inbox.put(ListenerFailure("idle", f"not a word for {self._idle_timeout_s:g} s"))
+                heard, silent_s = watch.heard, 0.0
+            limit_s = self._idle_timeout_s if heard else min(OPENING_S, self._idle_timeout_s)
+            if silent_s > limit_s:
+                return inbox.put(ListenerFailure("idle", f"no message for {limit_s:g} s"))
 
 
 class _Inbox:

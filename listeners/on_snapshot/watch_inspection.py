@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.firestore_v1.types import TargetChange
 
 from listeners.events import Document
-from listeners.listener import ListenerFailure, failure_of_status
+from listeners.listener import ListenerFailure, failure_of_os_error, failure_of_status
 from listeners.window import ORDER_FIELD
 
 STATUS_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
@@ -66,6 +66,8 @@ def failure_of_error(error: object) -> ListenerFailure:
         return ListenerFailure("end_of_stream")
     if isinstance(error, GoogleAuthError):
         return ListenerFailure("unauthenticated", str(error), permanent=not error.retryable)
+    if isinstance(error, OSError):
+        return failure_of_os_error(error)
     if isinstance(error, exceptions.GoogleAPICallError) and error.grpc_status_code is not None:
         code, detail = error.grpc_status_code, error.message or ""
     elif isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):

@@ -9,13 +9,13 @@ import logging
 from collections.abc import Callable
 from random import Random
 
+from listeners.back_off import BackOff
 from listeners.events import Confirmed, Event
 from listeners.firestore_values import Message
 from listeners.following import MAX_FOLLOWED, FollowedDocument, OnDocument
 from listeners.listener import ListenerFailure
 from listeners.stream.consistent_point import ConsistentPoint
 from listeners.stream.listen_protocol import ListenProtocol
-from listeners.supervisor import BackOff
 
 _log = logging.getLogger(__name__)
 

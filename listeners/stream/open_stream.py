@@ -3,10 +3,10 @@
 The consumer's `apply` holds back reading, and with it Firestore. What the messages mean is `ListenProtocol`'s; how
 old Firestore's word is, `Freshness`'s; when a probe is due, `Probes`'; who else is told, `DocumentTargets`'.
 
-A stream is given up when it is silent for the idle timeout (before its first consistent point: three probe
-intervals), when two probes go unanswered, and, for the sake of balance and hidden faults, at a random age. All that
-is counted in steps for which the process was awake, so a frozen process reads what waits in its socket before it
-judges.
+A stream is given up when it is silent for the idle timeout (before its first message: `OPENING_S`; before its first
+consistent point: three probe intervals), when two probes go unanswered, and, for the sake of balance and hidden
+faults, at a random age. All that is counted in steps for which the process was awake, so a frozen process reads what
+waits in its socket before it judges.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.message import DecodeError
 
+from listeners.endpoints import OPENING_S
 from listeners.firestore_values import Message
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver, failure_of_status
 from listeners.stream.consistent_point import ConsistentPoint, TargetsEnded
@@ -25,8 +26,8 @@ from listeners.stream.freshness import Freshness
 from listeners.stream.listen_protocol import MODEL_TARGET, ListenProtocol
 from listeners.stream.probes import Probes
 
-OPENING_INTERVALS = 3
-"""Probe intervals of complete silence that a stream may take to begin."""
+SYNCING_INTERVALS = 3
+"""Probe intervals of complete silence in which a stream that has begun may come to its first consistent point."""
 
 STEPS = 8
 """Timers are looked at so often in the shortest of their times."""
@@ -44,10 +45,11 @@ class StreamTimes:
     idle_timeout_s: float
     lifetime_s: float
     confirm_timeout_s: float
+    opening_s: float = OPENING_S
 
     @property
     def step_s(self) -> float:
-        return min(self.probe_interval_s, self.idle_timeout_s, self.lifetime_s) / STEPS
+        return min(self.probe_interval_s, self.idle_timeout_s, self.lifetime_s, self.opening_s) / STEPS
 
 
 class OpenStream:
@@ -74,6 +76,7 @@ class OpenStream:
         self._applying = asyncio.Lock()
         self._resync: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opened_at = 0.0
+        self._has_begun = False
         self._has_synced = False
         self._no_probes = "the listener has not synced"  # why not; empty once they can be sent
         self._silent_s = 0.0
@@ -128,6 +131,7 @@ class OpenStream:
 
     async def _read(self, call: grpc.aio.StreamStreamCall, apply: Apply, on_open: Callable[[], None]) -> None:
         response = await self._next_response(call)
+        self._has_begun = True
         on_open()
         while True:
             self._silent_s = 0.0
@@ -263,4 +267,6 @@ class OpenStream:
         times = self._times
         if self._has_synced:
             return times.idle_timeout_s
-        return min(times.idle_timeout_s, OPENING_INTERVALS * times.probe_interval_s)
+        if not self._has_begun:
+            return min(times.idle_timeout_s, times.opening_s)
+        return min(times.idle_timeout_s, SYNCING_INTERVALS * times.probe_interval_s)

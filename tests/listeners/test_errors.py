@@ -1,9 +1,13 @@
 """Which ends of a connection are worth another try soon, and which need an operator."""
 
+import errno
+import os
+
 import grpc
 import pytest
 
-from listeners.listener import ListenerFailure, failure_of_status
+from listeners.listener import ListenerFailure, failure_of_os_error, failure_of_status
+from listeners.on_snapshot.watch_inspection import failure_of_error
 
 # The transient ones are those that Firestore's own clients try again.
 PERMANENT_BY_CODE = {
@@ -51,3 +55,27 @@ def test_a_failure_says_its_reason_and_its_detail(failure: ListenerFailure, text
 def test_a_failure_is_ordinary_unless_it_says_otherwise() -> None:
     failure = ListenerFailure("idle")
     assert (failure.permanent, failure.prompt) == (False, False)
+
+
+def test_a_process_without_file_descriptors_is_told_apart_from_an_outage() -> None:
+    """gRPC's own words, with the bytes of no meaning that it adds."""
+    detail = (
+        "failed to connect to all addresses; last error: INTERNAL: ipv4:127.0.0.1:35063: socket: Too many open files"
+    )
+    failure = failure_of_status(grpc.StatusCode.UNAVAILABLE, f"{detail}\n\x00\x88÷")
+    assert (failure.reason, failure.permanent) == ("too_many_open_files", False)
+    assert str(failure) == "too_many_open_files: Too many open files"
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EMFILE, "too_many_open_files"),
+        (errno.ENFILE, "too_many_open_files"),
+        (errno.ECONNRESET, "os_error"),
+    ],
+)
+def test_an_error_of_the_operating_system_is_worth_another_try(number: int, reason: str) -> None:
+    error = OSError(number, os.strerror(number))
+    for failure in (failure_of_os_error(error), failure_of_error(error)):
+        assert (failure.reason, failure.permanent, failure.prompt) == (reason, False, False)

@@ -212,7 +212,9 @@ class VirtualTime:
         await asyncio.sleep(0)
 
 
-async def test_a_stream_that_never_says_a_word_is_given_up(server: BackgroundFirestore, project: str) -> None:
+async def test_a_stream_that_never_says_a_word_is_given_up_within_seconds(
+    server: BackgroundFirestore, project: str
+) -> None:
     virtual = VirtualTime()
     virtual.flowing.set()
     silent = listener(project, clock=virtual.clock, sleep=virtual.sleep, hears_heartbeats=False)
@@ -220,6 +222,7 @@ async def test_a_stream_that_never_says_a_word_is_given_up(server: BackgroundFir
         async with listening(silent, Consumer(virtual.clock)) as run:
             failure = await failure_of(run)
     assert (failure.reason, failure.permanent, failure.prompt) == ("idle", False, False)
+    assert str(failure) == "idle: no message for 5 s"
 
 
 async def test_a_stream_that_falls_silent_is_given_up(
@@ -329,9 +332,7 @@ async def test_a_watch_whose_thread_died_without_a_word_is_noticed(server: Backg
         client._firestore_api.transport.close()
         return client
 
-    virtual = VirtualTime()
-    virtual.flowing.set()
-    dying = listener(project, client_factory=client_with_a_closed_channel, sleep=virtual.sleep)
+    dying = listener(project, client_factory=client_with_a_closed_channel, check_interval_s=0.01)
     async with listening(dying, Consumer()) as run:
         failure = await failure_of(run)
     assert str(failure) == "end_of_stream: the watch's thread has ended"

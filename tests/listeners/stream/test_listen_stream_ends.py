@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import socket
 from typing import Any
 
 import grpc
 import pytest
 
+from listeners import endpoints
 from listeners.events import Event, Replaced
 from listeners.listener import CannotConfirm
 from service.local_firestore import LocalFirestore
@@ -74,15 +76,43 @@ async def test_a_stream_of_age_is_reopened_promptly(setting: Setting, server: Lo
     assert 1039.0 < short.time.now < 1043.0
 
 
-async def test_a_stream_that_never_begins_is_given_up_within_three_intervals(
-    setting: Setting, server: LocalFirestore
-) -> None:
+async def test_a_stream_that_never_begins_is_given_up_within_seconds(setting: Setting, server: LocalFirestore) -> None:
     with server.faults.stall_streams():
         async with setting.listening() as run:
             await until(lambda: server.listening.streams, "the stream's arrival")
-            failure = await setting.until_over(run, within_s=3.2 * PROBE_INTERVAL_S)
-    assert failure.reason == "idle"
+            failure = await setting.until_over(run, within_s=6)
+    assert str(failure) == "idle: no message for 5 s"
     assert setting.consumer.opened == []
+
+
+async def test_a_stream_that_has_begun_may_be_silent_for_three_intervals_until_it_syncs(project: str) -> None:
+    async def slow(requests: Any, write: Any) -> None:
+        await write(added())
+        await asyncio.Event().wait()
+
+    async with scripted_firestore(slow) as host:
+        setting = Setting(host, project)
+        async with setting.listening() as run:
+            await until(lambda: setting.consumer.opened, "the first message")
+            await setting.time.advance(2.9 * PROBE_INTERVAL_S)
+            assert not run.done()
+            failure = await setting.until_over(run, within_s=PROBE_INTERVAL_S)
+    assert str(failure) == "idle: no message for 24 s"
+
+
+async def test_a_firestore_that_accepts_connections_and_is_silent_is_one_short_attempt(
+    project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a proxy that has lost its way to Firestore: gRPC would wait for 20 s."""
+    connect_s = {"grpc.min_reconnect_backoff_ms": 200}
+    monkeypatch.setattr(endpoints, "CHANNEL_OPTIONS", tuple((dict(endpoints.CHANNEL_OPTIONS) | connect_s).items()))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        setting = Setting(f"127.0.0.1:{silent.getsockname()[1]}", project)
+        async with setting.listening() as run:
+            failure = await failure_of(run)  # time stands still: not for the stream's silence
+    assert failure.reason == "unavailable"
+    assert endpoints.CONNECT_S < endpoints.OPENING_S
+    assert ("grpc.min_reconnect_backoff_ms", 1000 * endpoints.CONNECT_S) in endpoints.RECONNECT_OPTIONS
 
 
 async def test_a_stalled_stream_is_given_up_within_three_intervals(setting: Setting, server: LocalFirestore) -> None:

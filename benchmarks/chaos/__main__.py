@@ -9,9 +9,10 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.chaos import report
-from benchmarks.chaos.injector import KINDS
-from benchmarks.chaos.options import Options
-from benchmarks.chaos.run import Result, run
+from benchmarks.chaos.kinds import KINDS
+from benchmarks.chaos.options import REPOSITORY, Options
+from benchmarks.chaos.result import Result
+from benchmarks.chaos.run import run
 
 COMMITS_PER_SECOND = {"stream": 40.0, "on_snapshot": 15.0}
 """What each listener keeps up with while clients use up the rest of its process's one core."""
@@ -38,7 +39,7 @@ def main() -> int:
         for file in files:
             report.keep(file, runs[-1])
     print(report.tables(runs))
-    for example in [example for result in results for example in (*result.verdicts.examples, *result.errors_logged)]:
+    for example in [example for result in results for example in result.examples]:
         print(example[:1000])
     return 1 if any(result.forbidden or _is_short(result, options.answers) for result in results) else 0
 
@@ -60,6 +61,8 @@ def _options_of(listener: str, options: argparse.Namespace) -> Options:
         commits_per_second=COMMITS_PER_SECOND[listener],
         audit_sample=options.audit_sample,
         kinds=tuple(options.fault),
+        rounds=options.rounds,
+        checkout=options.checkout.resolve(),
     )
 
 
@@ -73,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--audit-sample", type=int, default=0, help="AUDIT_SAMPLE (default: the whole window)")
     parser.add_argument(
         "--fault", action="append", default=[], choices=KINDS, help="only this kind of fault; may be given again"
+    )
+    parser.add_argument("--rounds", type=int, default=0, help="so often each fault, and then the end")
+    parser.add_argument(
+        "--checkout", type=Path, default=REPOSITORY, metavar="DIR", help="whose service is tried (default: this one's)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep each listener's run there")
     parser.add_argument("--save", action="store_true", help="keep it in benchmarks/results, which the README shows")

@@ -2,8 +2,10 @@
 
 A `HIT`, `CACHED` or `STALE` must have been Firestore's state at an instant no earlier than its `Age` before the
 question, a `MISS` at one between question and answer (a read shared with those who asked within the second before is
-theirs too), the answer to a strong read at or after the question. What Firestore itself kept from its listener may be
-believed until the audit must have noticed; such answers are counted apart.
+theirs too), the answer to a strong read at or after the question. Each row of a batch is as fresh as the whole claims.
+What Firestore itself kept from its listener may be believed until the audit must have noticed; such answers are counted
+apart. Every answer is there within its bound, counted from when it was its turn; the time in which the replica was
+frozen is no fault of its own.
 """
 
 import math
@@ -13,6 +15,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from benchmarks.chaos.history import History, Page, Query, Version, rendered_page
+from benchmarks.chaos.intervals import Intervals
 from benchmarks.chaos.questions import Answered, Batch
 
 SHARED_READ_US = 1_000_000
@@ -29,6 +32,8 @@ class Bounds:
     lease_s: float
     cache_ttl_s: float
     stale_if_error_s: float
+    answered_s: float
+    """Within which every answer is there, waiting that was asked for aside."""
 
     def of(self, source: str) -> float:
         """The greatest Age that may be claimed; -1 for what is no source."""
@@ -43,7 +48,7 @@ class Bounds:
 
 @dataclass
 class Verdicts:
-    """What came of the checks. Everything but `checked`, `refused`, `by_source` and `believed_a_lie` is forbidden."""
+    """What came of the checks. Forbidden is what the property of that name adds up. `latest_s`: beyond its wait."""
 
     checked: int = 0
     wrong: int = 0
@@ -51,6 +56,8 @@ class Verdicts:
     backwards: int = 0
     server_errors: int = 0
     unanswered: int = 0
+    late: int = 0
+    latest_s: float = 0.0
     refused: int = 0
     believed_a_lie: int = 0
     by_source: Counter[str] = field(default_factory=Counter)
@@ -58,21 +65,23 @@ class Verdicts:
 
     @property
     def forbidden(self) -> int:
-        return self.wrong + self.bound_broken + self.backwards + self.server_errors + self.unanswered
+        return self.wrong + self.bound_broken + self.backwards + self.server_errors + self.unanswered + self.late
 
 
 class Checker:
     """Judges answers; the history must reach to the time at which the last of them was received."""
 
-    def __init__(self, history: History, bounds: Bounds) -> None:
+    def __init__(self, history: History, bounds: Bounds, frozen: Intervals | None = None) -> None:
         self._history = history
         self._bounds = bounds
+        self._frozen = frozen or Intervals()
         self.verdicts = Verdicts()
 
     def check(self, answer: Answered) -> None:
         """Judge one answer."""
         verdicts = self.verdicts
         verdicts.checked += 1
+        self._check_time(answer)
         if answer.status == 0:
             return self._blame("unanswered", answer, answer.body.decode())
         if answer.status >= 500:
@@ -85,6 +94,14 @@ class Checker:
             return self._blame("bound_broken", answer, "more than may be claimed")
         self._judge(answer)
         return None
+
+    def _check_time(self, answer: Answered) -> None:
+        turn_us, received_us = answer.turn_us or answer.sent_us, answer.received_us
+        took_us = received_us - turn_us - self._frozen.overlap_us(turn_us, received_us)
+        beyond_s = took_us / 1_000_000 - answer.question.wait_s
+        self.verdicts.latest_s = max(self.verdicts.latest_s, beyond_s)
+        if beyond_s > self._bounds.answered_s:
+            self._blame("late", answer, f"{beyond_s:.1f} s")
 
     def _check_refusal(self, answer: Answered) -> None:
         if answer.status == 503 and answer.may_retry:
@@ -108,7 +125,7 @@ class Checker:
         age_s, question = answer.age_s, answer.question
         if question.max_age_s is not None:
             return answer.sent_us - min(age_s, question.max_age_s) * 1_000_000 - CLOCKS_US
-        is_shared = not question.known and (answer.source == "MISS" or question.kind == "batch")
+        is_shared = not question.known and answer.source == "MISS"
         return answer.sent_us - max(age_s * 1_000_000, SHARED_READ_US if is_shared else 0) - CLOCKS_US
 
     def _judge(self, answer: Answered) -> None:

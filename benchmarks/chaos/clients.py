@@ -8,7 +8,8 @@ import asyncio
 import calendar
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ from benchmarks.processes import Child, answer_requests
 PAUSE_S = 0.02
 """After a batch that was refused: a client that respects nobody's Retry-After, but doesn't spin."""
 
+ANOTHER_CONNECTION = 0.01
+"""How likely a client leaves its connection after a batch."""
 
 POLLS = 24
 """Requests that a busy client pipelines."""
@@ -43,6 +46,10 @@ class Chooser:
         self._held: list[str] = []  # what was a HIT when it was asked for last
         self._bodies: dict[Query, tuple[str, bytes]] = {}
         self._next_pages: list[tuple[Query, str]] = []
+
+    def number_at_random(self) -> int:
+        """The seed of something that belongs to this client."""
+        return self._chance.randrange(1 << 32)
 
     def pipeline(self) -> list[Question]:
         """Of a busy client."""
@@ -156,29 +163,42 @@ def _us(text: str) -> int:
     return whole * 1_000_000 + int(f"{fraction or '0':0<6}")
 
 
-def clients_process(url: str, ids: int, held: int, connections: int, patience_s: float, seed: int) -> Child:
-    """Answers `start` and `taken`; `stop` ends the polling and its connections."""
-    return Child(_main, url, ids, held, connections, patience_s, seed, name=f"chaos clients {seed}")
+@dataclass(frozen=True)
+class Crew:
+    """What one process of clients is made of."""
+
+    urls: Sequence[str]
+    """Of the replicas: each new connection goes to any of them."""
+
+    ids: int
+    held: int
+    connections: int
+    patience_s: float
+    seed: int
 
 
-def _main(pipe: Connection, url: str, ids: int, held: int, connections: int, patience_s: float, seed: int) -> None:
+def clients_process(crew: Crew) -> Child:
+    """Answers `start`, `taken` and `pause`; `stop` ends the polling and its connections."""
+    return Child(_main, crew, name=f"chaos clients {crew.seed}")
+
+
+def _main(pipe: Connection, crew: Crew) -> None:
     import uvloop
 
-    uvloop.run(_serve(pipe, url, process_ids(ids), held, connections, patience_s, seed))
+    uvloop.run(_serve(pipe, crew))
 
 
-async def _serve(
-    pipe: Connection, url: str, ids: list[str], held: int, connections: int, patience_s: float, seed: int
-) -> None:
+async def _serve(pipe: Connection, crew: Crew) -> None:
     answers: list[Answered] = []
     polling: list[asyncio.Task[None]] = []
+    ids = process_ids(crew.ids)
+    choosers = [Chooser(ids, crew.held, random.Random(crew.seed * 1000 + n)) for n in range(crew.connections)]
 
     async def start() -> None:
-        for number in range(connections):
-            chance = random.Random(seed * 1000 + number)
-            chooser = Chooser(ids, held, chance)
+        for number, chooser in enumerate(choosers):
             next_questions = (chooser.pipeline, chooser.one, chooser.one_that_waits)[number % 3]
-            polling.append(asyncio.create_task(_ask(url, chooser, next_questions, patience_s, answers)))
+            client = Client(crew, chooser, next_questions, answers)
+            polling.append(asyncio.create_task(client.poll()))
 
     async def taken() -> list[Answered]:
         nonlocal answers
@@ -200,30 +220,62 @@ async def _serve(
     await pause()
 
 
-async def _ask(
-    url: str, chooser: Chooser, next_questions: Callable[[], list[Question]], patience_s: float, answers: list[Answered]
-) -> None:
-    """One client: a batch of questions, then the next."""
-    loop = asyncio.get_running_loop()
-    where = urlsplit(url)
-    reader = ReplyReader()
-    while True:
-        if not reader.is_open:
-            _, reader = await loop.create_connection(ReplyReader, where.hostname or "", where.port or 80)
-        questions = next_questions()
-        requests = b"".join([chooser.request(question) for question in questions])
-        sent_us = time.time_ns() // 1000
+class Client:
+    """One client: a batch of questions, then the next; on a new connection, to any replica, now and then."""
+
+    def __init__(
+        self,
+        crew: Crew,
+        chooser: Chooser,
+        next_questions: Callable[[], list[Question]],
+        answers: list[Answered],
+    ) -> None:
+        self._crew = crew
+        self._chooser = chooser
+        self._next_questions = next_questions
+        self._answers = answers
+        self._chance = random.Random(chooser.number_at_random())
+        self._reader = ReplyReader()
+
+    async def poll(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                if not await self._connect() or not await self._ask():
+                    await asyncio.sleep(PAUSE_S)
+                if self._chance.random() < ANOTHER_CONNECTION:
+                    self._reader.close()
+        finally:
+            self._reader.close()
+
+    async def _connect(self) -> bool:
+        """Whether there is a connection. A replica that is not there can't be asked."""
+        if self._reader.is_open:
+            return True
+        where = urlsplit(self._chance.choice(self._crew.urls))
+        loop = asyncio.get_running_loop()
+        try:
+            _, self._reader = await loop.create_connection(ReplyReader, where.hostname or "", where.port or 80)
+        except OSError:
+            return False
+        return True
+
+    async def _ask(self) -> bool:
+        """A batch. Returns whether the next one may follow at once."""
+        questions = self._next_questions()
+        requests = b"".join([self._chooser.request(question) for question in questions])
+        sent_us = turn_us = time.time_ns() // 1000
         why = b"the connection broke"
         try:
-            replies = await reader.ask(requests, len(questions), patience_s)
+            replies = await self._reader.ask(requests, len(questions), self._crew.patience_s)
         except TimeoutError:
-            replies, why = [], b"no answer in time"
+            replies, why = self._reader.replies, b"no answer in time"
         for question, reply in zip(questions, replies, strict=False):
-            answers.append(chooser.answered(question, sent_us, reply))
+            self._answers.append(self._chooser.answered(question, sent_us, reply)._replace(turn_us=turn_us))
+            turn_us = reply.received_us
         now_us = time.time_ns() // 1000
-        answers.extend(Answered(each, sent_us, now_us, 0, body=why) for each in questions[len(replies) :])
-        if len(replies) < len(questions) and reader.transport is not None:
-            reader.transport.abort()
-            reader.is_open = False
-        if any(reply.status == 503 for reply in replies) or not replies:
-            await asyncio.sleep(PAUSE_S)
+        missing = questions[len(replies) :]
+        self._answers.extend(Answered(each, sent_us, now_us, 0, body=why, turn_us=turn_us) for each in missing)
+        if missing or replies[-1].headers.get(b"Connection") == b"close":
+            self._reader.close()
+        return bool(replies) and not any(reply.status == 503 for reply in replies)

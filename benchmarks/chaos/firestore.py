@@ -1,4 +1,4 @@
-"""The Firestore of the chaos run, in a process of its own: the documents, who writes them, and the faults.
+"""The Firestore of the chaos run, in a process of its own: the documents, their writer, the network, and the faults.
 
 The writer lives beside the store and commits even while the port is closed, as other writers do while only the
 service is cut off. It notes each commit with the time Firestore gave it, so the history is exact and has no gaps.
@@ -8,13 +8,14 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 import grpc
 
 from benchmarks.chaos.history import STATUSES, Written
+from benchmarks.chaos.proxy import Proxy
 from benchmarks.firestore import COLLECTION, PROJECT
 from benchmarks.processes import Child, answer_requests
 from service.local_firestore import Fault, LocalFirestore
@@ -31,13 +32,13 @@ def process_ids(count: int) -> list[str]:
     return [f"process-{number:03}" for number in range(count)]
 
 
-def firestore_process(ids: int, seed: int) -> Child:
+def firestore_process(ids: int, replicas: int, seed: int) -> Child:
     """Answers the requests of `Desk`."""
-    return Child(_main, ids, seed, name="chaos firestore")
+    return Child(_main, ids, replicas, seed, name="chaos firestore")
 
 
-def _main(pipe: Connection, ids: int, seed: int) -> None:
-    asyncio.run(_serve(pipe, ids, seed))
+def _main(pipe: Connection, ids: int, replicas: int, seed: int) -> None:
+    asyncio.run(_serve(pipe, ids, replicas, seed))
 
 
 class Writer:
@@ -107,30 +108,48 @@ class Writer:
         return self._chance.choice([each for each in self._present if each not in (MARKER, self.left_alone)])
 
 
-async def _serve(pipe: Connection, ids: int, seed: int) -> None:
+async def _serve(pipe: Connection, ids: int, replicas: int, seed: int) -> None:
     chance = random.Random(seed)
     async with LocalFirestore(heartbeat_s=0.5, max_history=0) as server:
         writer = Writer(server, process_ids(ids), chance)
         writer.fill(0.75)
-        await answer_requests(pipe, Desk(server, writer, chance).requests)
+        proxies = [Proxy(server.host) for _ in range(replicas)]
+        for proxy in proxies:
+            await proxy.start()
+        await answer_requests(pipe, Desk(server, proxies, writer, chance).requests)
+        for proxy in proxies:
+            await proxy.stop()
 
 
 class Desk:
     """What can be asked of this process; every method is a request."""
 
-    def __init__(self, server: LocalFirestore, writer: Writer, chance: random.Random) -> None:
+    def __init__(self, server: LocalFirestore, proxies: Sequence[Proxy], writer: Writer, chance: random.Random) -> None:
         self._server = server
+        self._proxies = proxies
         self._writer = writer
         self._chance = chance
         self._writing: asyncio.Task[None] | None = None
         self._faults: list[Fault] = []
 
-    async def host(self) -> str:
-        return self._server.host
+    async def hosts(self) -> list[str]:
+        """Where each replica finds Firestore: its own proxy."""
+        return [proxy.host for proxy in self._proxies]
+
+    async def connections(self) -> list[int]:
+        """How many each replica has open."""
+        return [proxy.connections for proxy in self._proxies]
+
+    async def network(self, name: str, arguments: tuple[Any, ...], replica: int | None) -> None:
+        """A method of `Proxy`, of one or of all."""
+        for proxy in self._proxies if replica is None else [self._proxies[replica]]:
+            await getattr(proxy, name)(*arguments)
 
     async def write(self, per_second: float) -> None:
-        """From now on commit at random."""
-        self._writing = asyncio.create_task(self._write(per_second), name="writer")
+        """From now on commit at random; 0 ends it."""
+        if self._writing is not None:
+            self._writing.cancel()
+        self._writing = asyncio.create_task(self._write(per_second), name="writer") if per_second else None
 
     async def _write(self, per_second: float) -> None:
         while True:
@@ -168,10 +187,12 @@ class Desk:
             each.release()
         self._faults.clear()
         self._writer.left_alone = ""
-        await self._server.faults.accept_connections()
+        for proxy in self._proxies:
+            await proxy.heal()
 
     @property
     def requests(self) -> dict[str, Callable[..., Coroutine[Any, Any, Any]]]:
         """The handlers by name."""
-        named = (self.host, self.write, self.taken, self.mark, self.lie, self.fault, self.release)
-        return {handler.__name__: handler for handler in named}
+        named = (self.hosts, self.connections, self.network, self.write, self.taken, self.mark)
+        further = (self.lie, self.fault, self.release)
+        return {handler.__name__: handler for handler in (*named, *further)}

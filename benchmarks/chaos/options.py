@@ -1,17 +1,21 @@
 """What a chaos run is made of, and the settings it gives the service: all of them short, none of them special."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.chaos.checker import Bounds
-from benchmarks.chaos.injector import Times
+from benchmarks.chaos.history import STATUSES
+from benchmarks.chaos.times import Times
 from benchmarks.firestore import PROJECT
 from service.reads.audit import SETTLE_S
+
+REPOSITORY = Path(__file__).parents[2]
 
 FIRESTORE_TIMEOUT_S = 2.0
 """An audit that gets no answer within it notices nothing: on a machine with no CPU left, lies outlast their bound."""
 
 CACHE_TTL_S = 1.0
-STALE_IF_ERROR_S = 5.0
+STALE_IF_ERROR_S = 6.0
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Options:
     """What to run. `answers` 0: as many as come in `seconds`; else on until so many, at most three times as long.
 
     `audit_sample` 0: the whole window, so that an audit is a proof, and no lie outlasts its bound.
-    `kinds`: only these faults; `rounds`: so many times all of them, and then the end.
+    `kinds`: only these faults; `rounds`: so many times all of them, and then the end. `refused_s`: the longest outage.
+    `late_s`: how much longer than its bound an answer may take on a machine that is busy. `checkout`: whose service.
     """
 
     listener: str
@@ -33,12 +38,18 @@ class Options:
     audit_sample: int = 0
     shortest_s: float = 0.5
     longest_s: float = 7.0
-    recovered_s: float = 20.0
+    refused_s: float = 30.0
+    recovered_s: float = 10.0
+    late_s: float = 2.0
     commits_per_second: float = 40.0
     client_processes: int = 2
     connections: int = 12
+    crowd: int = 300
+    mirrors: int = 6
+    replicas: int = 2
     kinds: tuple[str, ...] = ()
     rounds: int = 0
+    checkout: Path = REPOSITORY
 
     @property
     def held(self) -> int:
@@ -75,8 +86,23 @@ class Options:
 
     @property
     def bounds(self) -> Bounds:
-        return Bounds(self.lease_s, CACHE_TTL_S, STALE_IF_ERROR_S)
+        return Bounds(self.lease_s, CACHE_TTL_S, STALE_IF_ERROR_S, FIRESTORE_TIMEOUT_S + self.late_s)
 
     @property
     def times(self) -> Times:
-        return Times(self.lease_s, self.shortest_s, self.longest_s, self.lie_noticed_s, self.recovered_s, self.held)
+        return Times(
+            self.lease_s,
+            self.shortest_s,
+            self.longest_s,
+            self.refused_s,
+            self.lie_noticed_s,
+            self.recovered_s,
+            STALE_IF_ERROR_S,
+            self.held,
+        )
+
+    @property
+    def mirrored(self) -> tuple[str | None, ...]:
+        """The filter of each mirror."""
+        filters = (None, *STATUSES[:2])
+        return tuple(filters[number % len(filters)] for number in range(self.mirrors))

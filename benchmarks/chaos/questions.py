@@ -62,7 +62,10 @@ class Question(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """A question and its answer; status 0 where there was none: `body` then says why. `age_s` -1: none was given."""
+    """A question and its answer; status 0 where there was none: `body` then says why. `age_s` -1: none was given.
+
+    `turn_us`: when the answer before it, on the same connection, had come; 0 where it was sent later.
+    """
 
     question: Question
     sent_us: int
@@ -73,3 +76,4 @@ class Answered(NamedTuple):
     etag: str = ""
     may_retry: bool = False
     body: bytes = b""
+    turn_us: int = 0

@@ -19,7 +19,7 @@ class ReplyReader(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._replies: list[Reply] = []
+        self.replies: list[Reply] = []
         self._expected = 0
         self._done: asyncio.Future[None] | None = None
         self.transport: asyncio.Transport | None = None
@@ -44,20 +44,26 @@ class ReplyReader(asyncio.Protocol):
                 return
             body = self._buffer[end + 4 : end + 4 + length]
             self._buffer = self._buffer[end + 4 + length :]
-            self._replies.append(Reply(received_us, status, headers, body))
-        if len(self._replies) >= self._expected:
+            self.replies.append(Reply(received_us, status, headers, body))
+        if len(self.replies) >= self._expected:
             self._wake()
 
     def _wake(self) -> None:
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
 
+    def close(self) -> None:
+        """Leave."""
+        self.is_open = False
+        if self.transport is not None:
+            self.transport.abort()
+
     async def ask(self, requests: bytes, count: int, patience_s: float) -> list[Reply]:
         """The replies, fewer than `count` where the connection broke. Raises: TimeoutError."""
         assert self.transport is not None
-        self._replies, self._expected = [], count
+        self.replies, self._expected = [], count
         self._done = asyncio.get_running_loop().create_future()
         self.transport.write(requests)
         async with asyncio.timeout(patience_s):
             await self._done
-        return self._replies
+        return self.replies

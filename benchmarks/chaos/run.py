@@ -1,88 +1,97 @@
-"""One chaos run: a Firestore, a service, clients, an injector and a checker, from start to figures."""
+"""One chaos run: a Firestore, two replicas, clients, mirrors, an injector and a checker, from start to figures."""
 
 import random
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.chaos.checker import Checker, Verdicts
-from benchmarks.chaos.clients import clients_process
-from benchmarks.chaos.firestore import firestore_process
-from benchmarks.chaos.history import History
-from benchmarks.chaos.injector import Injector, Recoveries, SharedFirestore
+from benchmarks.chaos.clients import Crew, clients_process
+from benchmarks.chaos.crowd import crowd_process
+from benchmarks.chaos.firestore import MARKER, firestore_process, process_ids
+from benchmarks.chaos.history import History, Written
+from benchmarks.chaos.injector import Injector
+from benchmarks.chaos.mirror import Batch, Mirrors
+from benchmarks.chaos.mirror_clients import mirrors_process
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.questions import Answered
+from benchmarks.chaos.result import LoggedErrors, Mirrored, Result
 from benchmarks.chaos.service import Service
+from benchmarks.chaos.stage import SharedChild, Stage
 from benchmarks.processes import Child
 
-
-@dataclass
-class Result:
-    """The figures of one run."""
-
-    listener: str
-    seconds: float
-    verdicts: Verdicts
-    recoveries: Recoveries
-    commits: int
-    exit_code: int
-    errors_logged: list[str]
-    max_rss_mib: int
-
-    @property
-    def forbidden(self) -> int:
-        """How much happened that never may."""
-        return self.verdicts.forbidden + len(self.recoveries.overdue) + bool(self.exit_code) + len(self.errors_logged)
+SETTLED_S = 20.0
+"""A mirror that stays at one replica has everything by then."""
 
 
 def run(options: Options, say: Callable[[str], None]) -> Result:
     """Run it; takes about `seconds`, and as long again as the last fault takes to be recovered from."""
     with ExitStack() as stack:
-        firestore = SharedFirestore(stack.enter_context(firestore_process(options.ids, options.seed)))
-        log_file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "service.log"
-        service = Service(options, str(firestore.ask("host")), log_file)
-        stack.enter_context(service.running())
-        clients = [stack.enter_context(each) for each in _clients(options, service.url)]
-        injector = Injector(
-            firestore, service.pid, service.url, options.times, options.kinds, random.Random(options.seed), say
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        firestore = SharedChild(stack.enter_context(firestore_process(options.ids, options.replicas, options.seed)))
+        hosts = enumerate(firestore.ask("hosts"))
+        replicas = [Service(options, host, directory, f"replica-{number}") for number, host in hosts]
+        for replica in replicas:
+            stack.enter_context(replica.running())
+        for replica in replicas:
+            replica.await_ready()
+        urls = [replica.url for replica in replicas]
+        clients = [SharedChild(stack.enter_context(each)) for each in _clients(options, urls)]
+        ids = [*process_ids(options.ids), MARKER]
+        crowd = SharedChild(stack.enter_context(crowd_process(urls, ids, options.crowd, options.seed)))
+        followers = SharedChild(stack.enter_context(mirrors_process(urls, options.mirrored, options.seed)))
+        stage = Stage(
+            firestore,
+            replicas,
+            clients,
+            crowd,
+            options.times,
+            random.Random(options.seed),
+            options.commits_per_second,
         )
-        checking = Checking(options, firestore, clients)
+        injector = Injector(stage, options.kinds, say)
+        checking = Checking(options, stage, followers)
         firestore.ask("write", options.commits_per_second)
-        seconds = _go_through(options, clients, injector, checking)
-        max_rss_mib = service.max_rss_mib()
+        seconds = _go_through(options, stage, injector, checking)
+        checking.settle()
+        for replica in replicas:
+            replica.stop()
+        lives = [life for replica in replicas for life in replica.lives]
         return Result(
             options.listener,
             seconds,
             checking.verdicts,
             injector.recoveries,
             checking.commits,
-            service.stop(),
-            service.errors_logged(),
-            max_rss_mib,
+            stage.findings,
+            checking.mirrored,
+            LoggedErrors.of(replicas, stage.excuses),
+            [life.exit_code for life in lives],
+            sum(life.server_errors for life in lives),
+            max(life.max_rss_mib for life in lives),
         )
 
 
-def _clients(options: Options, url: str) -> list[Child]:
+def _clients(options: Options, urls: list[str]) -> list[Child]:
     patience_s = 3 * options.longest_s + 10
     seeds = range(options.seed, options.seed + options.client_processes)
-    return [clients_process(url, options.ids, options.held, options.connections, patience_s, seed) for seed in seeds]
+    return [
+        clients_process(Crew(urls, options.ids, options.held, options.connections, patience_s, seed)) for seed in seeds
+    ]
 
 
-def _go_through(options: Options, clients: list[Child], injector: Injector, checking: "Checking") -> float:
+def _go_through(options: Options, stage: Stage, injector: Injector, checking: "Checking") -> float:
     """From the first question to the last answer checked. Returns the seconds it took."""
     started = time.monotonic()
-    for each in clients:
-        each.ask("start")
+    checking.start()
     injector.start(options.rounds)
     try:
         checking.go_on_until(lambda: _is_over(options, time.monotonic() - started, checking, injector))
     finally:
         injector.stop()
-    for each in clients:
+    for each in stage.clients:
         each.ask("pause")
     checking.once()
     return time.monotonic() - started
@@ -96,23 +105,25 @@ def _is_over(options: Options, seconds: float, checking: "Checking", injector: I
 
 
 class Checking:
-    """Fetches answers and history, and checks, while the run goes on."""
+    """Fetches answers, events and history, and checks, while the run goes on."""
 
-    def __init__(
-        self,
-        options: Options,
-        firestore: SharedFirestore,
-        clients: list[Child],
-    ) -> None:
-        self._firestore = firestore
-        self._clients = clients
+    def __init__(self, options: Options, stage: Stage, followers: SharedChild) -> None:
+        self._stage = stage
+        self._followers = followers
         self._history = History(int(options.lie_noticed_s * 1_000_000), options.window)
-        self._checker = Checker(self._history, options.bounds)
+        self._checker = Checker(self._history, options.bounds, stage.excuses.frozen)
+        self._mirrors = Mirrors(self._history, options.window or options.ids + 1, options.mirrored)
+        self.mirrored = Mirrored()
         self.commits = 0
 
     @property
     def verdicts(self) -> Verdicts:
         return self._checker.verdicts
+
+    def start(self) -> None:
+        """Everybody asks."""
+        for each in (*self._stage.clients, self._followers):
+            each.ask("start")
 
     def go_on_until(self, is_over: Callable[[], bool]) -> None:
         while not is_over():
@@ -121,10 +132,25 @@ class Checking:
 
     def once(self) -> int:
         """Check what has come in. Returns how much that was."""
-        answers: list[Answered] = [answer for client in self._clients for answer in client.ask("taken")]
-        taken: Any = self._firestore.ask("taken")  # after the answers: whatever they tell of is in it
+        answers: list[Answered] = [answer for client in self._stage.clients for answer in client.ask("taken")]
+        batches: list[Batch] = self._followers.ask("taken")
+        taken: list[Written] = self._stage.firestore.ask("taken")  # last: whatever the others tell of is in it
         self.commits += len(taken)
         self._history.add(taken)
         for answer in answers:
             self._checker.check(answer)
-        return len(answers)
+        for batch in batches:
+            self._mirrors.apply(batch)
+        return len(answers) + len(batches)
+
+    def settle(self) -> None:
+        """Nothing is written any more and every fault is over: soon each mirror is what Firestore is."""
+        self._stage.firestore.ask("write", 0.0)
+        self._followers.ask("settle")
+
+        def differ() -> list[str]:
+            self.once()
+            return self._mirrors.differences(time.time_ns() // 1000)
+
+        self._stage.wait_until(lambda: not differ(), SETTLED_S)
+        self.mirrored = Mirrored(self._mirrors.batches, self._mirrors.resets, self._mirrors.contradictions, differ())

@@ -112,7 +112,7 @@ def _answered(query: Query, rows: Iterable[Version], *, has_more: bool, sent_us:
 def test_a_list_that_believed_a_lie_is_counted_apart_and_any_other_is_explained() -> None:
     firestore = Firestore("abcde")
     firestore.delete("d", 2_000, is_hidden=True)
-    checker = Checker(firestore.history, Bounds(1, 1, 1))
+    checker = Checker(firestore.history, Bounds(1, 1, 1, 1))
     query, sent_us = Query(limit=2, after=(5, "e")), 2_000 + BELIEVED_US // 2
     missing, impossible = firestore.first_page("ca"), firestore.first_page("da")
     firestore.write("e", sent_us)  # the end of what must be known

@@ -7,6 +7,7 @@ the listener has told.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class CheckedService:
     def __init__(self, firestore: LocalFirestore, loop: VirtualTimeLoop, window_size: int) -> None:
         self.faults = firestore.faults
         self.history = History(int(LIE_NOTICED_S * 1_000_000), window_size)
-        self.checker = Checker(self.history, Bounds(LEASE_S, CACHE_TTL_S, STALE_IF_ERROR_S))
+        self.checker = Checker(self.history, Bounds(LEASE_S, CACHE_TTL_S, STALE_IF_ERROR_S, math.inf))
         self.loop = loop
         self.heard = Heard(self.history, self.now_us)
         self._database = firestore.database(PROJECT)

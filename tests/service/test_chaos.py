@@ -3,9 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.chaos.options import Options
-from benchmarks.chaos.run import Result, run
+from benchmarks.chaos.result import Result
+from benchmarks.chaos.run import run
 
-KINDS = ("frozen", "outage", "RESET", "failing reads")
+KINDS = ("frozen", "outage", "RESET", "failing reads", "one replica behind")
 LISTENERS = ("stream", "on_snapshot")
 
 
@@ -23,6 +24,8 @@ def _run(listener: str) -> tuple[Result, list[str]]:
         recovered_s=30,
         client_processes=1,
         connections=6,
+        crowd=1,
+        mirrors=3,
         commits_per_second=15,
         kinds=KINDS,
         rounds=1,
@@ -37,3 +40,4 @@ def test_no_fault_makes_an_answer_wrong() -> None:
         assert result.forbidden == 0, (result, told)
         assert set(result.recoveries.seconds) == set(KINDS)
         assert {"200 HIT", "304 HIT", "200 MISS"} <= set(result.verdicts.by_source), (result, told)
+        assert result.mirrored.batches > 0

@@ -1,0 +1,116 @@
+"""Many clients that poll, each at a moderate pace, in a process of their own; and the verdict on an outage.
+
+In an outage what the model holds is answered with `STALE`, at once: nobody has to wait for a Firestore that is known to
+be away, and nobody is refused.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from benchmarks.chaos.replies import ReplyReader
+from benchmarks.processes import Child, answer_requests
+from benchmarks.statistics import percentile
+
+CLIENTS = 300
+POLLS_PER_S = 2.0
+PATIENCE_S = 30.0
+AT_ONCE_MS = 100.0
+
+
+class Polled(NamedTuple):
+    """One poll of one process at one replica; status 0: no answer."""
+
+    replica: str
+    process_id: str
+    sent_us: int
+    took_ms: float
+    status: int
+    source: str
+
+
+@dataclass
+class OutageVerdict:
+    """Of the polls of held processes while Firestore is known to be away."""
+
+    polls: int
+    refused: int
+    """Anything but `STALE`."""
+    p50_ms: float
+    p99_ms: float
+    example: Polled | None
+
+
+def judge_outage(polls: Sequence[Polled], began_us: int, from_us: int, until_us: int) -> OutageVerdict:
+    """`began_us`: when the fault began. Held is what was a `HIT` the last time before that, at the same replica."""
+    before = {(each.replica, each.process_id): each.source for each in polls if each.sent_us < began_us}
+    held = {key for key, source in before.items() if source == "HIT"}
+    judged = [each for each in polls if from_us <= each.sent_us < until_us and (each.replica, each.process_id) in held]
+    refused = [each for each in judged if each.status not in (200, 304) or each.source != "STALE"]
+    times = sorted(each.took_ms for each in judged) or [0.0]
+    return OutageVerdict(
+        len(judged), len(refused), percentile(times, 0.5), percentile(times, 0.99), refused[0] if refused else None
+    )
+
+
+def crowd_process(urls: Sequence[str], process_ids: Sequence[str], clients: int, seed: int) -> Child:
+    """Answers `begin` and `end`, which returns the polls."""
+    return Child(_main, list(urls), list(process_ids), clients, seed, name="chaos crowd")
+
+
+def _main(pipe: Connection, urls: list[str], process_ids: list[str], clients: int, seed: int) -> None:
+    import uvloop
+
+    uvloop.run(_serve(pipe, urls, process_ids, clients, seed))
+
+
+async def _serve(pipe: Connection, urls: list[str], process_ids: list[str], clients: int, seed: int) -> None:
+    polls: list[Polled] = []
+    polling: list[asyncio.Task[None]] = []
+
+    async def begin() -> None:
+        polls.clear()
+        for number in range(clients):
+            chance = random.Random(seed * 10_000 + number)
+            polling.append(asyncio.create_task(_poll(urls[number % len(urls)], process_ids, chance, polls)))
+
+    async def end() -> list[Polled]:
+        for task in polling:
+            task.cancel()
+        await asyncio.gather(*polling, return_exceptions=True)
+        polling.clear()
+        return polls
+
+    handlers: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {"begin": begin, "end": end}
+    await answer_requests(pipe, handlers)
+    await end()
+
+
+async def _poll(url: str, process_ids: list[str], chance: random.Random, polls: list[Polled]) -> None:
+    """One client."""
+    loop, where, reader = asyncio.get_running_loop(), urlsplit(url), ReplyReader()
+    try:
+        while True:
+            await asyncio.sleep(chance.uniform(0, 2) / POLLS_PER_S)
+            process_id, sent_us, began = chance.choice(process_ids), time.time_ns() // 1000, loop.time()
+            try:
+                if not reader.is_open:
+                    _, reader = await loop.create_connection(ReplyReader, where.hostname or "", where.port or 80)
+                request = f"GET /status/{process_id} HTTP/1.1\r\nHost: crowd\r\n\r\n".encode()
+                replies = await reader.ask(request, 1, PATIENCE_S)
+            except (OSError, TimeoutError):
+                replies = []
+            took_ms = (loop.time() - began) * 1000
+            status, source = (
+                (replies[0].status, replies[0].headers.get(b"X-Cache", b"").decode()) if replies else (0, "")
+            )
+            if not replies or replies[0].headers.get(b"Connection") == b"close":
+                reader.close()
+            polls.append(Polled(url, process_id, sent_us, took_ms, status, source))
+    finally:
+        reader.close()

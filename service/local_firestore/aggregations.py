@@ -1,45 +1,85 @@
-"""count, sum and avg over a query's result."""
+"""count, sum and avg over a query's result.
 
+Where any of them needs a field, all of them, counts included, see only the documents that have it, and the query
+is ordered by it: a limit then takes other documents than the query itself would.
+"""
+
+import itertools
 from typing import Any
 
 from service.local_firestore import messages
 from service.local_firestore.database import Database
 from service.local_firestore.errors import invalid
 from service.local_firestore.messages import DocumentMessage, Message, ValueMessage
-from service.local_firestore.paths import FieldPath, field_of, parse_field_path
-from service.local_firestore.queries import Query, count, run
+from service.local_firestore.paths import MAX_PATH_BYTES, NAME, FieldPath, field_of, is_reserved, parse_field_path
+from service.local_firestore.queries import Query, compile_query, count, run
 
+_MAX_AGGREGATIONS = 5
 _INT64 = range(-(2**63), 2**63)
 
 
-def compute(database: Database, query: Query, at_us: int | None, request: Message, results: Any) -> None:
-    """Write every aggregation's value into `results`, a message's field map.
+def aggregated_query(request: Message) -> Query:
+    """The query of a RunAggregationQuery. Raises FirestoreError for what Firestore refuses."""
+    if request.WhichOneof("query_type") is None or not _asked(request).HasField("structured_query"):
+        raise invalid("Only structured aggregation queries are supported.")
+    _check_aliases([aggregation.alias for aggregation in _asked(request).aggregations])
+    paths = {path for each in _asked(request).aggregations if (path := _path(each)) is not None}
+    return compile_query(request.parent, _asked(request).structured_query, tuple(sorted(paths)))
 
-    Where any of them needs a field, all of them, counts included, see only the documents that have it.
-    """
-    asked = request.structured_aggregation_query.aggregations
-    if not asked:
-        raise invalid("An aggregation query must have aggregations.")
-    kinds = [aggregation.WhichOneof("operator") for aggregation in asked]
-    paths = [
-        parse_field_path(getattr(aggregation, kind).field.field_path)
-        for aggregation, kind in zip(asked, kinds, strict=True)
-        if kind in {"sum", "avg"}
-    ]
-    documents = None
-    if paths:
-        found = run(database, query, at_us).documents
-        documents = [one for one in found if all(field_of(one, path) is not None for path in paths)]
-    for number, (aggregation, kind) in enumerate(zip(asked, kinds, strict=True), start=1):
-        value = results[aggregation.alias or f"field_{number}"]
-        if kind == "count":
+
+def _asked(request: Message) -> Message:
+    return request.structured_aggregation_query
+
+
+def _check_aliases(aliases: list[str]) -> None:
+    if not aliases:
+        raise invalid("Aggregations can not be empty.")
+    if len(aliases) > _MAX_AGGREGATIONS:
+        raise invalid(f"A query may not have more than {_MAX_AGGREGATIONS} aggregations.")
+    names = _names(aliases)
+    for position, name in enumerate(names):
+        if is_reserved(name):
+            raise invalid(f'The property.name "{name}" is reserved.')
+        if len(name.encode()) > MAX_PATH_BYTES:
+            raise invalid(f"The property.name is longer than {MAX_PATH_BYTES} bytes.")
+        if name in names[:position]:
+            raise invalid(f"Aggregation aliases contain duplicate alias: {name}.")
+
+
+def _names(aliases: list[str]) -> list[str]:
+    """Aggregations without an alias are numbered among themselves."""
+    numbers = itertools.count(1)
+    return [alias or f"field_{next(numbers)}" for alias in aliases]
+
+
+def _path(aggregation: Message) -> FieldPath | None:
+    """The field an aggregation needs; counts need none."""
+    kind = aggregation.WhichOneof("operator")
+    if kind is None:
+        raise invalid("Operator field in Aggregation is not set.")
+    if kind == "count":
+        if aggregation.count.up_to.value < 0:
+            raise invalid("The `up_to` value in a COUNT aggregation must be greater than or equal to zero.")
+        return None
+    path = parse_field_path(getattr(aggregation, kind).field.field_path)
+    if path == NAME:
+        raise invalid("Aggregations are not supported for the property: __key__")
+    return path
+
+
+def compute(database: Database, query: Query, at_us: int | None, request: Message, results: Any) -> None:
+    """Write every aggregation's value into `results`, a message's field map."""
+    asked = _asked(request).aggregations
+    needs_documents = any(each.WhichOneof("operator") != "count" for each in asked)
+    documents = run(database, query, at_us).documents if needs_documents else None
+    for name, aggregation in zip(_names([each.alias for each in asked]), asked, strict=True):
+        value, path = results[name], _path(aggregation)
+        if documents is None or path is None:
             up_to = aggregation.count.up_to.value if aggregation.count.HasField("up_to") else None
             value.integer_value = _count(database, query, at_us, up_to, documents)
-        elif documents is None:
-            raise invalid("An aggregation must have an operator.")
         else:
-            numbers = _numbers(documents, parse_field_path(getattr(aggregation, kind).field.field_path))
-            value.CopyFrom(_sum(numbers) if kind == "sum" else _average(numbers))
+            numbers = _numbers(documents, path)
+            value.CopyFrom(_sum(numbers) if aggregation.WhichOneof("operator") == "sum" else _average(numbers))
 
 
 def _count(

@@ -25,6 +25,7 @@ RPCS = frozenset(
         "DeleteDocument",
         "BeginTransaction",
         "Rollback",
+        "Write",
         "Listen",
     }
 )
@@ -98,8 +99,8 @@ class CallFaults:
 
     def hold_answers(self, rpc: str, *, calls: int | None = None) -> Fault:
         """Do what the next calls of one RPC ask, and answer when released: what was true then may no longer be."""
-        if rpc == "Listen":
-            raise ValueError("Listen has no answer: stall its streams instead")
+        if rpc in {"Listen", "Write"}:
+            raise ValueError(f"{rpc} is a stream and has no answer to hold")
 
         async def hold(fault: CallFault) -> None:
             await fault.released.wait()

@@ -16,9 +16,8 @@ from service.local_firestore.clock import Clock
 from service.local_firestore.errors import FirestoreError, invalid
 from service.local_firestore.index import OrderedIndex, Ordering
 from service.local_firestore.messages import DocumentMessage, ValueMessage, WriteMessage
-from service.local_firestore.paths import check_document_name
 from service.local_firestore.versions import Record, VersionLog
-from service.local_firestore.writes import apply_write, name_written
+from service.local_firestore.writes import apply_write, name_written, take_over_write
 
 MAX_INDEXES = 16
 
@@ -170,8 +169,13 @@ class Database:
             )
         return write
 
-    def commit(self, writes: Iterable[WriteMessage]) -> Commit:
-        """Apply all writes in order as one change, or none of them. Raises FirestoreError."""
+    def commit(self, writes: Sequence[WriteMessage]) -> Commit:
+        """Apply all writes in order as one change, or none of them. Raises FirestoreError.
+
+        The writes are the database's from then on: timestamps in them are cut to microseconds.
+        """
+        for write in writes:
+            take_over_write(write, self.path)
         time_us = self.clock.next_commit_time()
         before: dict[str, DocumentMessage | None] = {}
         staged: dict[str, DocumentMessage | None] = {}
@@ -180,7 +184,6 @@ class Database:
         for write in writes:
             name = name_written(write)
             if name not in staged:
-                check_document_name(name, self.path)
                 before[name] = staged[name] = self.document(name)
             applied = apply_write(write, staged[name], time_us)
             staged[name] = applied.document

@@ -13,7 +13,7 @@ from service.local_firestore.database import Commit, Database
 from service.local_firestore.errors import FirestoreError, invalid, unimplemented
 from service.local_firestore.live_query import Entry, Kind, LiveQuery
 from service.local_firestore.messages import DocumentMessage, Message
-from service.local_firestore.paths import check_document_name
+from service.local_firestore.names import check_document_name
 from service.local_firestore.queries import compile_query
 from service.local_firestore.stream import ListenStream
 from service.local_firestore.tokens import Tokens

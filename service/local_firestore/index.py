@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sortedcontainers import SortedList
 
 from service.local_firestore.messages import DocumentMessage
+from service.local_firestore.names import name_key
 from service.local_firestore.paths import NAME, FieldPath, field_of
 from service.local_firestore.values import LAST, Descending, Key, sort_key
 
@@ -42,12 +43,11 @@ EVERYTHING = Bounds()
 
 
 class Ordering:
-    """How documents are turned into positions. `orders` ends with the name; names compare by segment."""
+    """How documents are turned into positions. `orders` ends with the name."""
 
-    def __init__(self, orders: tuple[Order, ...], *, across_collections: bool) -> None:
+    def __init__(self, orders: tuple[Order, ...]) -> None:
         self.orders = orders
         self.backwards = orders[0].descending
-        self._across_collections = across_collections
         self._fields = [(order.path, order.descending != self.backwards) for order in orders[:-1]]
         self._wrap_name = orders[-1].descending != self.backwards
 
@@ -60,12 +60,12 @@ class Ordering:
                 return None
             key = sort_key(value)
             keys.append(Descending(key) if wrapped else key)
-        keys.append(self.name_key(document.name))
+        keys.append(self._name_key(document.name))
         keys.append(document.name)
         return tuple(keys)
 
-    def name_key(self, name: str) -> object:
-        key: object = tuple(name.split("/")) if self._across_collections else name
+    def _name_key(self, name: str) -> object:
+        key = name_key(name)
         return Descending(key) if self._wrap_name else key
 
     def prefix(self, values: Iterable[object]) -> Key:
@@ -74,7 +74,7 @@ class Ordering:
         keys: list[object] = []
         for index, value in enumerate(values):
             if self.orders[index].path == NAME:
-                keys.append(self.name_key(str(value)))
+                keys.append(self._name_key(str(value)))
             else:
                 keys.append(Descending(value) if wraps[index] else value)
         return tuple(keys)

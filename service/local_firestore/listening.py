@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from service.local_firestore.errors import invalid
 from service.local_firestore.hub import Hub, Target
 from service.local_firestore.messages import Message
-from service.local_firestore.paths import database_of
+from service.local_firestore.names import database_of
 from service.local_firestore.store import Store
 from service.local_firestore.stream import End, ListenStream
 from service.local_firestore.tokens import Tokens

@@ -8,6 +8,8 @@ from typing import Any
 from google.cloud.firestore_v1 import types
 from google.protobuf import empty_pb2
 
+from service.local_firestore.errors import invalid
+
 Empty: Any = empty_pb2.Empty
 Document: Any = types.Document.pb()
 Value: Any = types.Value.pb()
@@ -38,6 +40,10 @@ RollbackRequest: Any = types.RollbackRequest.pb()
 CreateDocumentRequest: Any = types.CreateDocumentRequest.pb()
 UpdateDocumentRequest: Any = types.UpdateDocumentRequest.pb()
 DeleteDocumentRequest: Any = types.DeleteDocumentRequest.pb()
+PartitionQueryRequest: Any = types.PartitionQueryRequest.pb()
+PartitionQueryResponse: Any = types.PartitionQueryResponse.pb()
+WriteRequest: Any = types.WriteRequest.pb()
+WriteResponse: Any = types.WriteResponse.pb()
 ListCollectionIdsRequest: Any = types.ListCollectionIdsRequest.pb()
 ListCollectionIdsResponse: Any = types.ListCollectionIdsResponse.pb()
 
@@ -58,3 +64,12 @@ def set_time(timestamp: TimestampMessage, time_us: int) -> None:
 def time_of(timestamp: TimestampMessage) -> int:
     """A timestamp message as whole microseconds since the epoch."""
     return int(timestamp.seconds) * 1_000_000 + int(timestamp.nanos) // 1000
+
+
+def exact_time_of(timestamp: TimestampMessage) -> int:
+    """A time that a request names, which has to be one that a commit can have."""
+    if timestamp.nanos % 1000:
+        raise invalid("timestamp cannot have more than microseconds precision")
+    if timestamp.seconds < 0:
+        raise invalid("Only timestamps past epoch are supported.")
+    return time_of(timestamp)

@@ -1,89 +1,62 @@
-"""Resource names and field paths: taking them apart and refusing the malformed ones.
-
-Names are `projects/{project}/databases/{database}/documents/{collection}/{id}/{collection}/{id}…`.
-"""
+"""Field paths: taking them apart, refusing the malformed ones, and the values they lead to."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from service.local_firestore.errors import invalid
 from service.local_firestore.messages import DocumentMessage, ValueMessage
-from service.local_firestore.values import STORABLE
 
 FieldPath = tuple[str, ...]
 
 NAME: FieldPath = ("__name__",)
 
-MAX_ID_BYTES = 1500
+MAX_PATH_BYTES = 1500
 
-_DATABASE = re.compile(r"projects/[^/]+/databases/[^/]+")
-_RESERVED = re.compile(r"__.*__", re.DOTALL)
-_NUMERIC_ID = re.compile(r"__id-?\d+__")
-_SEGMENT = re.compile(r"`(?:[^`\\]|\\.)*`|[^.`]+", re.DOTALL)
+_SEGMENT = re.compile(r"[a-zA-Z_][a-zA-Z_0-9]*|`(?:[^`\\]|\\.)+`", re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_RESERVED = re.compile(r"__.+__", re.DOTALL)
+_SYNTAX = (
+    "Unquoted property paths must match regex ([a-zA-Z_][a-zA-Z_0-9]*), "
+    r"and quoted property paths must match regex (`(?:[^`\\]|(?:\\.))+`)"
+)
 
 
-def database_of(name: str) -> str:
-    """`projects/…/databases/…` of any resource name in it."""
-    match = _DATABASE.match(name)
-    if match is None:
-        raise invalid(f'"{name}" is not a resource name of the form projects/…/databases/…')
-    return match.group()
-
-
-def check_document_name(name: str, database: str) -> None:
-    """Raise unless `name` may name a document of `database`."""
-    prefix = database + "/documents/"
-    if not name.startswith(prefix):
-        raise invalid(f'Document name "{name}" is not in database "{database}".')
-    segments = name[len(prefix) :].split("/")
-    if len(segments) % 2:
-        raise invalid(f'Document name "{name}" names a collection, not a document.')
-    for segment in segments:
-        _check_id(segment)
-
-
-def _check_id(segment: str) -> None:
-    if not segment or segment in {".", ".."}:
-        raise invalid(f'Resource id "{segment}" is invalid.')
-    if segment.startswith("__") and _RESERVED.fullmatch(segment) and not _NUMERIC_ID.fullmatch(segment):
-        raise invalid(f'Resource id "{segment}" is invalid because it is reserved.')
-    if len(segment) > MAX_ID_BYTES // 4 and len(segment.encode()) > MAX_ID_BYTES:
-        raise invalid("A resource id is longer than 1500 bytes.")
-
-
-def check_fields(fields: Mapping[str, ValueMessage]) -> None:
-    """Raise where a field's name or the kind of its value can't be stored."""
-    for name, value in fields.items():
-        if not name:
-            raise invalid("The property.name is the empty string.")
-        kind = value.WhichOneof("value_type")
-        if name.startswith("__") and name.endswith("__") and name != "__type__":
-            raise invalid(f"field name {name} is reserved")
-        if kind == "map_value":
-            check_fields(value.map_value.fields)
-        elif kind not in STORABLE:
-            raise invalid(f"field {name} has no value that a document can hold")
+def is_reserved(field: str) -> bool:
+    return field.startswith("__") and _RESERVED.fullmatch(field) is not None
 
 
 @lru_cache(maxsize=4096)
 def parse_field_path(text: str) -> FieldPath:
     """`a.b` and `` `odd.name`.b `` as segments."""
+    if not text:
+        raise invalid("Invalid empty property path string.")
+    path = tuple(_segments(text))
+    if path == NAME:
+        return path
+    if path[:1] == NAME:
+        raise invalid("the name __key__ is reserved")
+    for segment in path:
+        if is_reserved(segment):
+            raise invalid(f"Invalid reserved name in field path {segment}")
+    if len(text.encode()) > MAX_PATH_BYTES:
+        raise invalid(f"property path is longer than {MAX_PATH_BYTES} bytes.")
+    return path
+
+
+def _segments(text: str) -> list[str]:
     segments: list[str] = []
     position = 0
-    while True:
-        match = _SEGMENT.match(text, position)
-        if match is None:
-            raise invalid(f'Invalid property path "{text}".')
+    while (match := _SEGMENT.match(text, position)) is not None:
         segment = match.group()
         segments.append(_ESCAPED.sub(r"\1", segment[1:-1]) if segment[0] == "`" else segment)
         position = match.end()
         if position == len(text):
-            return tuple(segments)
+            return segments
         if text[position] != ".":
-            raise invalid(f'Invalid property path "{text}".')
+            break
         position += 1
+    raise invalid(f'Invalid property path "{text}". {_SYNTAX}')
 
 
 def field_of(document: DocumentMessage, path: FieldPath) -> ValueMessage | None:

@@ -9,14 +9,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 
+import grpc
+
 from service.local_firestore import messages
 from service.local_firestore.database import Database
-from service.local_firestore.errors import invalid, unimplemented
-from service.local_firestore.filters import Filters, compile_filters
-from service.local_firestore.index import EVERYTHING, Bounds, Order, OrderedIndex, Ordering, after
+from service.local_firestore.errors import FirestoreError, invalid, unimplemented
+from service.local_firestore.filter_limits import check_count
+from service.local_firestore.filters import Conjuncts, Filters, compile_filters
+from service.local_firestore.index import Bounds, Order, OrderedIndex, Ordering
 from service.local_firestore.messages import DocumentMessage, QueryMessage
+from service.local_firestore.names import MAX_ID_BYTES, check_collection_id, check_parent, database_of, ids_of
+from service.local_firestore.orders import complete_orders, cursor_bounds
 from service.local_firestore.paths import NAME, FieldPath, parse_field_path, project
-from service.local_firestore.values import Key, sort_key
 
 _DESCENDING = 2
 
@@ -89,86 +93,68 @@ def _source(database: Database, query: Query, at_us: int | None) -> tuple[Ordere
     return index, bounds
 
 
-def compile_query(parent: str, message: QueryMessage) -> Query:
-    """Raises FirestoreError for what Firestore refuses and for what this server has not."""
-    return _compiled(parent, message.SerializeToString(deterministic=True))
+def compile_query(parent: str, message: QueryMessage, aggregated: tuple[FieldPath, ...] = ()) -> Query:
+    """Raises FirestoreError for what Firestore refuses and for what this server has not.
+
+    The query of an aggregation orders by the `aggregated` fields too, so only documents that have them all count.
+    """
+    return _compiled(parent, message.SerializeToString(deterministic=True), aggregated)
 
 
 @lru_cache(maxsize=512)
-def _compiled(parent: str, serialized: bytes) -> Query:
+def _compiled(parent: str, serialized: bytes, aggregated: tuple[FieldPath, ...]) -> Query:
+    check_parent(parent)
     message = messages.StructuredQuery.FromString(serialized)
     if message.HasField("find_nearest"):
         raise unimplemented("find_nearest (vector search)")
     if len(message.from_) > 1:
-        raise invalid("Only a single collection selector is supported.")
+        raise invalid("StructuredQuery.from cannot have more than one collection selector.")
     if message.limit.value < 0:
         raise invalid("limit is negative")
     if message.offset < 0:
         raise invalid("offset is negative")
     selector = message.from_[0] if message.from_ else None
-    descend = selector is None or selector.all_descendants
-    explicit = [_order(order) for order in message.order_by]
-    inequalities, build = compile_filters(message.where if message.HasField("where") else None)
-    collection_id = selector.collection_id if selector is not None else ""
-    ordering = Ordering(_complete(explicit, inequalities), across_collections=descend or not collection_id)
+    explicit = [Order(parse_field_path(o.field.field_path), o.direction == _DESCENDING) for o in message.order_by]
+    where = compile_filters(message.where if message.HasField("where") else None, database_of(parent))
+    check_count(
+        len({(c.path, c.operator, c.key) for c in where.conditions}), len(explicit), has_ancestor=bool(ids_of(parent))
+    )
+    ordering = Ordering(complete_orders(explicit, where.inequalities, aggregated))
+    collection_id = _check_kind(selector.collection_id) if selector is not None else ""
+    _check_scan(collection_id, explicit, where)
     return Query(
         parent=parent,
         collection_id=collection_id,
-        descend=descend,
+        descend=selector is None or selector.all_descendants,
         ordering=ordering,
-        filters=build(ordering),
-        bounds=_cursors(message, ordering, len(explicit)),
+        filters=where.split(ordering),
+        bounds=cursor_bounds(message, ordering, len(explicit), database_of(parent)),
         limit=message.limit.value if message.HasField("limit") else None,
         offset=message.offset,
         projection=_projection(message),
     )
 
 
-def _order(order: QueryMessage) -> Order:
-    return Order(parse_field_path(order.field.field_path), order.direction == _DESCENDING)
+def _check_kind(collection_id: str) -> str:
+    if len(collection_id.encode()) > MAX_ID_BYTES:
+        raise invalid(f"The query kind is longer than {MAX_ID_BYTES} bytes.")
+    return check_collection_id(collection_id)
 
 
-def _complete(explicit: Sequence[Order], inequalities: Sequence[FieldPath]) -> tuple[Order, ...]:
-    orders = list(explicit)
-    paths = [order.path for order in orders]
-    if len(set(paths)) != len(paths):
-        raise invalid("order by clause cannot contain duplicate fields")
-    direction = orders[-1].descending if orders else False
-    implied = sorted(path for path in set(inequalities) if path not in paths and path != NAME)
-    orders += [Order(path, direction) for path in implied]
-    if NAME in paths:
-        return tuple(orders[: [order.path for order in orders].index(NAME) + 1])
-    return (*orders, Order(NAME, direction))
+def _check_scan(collection_id: str, explicit: Sequence[Order], where: Conjuncts) -> None:
+    """Raise for orders and filters that Firestore has no index for."""
+    is_by_name_down = explicit[:1] == [Order(NAME, descending=True)]
+    if not collection_id:
+        if explicit and explicit != [Order(NAME, descending=False)]:
+            raise invalid("kind is required for all orders except __key__ ascending")
+        if not where.are_on_names_only:
+            field = next(condition.path for condition in where.conditions if condition.path != NAME)
+            raise invalid(f"kind is required for filter: {'.'.join(field)}")
+    elif is_by_name_down and where.are_on_names_only:
+        raise FirestoreError(grpc.StatusCode.FAILED_PRECONDITION, "Firestore does not support descending key scans")
 
 
 def _projection(message: QueryMessage) -> tuple[FieldPath, ...] | None:
     if not message.HasField("select"):
         return None
     return tuple(parse_field_path(field.field_path) for field in message.select.fields)
-
-
-def _cursors(message: QueryMessage, ordering: Ordering, explicit_orders: int) -> Bounds:
-    bounds = EVERYTHING
-    for field, starts in (("start_at", True), ("end_at", False)):
-        if message.HasField(field):
-            cursor = getattr(message, field)
-            if len(cursor.values) > explicit_orders:
-                raise invalid("Cursor has too many values.")
-            prefix = _cursor_prefix(cursor, ordering)
-            # Where the index is read backwards, the query's start is the index's upper end.
-            edge = prefix if cursor.before != ordering.backwards else after(prefix)
-            is_low = starts != ordering.backwards
-            bounds = bounds.narrowed(edge, None) if is_low else bounds.narrowed(None, edge)
-    return bounds
-
-
-def _cursor_prefix(cursor: QueryMessage, ordering: Ordering) -> Key:
-    values: list[object] = []
-    for order, value in zip(ordering.orders, cursor.values, strict=False):
-        if order.path != NAME:
-            values.append(sort_key(value))
-        elif value.WhichOneof("value_type") == "reference_value":
-            values.append(value.reference_value)
-        else:
-            raise invalid("Cursor has a value for __name__ that is not a reference.")
-    return ordering.prefix(values)

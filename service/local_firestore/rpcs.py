@@ -1,5 +1,6 @@
 """The unary and server-streaming calls: protocol message in, protocol messages out. Synchronous, so each is atomic."""
 
+import itertools
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,10 +12,19 @@ from service.local_firestore.database import Commit, Database
 from service.local_firestore.errors import FirestoreError, invalid, unimplemented
 from service.local_firestore.listings import list_collection_ids, list_documents
 from service.local_firestore.messages import DocumentMessage, Message
-from service.local_firestore.paths import check_document_name, parse_field_path, project
+from service.local_firestore.names import (
+    check_collection_id,
+    check_database_name,
+    check_document_id,
+    check_document_name,
+    check_parent,
+)
+from service.local_firestore.paths import FieldPath, parse_field_path, project
 from service.local_firestore.queries import compile_query, run
 from service.local_firestore.store import Store
 from service.local_firestore.transactions import Transaction, Transactions
+from service.local_firestore.write_stream import WriteStream
+from service.local_firestore.writes import name_written, take_over_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,10 @@ class Rpcs:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._transactions: dict[str, Transactions] = {}
+        self._write_streams = itertools.count()
+
+    def _database(self, request: Message) -> Database:
+        return self._store.named(check_database_name(request.database))
 
     def _transactions_of(self, database: Database) -> Transactions:
         if database.path not in self._transactions:
@@ -43,7 +57,7 @@ class Rpcs:
         now = self._store.clock.now()
         kind = request.WhichOneof("consistency_selector")
         if kind == "read_time":
-            at_us = messages.time_of(request.read_time)
+            at_us = messages.exact_time_of(request.read_time)
             database.check_read_time(at_us)
             return Snapshot(at_us, at_us)
         if kind == "transaction":
@@ -57,18 +71,19 @@ class Rpcs:
     # -- documents
 
     def get_document(self, request: Message) -> Message:
-        database = self._store.named(request.name)
-        check_document_name(request.name, database.path)
+        database = self._store.named(check_document_name(request.name))
+        mask = _mask(request)
         snapshot = self._snapshot(database, request)
         document = database.document(request.name, snapshot.at_us)
         if snapshot.transaction is not None:
             snapshot.transaction.saw(request.name, document)
         if document is None:
             raise FirestoreError(grpc.StatusCode.NOT_FOUND, f"Document ({request.name}) not found.")
-        return _masked(document, request)
+        return _masked(document, mask)
 
     def batch_get_documents(self, request: Message) -> Iterator[Message]:
-        database = self._store.named(request.database)
+        database = self._database(request)
+        mask = _mask(request)
         for name in request.documents:
             check_document_name(name, database.path)
         snapshot = self._snapshot(database, request)
@@ -82,23 +97,28 @@ class Rpcs:
             if document is None:
                 response.missing = name
             else:
-                response.found.CopyFrom(_masked(document, request))
+                response.found.CopyFrom(_masked(document, mask))
             messages.set_time(response.read_time, snapshot.read_us)
             yield response
 
     def list_documents(self, request: Message) -> Message:
-        database = self._store.named(request.parent)
-        return list_documents(database, request, self._snapshot(database, request).at_us)
+        database = self._store.named(check_parent(request.parent))
+        snapshot = self._snapshot(database, request)
+        return list_documents(database, request, snapshot.at_us, snapshot.read_us)
 
     def list_collection_ids(self, request: Message) -> Message:
-        return list_collection_ids(self._store.named(request.parent), request)
+        database = self._store.named(check_parent(request.parent))
+        snapshot = self._snapshot(database, request)
+        return list_collection_ids(database, request, snapshot.at_us, snapshot.read_us)
 
     # -- queries
 
     def run_query(self, request: Message) -> Iterator[Message]:
         _refuse_explain(request)
-        database = self._store.named(request.parent)
+        if request.WhichOneof("query_type") is None:
+            raise invalid("only structured queries are supported")
         query = compile_query(request.parent, request.structured_query)
+        database = self._store.named(request.parent)
         snapshot = self._snapshot(database, request)
         result = run(database, query, snapshot.at_us)
         if snapshot.transaction is not None:
@@ -118,8 +138,8 @@ class Rpcs:
 
     def run_aggregation_query(self, request: Message) -> Iterator[Message]:
         _refuse_explain(request)
+        query = aggregations.aggregated_query(request)
         database = self._store.named(request.parent)
-        query = compile_query(request.parent, request.structured_aggregation_query.structured_query)
         snapshot = self._snapshot(database, request)
         if snapshot.transaction is not None:
             snapshot.transaction.saw_result(query, run(database, query, snapshot.at_us).documents)
@@ -133,7 +153,7 @@ class Rpcs:
     # -- writes
 
     def commit(self, request: Message) -> Message:
-        database = self._store.named(request.database)
+        database = self._database(request)
         if request.transaction:
             self._transactions_of(database).close(request.transaction, with_writes=bool(request.writes))
         commit = database.commit(request.writes)
@@ -143,10 +163,16 @@ class Rpcs:
             _fill_result(response.write_results.add(), commit, index)
         return response
 
+    def write_stream(self) -> WriteStream:
+        """A new Write stream."""
+        return WriteStream(next(self._write_streams), self.commit)
+
     def batch_write(self, request: Message) -> Message:
-        """Each write is a commit of its own, as the call promises no atomicity."""
-        database = self._store.named(request.database)
-        names = [write.update.name or write.delete for write in request.writes]
+        """Each write is a commit of its own, as the call promises no atomicity; a malformed one refuses them all."""
+        database = self._database(request)
+        for write in request.writes:
+            take_over_write(write, database.path)
+        names = [name_written(write) for write in request.writes]
         if len(set(names)) != len(names):
             raise invalid("the same document cannot be written more than once in a single request")
         response = messages.BatchWriteResponse()
@@ -159,9 +185,15 @@ class Rpcs:
         return response
 
     def create_document(self, request: Message) -> Message:
-        document_id = request.document_id or uuid.uuid4().hex[:20]
+        check_parent(request.parent)
+        if not request.collection_id:
+            raise invalid("collectionId is the empty string.")
+        if request.document.name:
+            raise invalid("document.name must not be set")
+        collection_id = check_collection_id(request.collection_id)
+        document_id = check_document_id(request.document_id) or uuid.uuid4().hex[:20]
         write = messages.Write(update=request.document)
-        write.update.name = f"{request.parent}/{request.collection_id}/{document_id}"
+        write.update.name = f"{request.parent}/{collection_id}/{document_id}"
         write.current_document.exists = False
         return self._write_one(write, write.update.name, request)
 
@@ -174,24 +206,25 @@ class Rpcs:
         return self._write_one(write, request.document.name, request)
 
     def _write_one(self, write: Message, name: str, request: Message) -> Message:
-        database = self._store.named(name)
+        database = self._store.named(check_document_name(name))
+        mask = _mask(request)
         database.commit([write])
-        return _masked(database.document(name), request)
+        return _masked(database.document(name), mask)
 
     def delete_document(self, request: Message) -> Message:
         write = messages.Write(delete=request.name)
         if request.HasField("current_document"):
             write.current_document.CopyFrom(request.current_document)
-        self._store.named(request.name).commit([write])
+        self._store.named(check_document_name(request.name)).commit([write])
         return messages.Empty()
 
     def begin_transaction(self, request: Message) -> Message:
-        database = self._store.named(request.database)
+        database = self._database(request)
         transaction = self._transactions_of(database).begin(request.options)
         return messages.BeginTransactionResponse(transaction=transaction.id)
 
     def rollback(self, request: Message) -> Message:
-        self._transactions_of(self._store.named(request.database)).rollback(request.transaction)
+        self._transactions_of(self._database(request)).rollback(request.transaction)
         return messages.Empty()
 
 
@@ -202,10 +235,13 @@ def _fill_result(result: Message, commit: Commit, index: int) -> None:
     result.transform_results.extend(commit.transform_results[index])
 
 
-def _masked(document: DocumentMessage, request: Message) -> DocumentMessage:
-    if not request.HasField("mask"):
-        return document
-    return project(document, [parse_field_path(path) for path in request.mask.field_paths])
+def _mask(request: Message) -> list[FieldPath] | None:
+    """The fields to answer with; None is all of them."""
+    return [parse_field_path(path) for path in request.mask.field_paths] if request.HasField("mask") else None
+
+
+def _masked(document: DocumentMessage, mask: list[FieldPath] | None) -> DocumentMessage:
+    return document if mask is None else project(document, mask)
 
 
 def _refuse_explain(request: Message) -> None:

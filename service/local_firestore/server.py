@@ -134,6 +134,9 @@ class LocalFirestore:
         ]
         handlers = {name: self._unary(name, request, call) for name, request, call in unary}
         handlers |= {name: self._streaming(name, request, call) for name, request, call in streaming}
+        handlers["Write"] = grpc.stream_stream_rpc_method_handler(
+            self._write, request_deserializer=messages.WriteRequest.FromString
+        )
         handlers["Listen"] = grpc.stream_stream_rpc_method_handler(
             self._listen, request_deserializer=messages.ListenRequest.FromString
         )
@@ -178,6 +181,14 @@ class LocalFirestore:
             end = await self.listening.serve(requests, write)
             if end.code is not grpc.StatusCode.OK:
                 raise FirestoreError(end.code, end.detail)
+
+    async def _write(self, requests: AsyncIterator[Message], context: Any) -> None:
+        async with self._answering("Write", context):
+            stream = self._rpcs.write_stream()
+            async for request in requests:
+                await context.write(stream.answer(request).SerializeToString())
+                if stream.is_over:
+                    return
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types

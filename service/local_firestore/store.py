@@ -2,7 +2,7 @@
 
 from service.local_firestore.clock import Clock
 from service.local_firestore.database import Database, Retention
-from service.local_firestore.paths import database_of
+from service.local_firestore.names import database_of
 
 
 class Store:

@@ -45,38 +45,50 @@ class Transactions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._open: OrderedDict[bytes, Transaction] = OrderedDict()
+        self._instance = os.urandom(8)
+        self._begun = 0
 
     def begin(self, options: Message) -> Transaction:
         now = self._database.clock.now()
         read_only = options.WhichOneof("mode") == "read_only"
         read_us = now
         if read_only and options.read_only.HasField("read_time"):
-            read_us = messages.time_of(options.read_only.read_time)
+            read_us = messages.exact_time_of(options.read_only.read_time)
             self._database.check_read_time(read_us)
-        transaction = Transaction(os.urandom(12), read_only, now, read_us)
+        if options.read_write.retry_transaction:
+            self._check_is_known(options.read_write.retry_transaction)
+        self._begun += 1
+        transaction = Transaction(self._instance + self._begun.to_bytes(8, "big"), read_only, now, read_us)
         self._open[transaction.id] = transaction
         if len(self._open) > MAX_OPEN:
             self._open.popitem(last=False)
         return transaction
 
+    def _check_is_known(self, transaction_id: bytes) -> None:
+        """Raise unless the transaction began here, whether or not it is over."""
+        instance, number = transaction_id[: len(self._instance)], transaction_id[len(self._instance) :]
+        if instance != self._instance or not 0 < int.from_bytes(number, "big") <= self._begun:
+            raise invalid("Invalid transaction.")
+
     def get(self, transaction_id: bytes) -> Transaction:
+        self._check_is_known(transaction_id)
         transaction = self._open.get(transaction_id)
         if transaction is None or self._database.clock.now() - transaction.began_us > MAX_AGE_US:
             raise invalid("Transaction is invalid or closed.")
         return transaction
 
     def rollback(self, transaction_id: bytes) -> None:
+        """End it without a commit; it can be over already."""
+        self._check_is_known(transaction_id)
         self._open.pop(transaction_id, None)
 
     def close(self, transaction_id: bytes, *, with_writes: bool) -> None:
-        """End it before its commit. Raises where it may not write or what it has read is outdated."""
+        """End it before its commit. Raises where it can't write or what it has read is outdated."""
         transaction = self.get(transaction_id)
+        if transaction.read_only and with_writes:
+            raise invalid("Cannot modify entities in a read-only transaction.")
         del self._open[transaction_id]
-        if transaction.read_only:
-            if with_writes:
-                raise invalid("Cannot modify entities in a read-only transaction.")
-            return
-        if not self._is_up_to_date(transaction):
+        if not transaction.read_only and not self._is_up_to_date(transaction):
             raise FirestoreError(grpc.StatusCode.ABORTED, "Too much contention on these documents. Please try again.")
 
     def _is_up_to_date(self, transaction: Transaction) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from service.local_firestore.errors import unimplemented
 from service.local_firestore.messages import ValueMessage
+from service.local_firestore.names import name_key
 
 Key = tuple[Any, ...]
 
@@ -94,7 +95,7 @@ _KEYS: dict[str | None, Callable[[ValueMessage], Key]] = {
     # Python compares text by code point, which is the order of the UTF-8 bytes.
     "string_value": lambda value: (STRING, value.string_value),
     "bytes_value": lambda value: (BYTES, value.bytes_value),
-    "reference_value": lambda value: (REFERENCE, tuple(value.reference_value.split("/"))),
+    "reference_value": lambda value: (REFERENCE, name_key(value.reference_value)),
     "geo_point_value": lambda value: (
         GEO_POINT,
         value.geo_point_value.latitude,

@@ -1,6 +1,8 @@
 """The contract suite's server, ours or Google's, and clients of it; and ours alone, for what Google's can't do."""
 
+import uuid
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 
 import grpc.aio
 import pytest
@@ -9,7 +11,16 @@ from google.cloud.firestore_v1 import AsyncClient, Client
 
 from tests.emulator import Emulator
 from tests.firestore_servers import BackgroundFirestore
+from tests.local_firestore.raw_calls import RawCalls
 from tests.local_firestore.raw_listen import RawListen
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same project on either server."""
+
+    local: RawCalls
+    google: RawCalls
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +37,16 @@ def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     server = request.getfixturevalue("shared_local" if request.param == "local" else "emulator")
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
     return server.host
+
+
+@pytest.fixture(scope="module")
+def pair(shared_local: BackgroundFirestore, emulator: Emulator) -> Iterator[Pair]:
+    """Both servers, for requests that are to have the same answer; one project per module."""
+    project = f"test-{uuid.uuid4().hex[:12]}"
+    both = Pair(RawCalls(shared_local.host, project), RawCalls(emulator.host, project))
+    yield both
+    both.local.close()
+    both.google.close()
 
 
 @pytest.fixture

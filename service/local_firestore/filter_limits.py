@@ -1,0 +1,87 @@
+"""Which filters Firestore combines in one query. Counts are taken over the filter's disjunctive normal form.
+
+The words of the refusals are the emulator's; the limits are documented under "Query limitations".
+"""
+
+from collections.abc import Iterable, Sequence
+
+from service.local_firestore import messages
+from service.local_firestore.errors import invalid
+from service.local_firestore.messages import Message
+from service.local_firestore.paths import NAME, FieldPath
+from service.local_firestore.values import sort_key
+
+MAX_FILTERS_AND_ORDERS = 100
+_MAX_DISJUNCTIONS = 30
+_MAX_INEQUALITY_FIELDS = 10
+_MAX_EXPANDED = 1000
+"""A filter that multiplies out to more is refused before equal disjunctions are counted once."""
+
+NEGATIONS = frozenset({"NOT_EQUAL", "NOT_IN", "IS_NOT_NAN", "IS_NOT_NULL"})
+OR = messages.StructuredQuery.CompositeFilter.OR
+_FIELD_FILTER = messages.StructuredQuery.FieldFilter
+_ARRAY_FILTERS = {_FIELD_FILTER.ARRAY_CONTAINS, _FIELD_FILTER.ARRAY_CONTAINS_ANY}
+
+Conjunction = frozenset[tuple[object, ...]]
+
+
+def check_operators(operators: Sequence[str], *, has_or: bool) -> None:
+    if sum(operator in NEGATIONS for operator in operators) > 1:
+        raise invalid("Only a single 'NOT_EQUAL', 'NOT_IN', 'IS_NOT_NAN', or 'IS_NOT_NULL' filter allowed per query.")
+    if "NOT_IN" in operators and (has_or or not {"IN", "ARRAY_CONTAINS_ANY"}.isdisjoint(operators)):
+        raise invalid("'NOT_IN' cannot be used in the same query with 'IN', 'ARRAY_CONTAINS_ANY' or 'OR'.")
+
+
+def check_inequalities(paths: Iterable[FieldPath]) -> None:
+    fields = {"__key__" if path == NAME else ".".join(path) for path in paths}
+    if len(fields) > _MAX_INEQUALITY_FIELDS:
+        raise invalid(
+            f"The query contains {len(fields)} distinct inequality fields: [{', '.join(sorted(fields))}]. "
+            f"A query may not have more than {_MAX_INEQUALITY_FIELDS} distinct inequality fields."
+        )
+
+
+def check_count(filters: int, orders: int, *, has_ancestor: bool) -> None:
+    total = filters + orders + has_ancestor
+    if total > MAX_FILTERS_AND_ORDERS:
+        ancestor = "one ancestor filter" if has_ancestor else "no ancestor filter"
+        raise invalid(
+            f"The query may not have more than {MAX_FILTERS_AND_ORDERS} filters + sort orders + ancestor total. "
+            f"Currently there are {filters} filters, {orders} sort orders, and {ancestor}."
+        )
+
+
+def check_disjunctions(message: Message) -> None:
+    """Raise where a valid filter has too many disjunctions, or one that contains arrays' elements twice."""
+    found = _disjunctions(message)
+    if len(found) > _MAX_DISJUNCTIONS:
+        raise invalid(
+            f"Too many disjunctions after normalization. Result had {len(found)} disjunctions "
+            f"which is more than the maximum of {_MAX_DISJUNCTIONS}"
+        )
+    for conjunction in found:
+        if sum(term[1] in _ARRAY_FILTERS for term in conjunction) > 1:
+            raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
+
+
+def _disjunctions(message: Message) -> set[Conjunction]:
+    kind = message.WhichOneof("filter_type")
+    if kind == "composite_filter":
+        parts = [_disjunctions(part) for part in message.composite_filter.filters]
+        return set().union(*parts) if message.composite_filter.op == OR else _product(parts)
+    if kind == "unary_filter":
+        return {frozenset({(message.unary_filter.field.field_path, "unary", message.unary_filter.op)})}
+    part = message.field_filter
+    operator = _FIELD_FILTER.EQUAL if part.op == _FIELD_FILTER.IN else part.op
+    has_parts = part.op in {_FIELD_FILTER.IN, _FIELD_FILTER.ARRAY_CONTAINS_ANY}
+    operands = part.value.array_value.values if has_parts else [part.value]
+    return {frozenset({(part.field.field_path, operator, sort_key(operand))}) for operand in operands}
+
+
+def _product(parts: Sequence[set[Conjunction]]) -> set[Conjunction]:
+    product: set[Conjunction] = {frozenset()}
+    for part in parts:
+        if len(product) * len(part) > _MAX_EXPANDED:
+            raise invalid(f"Too many disjunctions after normalization, the maximum is {_MAX_DISJUNCTIONS}")
+        product = {left | right for left in product for right in part}
+    return product

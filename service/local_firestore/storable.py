@@ -1,0 +1,207 @@
+"""What a document can hold, by Firestore's documented limits: kinds of values, names, depth, sizes.
+
+The words of the refusals are the emulator's. Sizes are counted as documented under "Storage size calculations".
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from service.local_firestore.errors import FirestoreError, invalid
+from service.local_firestore.messages import DocumentMessage, ValueMessage
+from service.local_firestore.names import check_reference, ids_of
+from service.local_firestore.paths import MAX_PATH_BYTES, FieldPath, is_reserved
+from service.local_firestore.values import STORABLE
+
+_MAX_DOCUMENT_BYTES = 1024 * 1024
+_MAX_VALUE_BYTES = _MAX_DOCUMENT_BYTES - 89
+_MAX_DEPTH = 20
+_MAX_DIMENSIONS = 2048
+_MAX_GROWTH = 4
+"""No value counts for more than so many times its bytes in the protocol (a geo point at 0, 0 does)."""
+
+_FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799
+_FIXED_SIZES = {"null_value": 1, "boolean_value": 1, "integer_value": 8, "double_value": 8, "timestamp_value": 8}
+
+
+class Place(NamedTuple):
+    """Where in a document a value stands: `depth` maps and arrays deep in the field `top`."""
+
+    top: str
+    path_bytes: int
+    depth: int = 0
+    is_in_map: bool = False
+
+    def within(self, name: str = "") -> "Place":
+        """One level deeper: in the map's field of this name, or in the array."""
+        if not name:
+            return self._replace(depth=self.depth + 1)
+        return Place(self.top, self.path_bytes + 1 + len(name.encode()), self.depth + 1, is_in_map=True)
+
+    def nested_fault(self) -> FirestoreError:
+        return invalid(f"Property {self.top} contains an invalid nested entity.")
+
+
+def take_over_fields(fields: Mapping[str, ValueMessage]) -> None:
+    """Raise unless a document can hold these fields. Timestamps in them are cut to microseconds, in place."""
+    for name, value in fields.items():
+        if not name:
+            raise invalid("The property.name is the empty string.")
+        if is_reserved(name):
+            raise invalid(f"field name {name} is reserved")
+        place = Place(name, len(name.encode()))
+        if place.path_bytes > MAX_PATH_BYTES:
+            raise invalid(f"The property.name is longer than {MAX_PATH_BYTES} bytes.")
+        take_over_value(value, place)
+
+
+def take_over_value(value: ValueMessage, place: Place) -> None:
+    """The same for one value."""
+    kind = check_kind(value)
+    if kind == "map_value":
+        _take_over_map(value.map_value.fields, place)
+    elif kind == "array_value":
+        for element in value.array_value.values:
+            if place.depth >= _MAX_DEPTH:
+                raise place.nested_fault()
+            _check_element(element)
+            take_over_value(element, place.within())
+    elif kind == "timestamp_value":
+        if finer := value.timestamp_value.nanos % 1000:
+            value.timestamp_value.nanos -= finer
+    elif kind in {"string_value", "bytes_value"} and _is_longer(getattr(value, kind), _MAX_VALUE_BYTES):
+        if place.is_in_map:
+            raise place.nested_fault()
+        raise invalid(f'The value of property "{place.top}" is longer than {_MAX_VALUE_BYTES} bytes.')
+
+
+def check_operand(value: ValueMessage) -> None:
+    """Raise unless a query can compare with this value."""
+    kind = check_kind(value)
+    for element in value.array_value.values if kind == "array_value" else ():
+        check_operand(element)
+    for field in value.map_value.fields.values() if kind == "map_value" else ():
+        check_operand(field)
+
+
+def check_kind(value: ValueMessage) -> str:
+    """The value's kind. Raise where it is none that Firestore stores, or has a value out of its range."""
+    kind: str | None = value.WhichOneof("value_type")
+    if kind is None or kind not in STORABLE:
+        raise invalid(f"Cannot convert firestore.v1.Value with type {'unset' if kind is None else kind}.")
+    if kind == "timestamp_value":
+        _check_timestamp(value.timestamp_value.seconds, value.timestamp_value.nanos)
+    elif kind == "geo_point_value":
+        _check_degrees("latitude", value.geo_point_value.latitude, 90.0)
+        _check_degrees("longitude", value.geo_point_value.longitude, 180.0)
+    elif kind == "reference_value":
+        check_reference(value.reference_value)
+    return kind
+
+
+def _take_over_map(fields: Mapping[str, ValueMessage], place: Place) -> None:
+    if "__type__" in fields:
+        _check_vector(fields, place)
+        return
+    for name, value in fields.items():
+        if is_reserved(name):
+            raise invalid(f"field name '{name}' is reserved.")
+        inside = place.within(name)
+        if not name or inside.path_bytes > MAX_PATH_BYTES:
+            raise place.nested_fault()
+        take_over_value(value, inside)
+    if place.depth >= _MAX_DEPTH:
+        raise place.nested_fault()
+
+
+def check_depth(path: FieldPath) -> None:
+    """Raise where a field path leads through more maps than a document can hold."""
+    if len(path) > _MAX_DEPTH + 1:
+        raise Place(path[0], 0).nested_fault()
+
+
+def _check_element(element: ValueMessage) -> None:
+    kind = element.WhichOneof("value_type")
+    if kind == "array_value":
+        raise invalid("Cannot convert an array value in an array value.")
+    if kind == "map_value" and _is_vector(element.map_value.fields):
+        raise invalid("Cannot convert a vector value in an array value.")
+
+
+def _is_vector(fields: Mapping[str, ValueMessage]) -> bool:
+    return "__type__" in fields and fields["__type__"].string_value == "__vector__"
+
+
+def _check_vector(fields: Mapping[str, ValueMessage], place: Place) -> None:
+    if fields["__type__"].WhichOneof("value_type") != "string_value":
+        raise invalid("Field __type__ is not a string.")
+    if not _is_vector(fields):
+        raise place.nested_fault()
+    if "value" not in fields:
+        raise invalid("Vector map is missing key 'value'.")
+    if len(fields) > 2:
+        raise invalid("Vector Value map has extraneous entries.")
+    values = fields["value"].array_value.values
+    if not values:
+        raise invalid("Cannot have a zero length vector.")
+    if any(value.WhichOneof("value_type") != "double_value" for value in values):
+        raise invalid("Vector must only contain values of type 'double'")
+    if len(values) > _MAX_DIMENSIONS:
+        raise invalid(f"Vectors must be at most {_MAX_DIMENSIONS} dimensions.")
+
+
+def _check_timestamp(seconds: int, nanos: int) -> None:
+    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+        raise invalid("Timestamp seconds exceeds limit for field.")
+    if not 0 <= nanos < 1_000_000_000:
+        raise invalid("Timestamp nanos exceeds limit for field.")
+
+
+def _check_degrees(what: str, degrees: float, most: float) -> None:
+    if not -most <= degrees <= most:
+        shown = "NaN" if degrees != degrees else degrees
+        raise invalid(f"Geo point {what} '{shown}' outside permitted range {-most} to {most}.")
+
+
+def _is_longer(text: str | bytes, limit: int) -> bool:
+    if isinstance(text, bytes) or len(text) > limit:
+        return len(text) > limit
+    return len(text) * 4 > limit and len(text.encode()) > limit
+
+
+# -- sizes
+
+
+def check_size(document: DocumentMessage) -> None:
+    if document.ByteSize() * _MAX_GROWTH > _MAX_DOCUMENT_BYTES and document_size(document) > _MAX_DOCUMENT_BYTES:
+        raise invalid(f"maximum entity size is {_MAX_DOCUMENT_BYTES} bytes")
+
+
+def document_size(document: DocumentMessage) -> int:
+    return _name_size(document.name) + _fields_size(document.fields) + 32
+
+
+def _name_size(name: str) -> int:
+    return sum(map(_text_size, ids_of(name))) + 16
+
+
+def _text_size(text: str) -> int:
+    return len(text.encode()) + 1
+
+
+def _fields_size(fields: Mapping[str, ValueMessage]) -> int:
+    return sum(_text_size(name) + _value_size(value) for name, value in fields.items())
+
+
+def _value_size(value: ValueMessage) -> int:
+    kind = value.WhichOneof("value_type")
+    if kind in _FIXED_SIZES:
+        return _FIXED_SIZES[kind]
+    if kind == "string_value":
+        return _text_size(value.string_value)
+    if kind == "bytes_value":
+        return len(value.bytes_value)
+    if kind == "array_value":
+        return sum(map(_value_size, value.array_value.values))
+    if kind == "map_value":
+        return _fields_size(value.map_value.fields)
+    return 16 if kind == "geo_point_value" else _name_size(value.reference_value)

@@ -52,6 +52,7 @@ from service.settings import Settings, WrongSettings, read_settings
 from service.telemetry.logs import LogWriter, RequestLog, configure_logging
 from service.telemetry.metrics import Metrics
 from service.watch.long_polls import LongPolls
+from service.watch.resuming import Resuming
 from service.watch.watchers import Watchers
 
 
@@ -165,6 +166,7 @@ class Service:
         self._long_polls = LongPolls(
             self._answers, self.watchers, self.model, clock=clock, lease_s=settings.listener_lease_s
         )
+        self._resuming = Resuming(self.model, self._long_polls, self.supervisor)
 
     def _join_http(self) -> None:
         """The routes, and the frame around them."""
@@ -199,7 +201,7 @@ class Service:
         self._failure_callback()
 
     def _api(self, frame: HttpFrame, page: Page, fast_path: FastPath | None) -> ServiceRunner:
-        routes = self._handlers.routes() + EventStreams(self.watchers, self._long_polls, self.model, frame).routes()
+        routes = self._handlers.routes() + EventStreams(self.watchers, self._resuming, self.model, frame).routes()
         if self.settings.metrics_port is None:
             routes.append(self._handlers.metrics_route())
         app = web.Application(middlewares=[frame.admission])

@@ -47,6 +47,10 @@ def _removed_event() -> Schema:
     return event("removed", ref("Removed"))
 
 
+def _reset_event() -> Schema:
+    return event("reset", {"type": "object"})
+
+
 ROOT = Operation(
     "getRoot",
     "/",
@@ -159,12 +163,13 @@ PROCESS_EVENTS = Operation(
     "streamProcess",
     "/status/{process_id}/events",
     "One process as Server-Sent Events",
-    "Its present state, then every change, each with its version as ID; ends after a terminal status or `removed`.",
+    "Its present state, then every change, each with its version as ID; ends after a terminal status or `removed`."
+    " A `Last-Event-ID` that means nothing here is answered with `reset` before the present state.",
     {
         200: Response(
             "The stream",
             (X_CACHE, AGE, NO_BUFFERING),
-            {EVENT_STREAM: {"anyOf": [_status_event(), _removed_event()]}},
+            {EVENT_STREAM: {"anyOf": [_status_event(), _removed_event(), _reset_event()]}},
         ),
         204: Response("It has ended, as the client knows: nothing will come any more", (X_CACHE, AGE)),
         404: NO_PROCESS,
@@ -177,13 +182,13 @@ EVENTS = Operation(
     "streamProcesses",
     "/events",
     "Every process that the model holds as Server-Sent Events",
-    "All that are held, then every change. With `Last-Event-ID` everything since comes first, or, where that is too"
-    " long ago to be told, `reset` and all that are held. A process that leaves the `status` filter is told once more.",
+    "All that are held, then every change. With `Last-Event-ID` everything since comes first, or, where this replica"
+    " can't tell all of it, `reset` and all that are held. A process that leaves the `status` filter comes once more.",
     {
         200: Response(
             "The stream",
             (NO_BUFFERING,),
-            {EVENT_STREAM: {"anyOf": [_status_event(), _removed_event(), event("reset", {"type": "object"})]}},
+            {EVENT_STREAM: {"anyOf": [_status_event(), _removed_event(), _reset_event()]}},
         ),
         **_FROM_FIRESTORE,
     },

@@ -18,7 +18,7 @@ from service.http.routes import Route
 from service.model.read_model import ReadModel
 from service.watch.event_frames import Frame, frame, retry_block
 from service.watch.event_stream import EventStream, StreamState
-from service.watch.long_polls import LongPolls
+from service.watch.resuming import Resuming
 from service.watch.watchers import Watchers
 
 STALL_S = 30.0
@@ -72,9 +72,9 @@ class EventResponse(web.StreamResponse):
 class EventStreams:
     """The handlers."""
 
-    def __init__(self, watchers: Watchers, long_polls: LongPolls, model: ReadModel, frame: HttpFrame) -> None:
+    def __init__(self, watchers: Watchers, resuming: Resuming, model: ReadModel, frame: HttpFrame) -> None:
         self._watchers = watchers
-        self._long_polls = long_polls
+        self._resuming = resuming
         self._model = model
         self._frame = frame
 
@@ -89,16 +89,16 @@ class EventStreams:
         since = LAST_EVENT_ID.of(request.headers)
         stream = self._watchers.stream(process_id)
         try:
-            answer = await self._long_polls.present(process_id, since or 0)
+            beginning = await self._resuming.process(process_id, since)
+            answer = beginning.answer
             headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
             if answer.summary is None:
                 return error_response(404, process_not_found(process_id), headers=headers)
-            present = self._watchers.changes.upsert(answer.summary)
-            if present.is_last and present.key == since:
+            if beginning.has_ended:
                 return web.Response(status=204, headers=headers)  # which tells an EventSource to come back no more
             self._watchers.keep_current(process_id)
             response = await self._begin(request, headers)
-            stream.begin(response, present, since)
+            stream.begin(response, beginning.present, since, is_reset=beginning.is_reset)
             return await _flow(stream, response)
         finally:
             self._watchers.leave(process_id, stream)
@@ -107,6 +107,8 @@ class EventStreams:
         """Every process in the model, or those of one status."""
         status = STATUS_FILTER.of(EVENTS.query(request.rel_url.raw_query_string))
         since = LAST_EVENT_ID.of(request.headers)
+        if since is not None:
+            await self._resuming.catch_up(since)
         if not self._model.is_trusted():
             raise Unreachable("the model is not live, so there is no present state to begin a stream with")
         stream = self._watchers.stream_model(status, since)

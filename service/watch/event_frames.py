@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from service.api.event_ids import BEFORE_ALL
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -22,6 +24,10 @@ def frame(plain: bytes) -> Frame:
     return Frame(plain, b"%x\r\n%b\r\n" % (len(plain), plain))
 
 
+def _id_line(event_id: int | None) -> bytes:
+    return b"" if event_id is None else b"id: %d\n" % event_id
+
+
 def status_block(body: bytes, event_id: int | None) -> bytes:
     """A process as it is now; `body` is the JSON of the 200 answer, which has no line breaks."""
     return b"event: status\n%bdata: %b\n\n" % (_id_line(event_id), body)
@@ -33,9 +39,9 @@ def removed_block(process_id: str, deleted: bool | None, event_id: int | None) -
     return b"event: removed\n%bdata: %b\n\n" % (_id_line(event_id), data)
 
 
-def reset_block(event_id: int | None) -> bytes:
+def reset_block(event_id: int) -> bytes:
     """What changed since can't be told: forget what is known, the whole present state follows."""
-    return b"event: reset\n%bdata: {}\n\n" % _id_line(event_id)
+    return b"event: reset\nid: %d\ndata: {}\n\n" % event_id
 
 
 def retry_block(milliseconds: int) -> bytes:
@@ -43,12 +49,11 @@ def retry_block(milliseconds: int) -> bytes:
     return b"retry: %d\n\n" % milliseconds
 
 
+RESET = frame(reset_block(BEFORE_ALL))
+"""Comes before the present state, which carries an ID of its own."""
+
 COMMENT = frame(b": nothing new\n\n")
 """Tells proxies and clients that the connection lives."""
 
 FAREWELL = frame(b": this server is stopping; connect again\n\n")
 """The last thing a stream says that ends without its process having ended."""
-
-
-def _id_line(event_id: int | None) -> bytes:
-    return b"" if event_id is None else b"id: %d\n" % event_id

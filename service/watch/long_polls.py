@@ -139,6 +139,10 @@ class LongPolls:
 
     # -- what costs nothing
 
+    def from_model(self, process_id: str) -> Answer | None:
+        """What a plain request is answered by the model; None where it asks elsewhere."""
+        return self._answers.status_from_model(process_id)
+
     def free(self, process_id: str, known: int) -> Answer | None:
         """From the model, or from a document followed by itself."""
         answer = self._answers.status_from_model(process_id, known)

@@ -1,10 +1,11 @@
 """The streams of every process in the model.
 
 An event's ID is the read time (µs) of the batch it belongs to, which means the same on every replica and after a
-restart; only the last event of a batch carries it, so a client that was cut off within one gets all of it again. A
+restart; only the last event of a batch carries it. Of several events the first carries an ID that means nothing: a
+client that is cut off between them holds the state of no point, and begins anew with `reset`. A
 client that comes back with the ID R is told what is held with a version after R, what moved up into the window after
-R, and what was removed after R; where the log does not reach back to R, `reset` and the whole present state. Nothing
-at or before R is told again.
+R, and what was removed after R, where this replica's model has been at R itself (see batch_log); else `reset` and the
+whole present state. Nothing at or before R is told again.
 
 With a status filter a change is told where the process matches before or after it, and on coming back whatever its
 status is: a client never goes on believing that a process matches.
@@ -15,22 +16,21 @@ whatever is held.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from sortedcontainers import SortedKeyList
 
+from service.api.event_ids import BEFORE_ALL
 from service.model.read_model import Applied, ReadModel
 from service.runtime.crowd import Crowd
 from service.runtime.slices import InOrder, Slices
 from service.schema.documents import ProcessSummary
+from service.watch.batch_log import BatchLog, Moves
 from service.watch.containment import contain
 from service.watch.event_frames import Frame, frame, removed_block, reset_block, status_block
 from service.watch.event_stream import Client, EventStream, StreamState
-
-LOG_LENGTH = 10_000
-"""Comings and goings remembered for those who come back."""
 
 MAX_WAITING_BYTES = 1024 * 1024
 """What may wait for one client, beside one batch: past it the client is dropped."""
@@ -41,9 +41,6 @@ PIECE_BYTES = 64 * 1024
 STEPS_A_PIECE = 1000
 """Processes looked at for one frame: few of them may match, or have changed."""
 
-MAX_AHEAD_US = 300 * 1_000_000
-"""An ID further ahead of this replica's model than this is no replica's."""
-
 
 @dataclass(frozen=True, slots=True)
 class Removed:
@@ -52,49 +49,6 @@ class Removed:
     process_id: str
     read_time: int
     deleted: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """A batch's removals and its belated upserts, as in Applied."""
-
-    read_time: int
-    removed: Mapping[str, bool | None]
-    belated: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.removed) + len(self.belated)
-
-
-class Log:
-    """What versions don't tell: who left the model, and who came into it with a version from before.
-
-    Kept by the batch, so that a large one costs no more than a small one to remember. `reaches_back_to`: the read time
-    after which it knows of every one; None before any load.
-    """
-
-    def __init__(self, length: int = LOG_LENGTH) -> None:
-        self._length = length
-        self._batches: deque[Remembered] = deque()
-        self._count = 0
-        self.reaches_back_to: int | None = None
-
-    def add(self, applied: Applied) -> None:
-        """Remember a batch's; the first batch is where the log begins."""
-        if self.reaches_back_to is None:
-            self.reaches_back_to = applied.read_time
-        if applied.removed or applied.belated:
-            batch = Remembered(applied.read_time, applied.removed, applied.belated)
-            self._batches.append(batch)
-            self._count += len(batch)
-        while self._count > self._length:
-            forgotten = self._batches.popleft()
-            self.reaches_back_to = forgotten.read_time
-            self._count -= len(forgotten)
-
-    def since(self, read_time: int) -> list[Remembered]:
-        """The batches after `read_time`, oldest first."""
-        return [batch for batch in self._batches if batch.read_time > read_time]
 
 
 class Beginning(Enum):
@@ -113,20 +67,21 @@ def _block(item: Item, event_id: int | None) -> bytes:
     if isinstance(item, Removed):
         return removed_block(item.process_id, item.deleted, event_id)
     if isinstance(item, Beginning):
-        return reset_block(event_id)
+        return reset_block(BEFORE_ALL if event_id is None else event_id)
     return status_block(item.body, event_id)
 
 
 class ModelStream(EventStream):
     """One client's stream. `floor`: the read time up to which it needs nothing told."""
 
-    __slots__ = ("_backlog", "_backlog_id", "_floor", "_latest", "_waiting", "_waiting_bytes")
+    __slots__ = ("_backlog", "_backlog_id", "_floor", "_has_begun", "_latest", "_waiting", "_waiting_bytes")
 
     def __init__(self, backlog: Backlog, backlog_id: int, floor: int) -> None:
         super().__init__()
         self._backlog: Backlog | None = backlog
         self._backlog_id = backlog_id
         self._latest: Item | None = None  # of the backlog, not told yet: it may be the last
+        self._has_begun = False
         self._floor = floor
         self._waiting: deque[Frame] = deque()
         self._waiting_bytes = 0
@@ -176,7 +131,8 @@ class ModelStream(EventStream):
                 if item is None:
                     continue
                 if self._latest is not None:
-                    blocks.append(_block(self._latest, None))
+                    blocks.append(_block(self._latest, None if self._has_begun else BEFORE_ALL))
+                    self._has_begun = True
                     size += len(blocks[-1])
                 self._latest = item
                 if size >= PIECE_BYTES:
@@ -212,22 +168,22 @@ class _Filter:
 class ModelStreams:
     """Opens the streams and tells them of every batch."""
 
-    def __init__(self, model: ReadModel, slices: Slices, *, log_length: int = LOG_LENGTH) -> None:
+    def __init__(self, model: ReadModel, slices: Slices) -> None:
         self._model = model
         self._failures = slices.failures
-        self._log = Log(log_length)
+        self._log = BatchLog()
         self._filters: dict[str | None, _Filter] = {}
         self._untold = InOrder(slices, self._tell)
 
     def open(self, status: str | None, since: int | None) -> ModelStream:
         """A stream that has everything that becomes visible from now on. `since`: the ID its client saw last."""
-        read_time = self._model.read_time
-        ceiling = max(read_time, self._model.newest_version)
-        if since is not None and self._can_resume(since):
+        latest = self._log.latest
+        ceiling = max(latest, self._model.newest_version)
+        if since is not None and self._log.can_resume(since):
             backlog = self._changed_since(since, ceiling, self._log.since(since))
-            stream = ModelStream(backlog, read_time, max(since, read_time))
         else:
-            stream = ModelStream(self._present(status, ceiling, is_reset=since is not None), read_time, read_time)
+            backlog = self._present(status, ceiling, is_reset=since is not None)
+        stream = ModelStream(backlog, latest, latest)
         group = self._filters.get(status)
         if group is None:
             group = self._filters[status] = _Filter(status)
@@ -273,10 +229,6 @@ class ModelStreams:
                 contain(self._failures, stream, "take", error)
                 yield
 
-    def _can_resume(self, since: int) -> bool:
-        reaches = self._log.reaches_back_to
-        return reaches is not None and reaches <= since <= self._model.read_time + MAX_AHEAD_US
-
     def _present(self, status: str | None, ceiling: int, *, is_reset: bool) -> Backlog:
         """What is held and matches, the newest first."""
         if is_reset:
@@ -284,7 +236,7 @@ class ModelStreams:
         for summary in self._model.walk(status):
             yield summary if summary is not None and summary.version <= ceiling else None
 
-    def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Remembered]) -> Backlog:
+    def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Moves]) -> Backlog:
         """What is gone, each told once, and then what has changed, both in the order in which they did."""
         last: dict[str, Removed] = {}
         belated = set()
@@ -319,7 +271,8 @@ def _render(group: _Filter, applied: Applied) -> Generator[None, None, list[Fram
     blocks: list[bytes] = []
     size = 0
     for item in news:
-        block = _block(item, applied.read_time if item is news[-1] else None)
+        is_first, is_last = item is news[0], item is news[-1]
+        block = _block(item, applied.read_time if is_last else BEFORE_ALL if is_first else None)
         blocks.append(block)
         size += len(block)
         if size >= PIECE_BYTES:

@@ -13,7 +13,7 @@ from service.runtime.failure_log import FailureLog
 from service.runtime.slices import Handle
 from service.schema.documents import ProcessSummary
 from service.watch.containment import CanFail, contain
-from service.watch.event_frames import Frame, frame, removed_block, status_block
+from service.watch.event_frames import RESET, Frame, frame, removed_block, status_block
 from service.watch.event_stream import Client, EventStream, StreamState
 
 TOLD_A_STEP = 4
@@ -161,23 +161,34 @@ class ProcessStream(EventStream):
         self._key = 0
         self._waiting: Change | None = None
 
-    def begin(self, client: Client, present: Change, since: int | None) -> None:
-        """Send the present state, unless it is the one seen; from now on changes follow."""
+    def begin(self, client: Client, present: Change | None, since: int | None, *, is_reset: bool = False) -> None:
+        """Send the present state, unless it is the one seen; from now on changes follow.
+
+        `present` is None where the client has seen a version that this replica has not come to: what it has seen, or
+        older, is not told. `is_reset`: what the client has seen means nothing, and it is told so first.
+        """
         self._client = client
         if self.is_over:
             return
         self.state = StreamState.FLOWING
-        if present.key == since:
+        if is_reset:
+            self._send(RESET)
+        if present is None:
+            self._key = since or 0
+        elif present.key == since:
             self._key = present.key
             if present.is_last:
                 self._enter(StreamState.ENDED)
         else:
             self.take(present)
-        self._send_waiting()
+        if self.state is StreamState.FLOWING:
+            self._send_waiting()
 
     def take(self, change: Change) -> None:
         """See Watcher."""
         if change.key <= self._key or self.is_over:
+            if change.key == self._key and change.is_last and not self.is_over:
+                self._enter(StreamState.ENDED)  # the client has seen this end already, at another replica
             return
         if self.state is not StreamState.FLOWING:
             if self._waiting is None or change.key > self._waiting.key:

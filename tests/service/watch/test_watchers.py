@@ -330,7 +330,7 @@ async def test_who_comes_back_is_told_of_what_moved_up_into_the_window_meanwhile
     stream, reader = watched.watchers.stream_model(None, 100), Reader()
     stream.begin(reader)
     told = [line for line in reader.text.splitlines() if line.startswith(("event:", "id:"))]
-    assert told == ["event: removed", "event: status", "id: 110"]
+    assert told == ["event: removed", "id: 0", "event: status", "id: 110"]
     assert '"process_id":"c"' in reader.text
     seen, later = watched.watchers.stream_model(None, 110), Reader()
     seen.begin(later)
@@ -470,7 +470,7 @@ async def test_a_stream_of_all_begins_with_no_look_at_what_is_held_and_goes_on_a
 
     monkeypatch.setattr(ReadModel, "walk", counted)
     monkeypatch.delattr(ReadModel, "held")  # which is all of it at once
-    watched.watchers._model_streams._log.reaches_back_to = 0
+    watched.watchers._model_streams._log._points.insert(0, 0)
     for status, since in ((None, None), ("failed", None), ("running", None), (None, 0), (None, 100)):
         looked_at = before = 0
         stream, reader = watched.watchers.stream_model(status, since), Reader()
@@ -483,7 +483,8 @@ async def test_a_stream_of_all_begins_with_no_look_at_what_is_held_and_goes_on_a
             stream.drained()
         told = reader.text.count("event: status")
         assert told == (0 if status == "failed" or since == 100 else 5_000)
-        assert reader.text.count("id: ") == (told > 0)
+        ids = [line for line in reader.text.splitlines() if line.startswith("id: ")]
+        assert ids == (["id: 0", "id: 100"] if told else []), "cut off in between, it begins anew"
 
 
 async def test_a_version_that_comes_while_the_present_state_is_told_is_told_once_and_in_its_place() -> None:

@@ -1,0 +1,82 @@
+"""What a client of `/events` can resume from: the consistent points that this replica's model has been at. Pure.
+
+A client that has seen the ID R knows the state at R. What changed since can be told exactly only where this replica's
+model has been at R itself: between two of its points a process may have come and gone that neither of them shows, and
+that another replica has told of. Versions tell what changed after R; what left the model, and what came into it with a
+version from before, is kept here.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from service.model.read_model import Applied
+
+MAX_MOVES = 10_000
+"""Removals and belated upserts that are kept."""
+
+MAX_POINTS = 100_000
+"""Points that are kept, of 8 bytes each: 200 s of 500 changes per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """A batch's removals and its belated upserts, as in Applied."""
+
+    read_time: int
+    removed: Mapping[str, bool | None]
+    belated: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.removed) + len(self.belated)
+
+
+class BatchLog:
+    """Kept per batch, so that a large one costs no more than a small one to remember."""
+
+    def __init__(self, *, max_moves: int = MAX_MOVES, max_points: int = MAX_POINTS) -> None:
+        self._max_moves = max_moves
+        self._max_points = max_points
+        self._points = array("q")
+        self._batches: deque[Moves] = deque()
+        self._moves = 0
+
+    def __repr__(self) -> str:
+        return f"<BatchLog {len(self._points)} points, {self._moves} moves>"
+
+    @property
+    def latest(self) -> int:
+        """The read time (µs) of the last batch; 0 before the first."""
+        return self._points[-1] if self._points else 0
+
+    def add(self, applied: Applied) -> None:
+        """Remember a batch. One that is not later than the last is a new beginning: nothing before it holds."""
+        if self._points and applied.read_time <= self._points[-1]:
+            self._forget_all()
+        self._points.append(applied.read_time)
+        if len(self._points) > 2 * self._max_points:
+            del self._points[: -self._max_points]
+        if applied.removed or applied.belated:
+            moves = Moves(applied.read_time, applied.removed, applied.belated)
+            self._batches.append(moves)
+            self._moves += len(moves)
+        while self._moves > self._max_moves:
+            forgotten = self._batches.popleft()
+            self._moves -= len(forgotten)
+            del self._points[: bisect_left(self._points, forgotten.read_time)]
+
+    def can_resume(self, read_time: int) -> bool:
+        """Whether all that has happened after this time is known: it is a point from which nothing was forgotten."""
+        place = bisect_left(self._points, read_time)
+        return place < len(self._points) and self._points[place] == read_time
+
+    def since(self, read_time: int) -> list[Moves]:
+        """The batches after `read_time`, oldest first."""
+        return [batch for batch in self._batches if batch.read_time > read_time]
+
+    def _forget_all(self) -> None:
+        self._points = array("q")
+        self._batches.clear()
+        self._moves = 0

@@ -31,6 +31,8 @@ RECONNECT_OPTIONS: Sequence[tuple[str, Any]] = (
 )
 """For every channel to Firestore: after an outage of any length it is connected again within seconds."""
 
+# Google's front end ends a connection on which pings come too often (GOAWAY, "too_many_pings"). Every 30 s is what
+# Google's client sends (`_DEFAULT_CHANNEL_OPTIONS` in google/cloud/firestore_v1/base_client.py), while calls are open.
 CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -74,9 +76,9 @@ class GoogleEndpoint:
 
     metadata: Metadata = ()
 
-    def __init__(self, host: str = FirestoreGrpcAsyncIOTransport.DEFAULT_HOST) -> None:
+    def __init__(self, host: str = FirestoreGrpcAsyncIOTransport.DEFAULT_HOST, *, credentials: Any = None) -> None:
         self._host = host
-        self._credentials: Any = None
+        self._credentials = credentials
 
     def __repr__(self) -> str:
         return f"<GoogleEndpoint {self._host}>"

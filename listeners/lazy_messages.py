@@ -47,7 +47,13 @@ def _declarations() -> descriptor_pb2.FileDescriptorProto:
     entry.field.add(name="value", number=2, label=_Field.LABEL_OPTIONAL, type=_Field.TYPE_BYTES)
     _declare(file, "DocumentChange", document=(1, f"{_PACKAGE}.Document"))
     _declare(file, "ListenResponse", document_change=(3, f"{_PACKAGE}.DocumentChange"))
-    _declare(file, "BatchGetDocumentsResponse", found=(1, f"{_PACKAGE}.Document"), read_time=(4, time))
+    _declare(
+        file,
+        "BatchGetDocumentsResponse",
+        found=(1, f"{_PACKAGE}.Document"),
+        missing=(2, "string"),
+        read_time=(4, time),
+    )
     _declare(file, "ArrayValue", values=(1, "[bytes]"))
     _declare(file, "Value", array_value=(9, f"{_PACKAGE}.ArrayValue"))
     return file

@@ -1,4 +1,4 @@
-"""The port every listener has, the states its supervisor reports, and the one classification of its errors.
+"""The port every listener has, the states its supervisor reports, and what its errors are.
 
 A listener is driven by its supervisor alone: `run` is one connection to Firestore, and its end, whatever the
 cause, is a ListenerFailure. When to run again is the supervisor's decision, never the listener's.
@@ -13,6 +13,7 @@ from typing import Protocol
 import grpc
 
 from listeners.events import Event
+from listeners.grpc_status import Remedy, remedy_of
 
 Clock = Callable[[], float]
 """Seconds on a clock that never goes back and also runs while the machine is suspended."""
@@ -93,20 +94,6 @@ class Listener(Protocol):
         """Resume nothing: what was held is in doubt. The run in progress, if any, ends with reason `resync`."""
 
 
-PERMANENT = frozenset(
-    {
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.NOT_FOUND,
-        grpc.StatusCode.ALREADY_EXISTS,
-        grpc.StatusCode.PERMISSION_DENIED,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.UNIMPLEMENTED,
-        grpc.StatusCode.DATA_LOSS,
-    }
-)
-
-
 TOO_MANY_OPEN_FILES = "too_many_open_files"
 """The reason where this process has no file descriptor left to reach Firestore with."""
 
@@ -117,7 +104,7 @@ def failure_of_status(code: grpc.StatusCode, detail: str) -> ListenerFailure:
     """Classify a gRPC status. Every code that is not known to be permanent is worth another try."""
     if code is grpc.StatusCode.UNAVAILABLE and _EMFILE_TEXT in detail:
         return ListenerFailure(TOO_MANY_OPEN_FILES, _EMFILE_TEXT)  # after it, gRPC's detail has bytes of no meaning
-    return ListenerFailure(code.name.lower(), detail, permanent=code in PERMANENT)
+    return ListenerFailure(code.name.lower(), detail, permanent=remedy_of(code) is not Remedy.RETRY)
 
 
 def failure_of_os_error(error: OSError) -> ListenerFailure:

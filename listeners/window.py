@@ -34,9 +34,14 @@ class Window:
     size: int
 
     @property
+    def database_path(self) -> str:
+        """`projects/…/databases/…`."""
+        return f"projects/{self.project}/databases/{self.database}"
+
+    @property
     def documents_path(self) -> str:
         """`projects/…/databases/…/documents`: the parent of the collection."""
-        return f"projects/{self.project}/databases/{self.database}/documents"
+        return f"{self.database_path}/documents"
 
     def query(self, client: Any) -> BaseQuery:
         """The window as the client library's query, for its synchronous or its asynchronous client."""

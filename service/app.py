@@ -13,11 +13,13 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
+import google.auth
 from aiohttp import web
 from google.auth.credentials import AnonymousCredentials
-from google.cloud.firestore_v1 import AsyncClient, Client
+from google.cloud.firestore_v1 import Client
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
 
-from listeners.endpoints import EmulatorEndpoint, GoogleEndpoint
+from listeners.endpoints import EmulatorEndpoint, Endpoint, GoogleEndpoint
 from listeners.grpc_wakeups import take_all_wakeups
 from listeners.listener import Clock, Listener
 from listeners.on_snapshot.document_watch import DocumentWatches
@@ -37,11 +39,15 @@ from service.http.server import ServiceRunner
 from service.model.read_model import ReadModel
 from service.page import Page
 from service.reads.answers import Answers
+from service.reads.attempts import Attempts
 from service.reads.audit import Audit
 from service.reads.budget import Budget
+from service.reads.circuit import Circuit
+from service.reads.connection import Connection
 from service.reads.firestore_reader import FirestoreReader
-from service.reads.read_through import ReadThrough
+from service.reads.read_through import CacheLimits, ReadThrough
 from service.reads.readiness import ReadinessCheck
+from service.reads.recovery import Recovery
 from service.runtime.clock import boottime
 from service.runtime.gc_policy import CollectorPolicy
 from service.runtime.slices import Slices
@@ -76,7 +82,7 @@ class Service:
         self._request_log = request_log
         self._turns = _turns()
         take_all_wakeups(asyncio.get_running_loop(), self._turns.hurry)
-        self._firestore = AsyncClient(**_client_options(settings))
+        self._endpoint = _endpoint(settings)
         self._background = BackgroundTasks(self._fail)
         self._metrics_runner: ServiceRunner | None = None
         self._join_model(owns_process=owns_process)
@@ -94,7 +100,7 @@ class Service:
             clock=self._clock,
             observer=self.metrics,
         )
-        self.listener, self.documents = _listener(settings, self._clock, self.metrics)
+        self.listener, self.documents = _listener(settings, self._endpoint, self._clock, self.metrics)
         self._collector = CollectorPolicy(self.metrics) if owns_process else None
         self.supervisor = Supervisor(
             self.listener, self.model.apply, self._collector or self.metrics, clock=self._clock
@@ -103,29 +109,26 @@ class Service:
     def _join_reads(self) -> None:
         """Direct reads: what the model can't answer, and the audit of what it holds."""
         settings, clock = self.settings, self._clock
+        opened = asyncio.Event()
+        rng = random.Random()  # noqa: S311 - jitter
+        circuit = Circuit(clock=clock, rng=rng, on_open=opened.set)
+        timeout_s, window = settings.firestore_timeout_s, _window(settings)
+        self._connection = Connection(self._endpoint, window.database_path, longest_call_s=timeout_s)
         self.reader = FirestoreReader(
-            self._firestore,
-            settings.firestore_collection,
-            start_time_type=settings.start_time_type,
-            timeout_s=settings.firestore_timeout_s,
+            Attempts(self._connection, circuit, clock=clock, rng=rng),
+            window,
+            timeout_s=timeout_s,
             clock=clock,
             observer=self.metrics,
         )
-        self.reads = ReadThrough(
-            self.reader,
-            self.model,
-            Budget(
-                settings.fallback_concurrency,
-                settings.fallback_rate,
-                clock=clock,
-                on_refusal=self.metrics.read_rejected,
-            ),
-            clock=clock,
-            cache_ttl_s=settings.cache_ttl_s,
-            negative_ttl_s=settings.negative_ttl_s,
-            stale_if_error_s=settings.stale_if_error_s,
-            cache_max_bytes=settings.cache_max_bytes,
+        self._recovery = Recovery(self._connection, circuit, self.reader.prove, timeout_s=timeout_s, opened=opened)
+        limits = CacheLimits(
+            settings.cache_ttl_s, settings.negative_ttl_s, settings.stale_if_error_s, settings.cache_max_bytes
         )
+        budget = Budget(
+            settings.fallback_concurrency, settings.fallback_rate, clock=clock, on_refusal=self.metrics.read_rejected
+        )
+        self.reads = ReadThrough(self.reader, self.model, budget, circuit, limits, clock=clock)
         self.audit = Audit(
             self.model,
             self.reader,
@@ -144,7 +147,7 @@ class Service:
             self.supervisor,
             clock=clock,
             stale_if_error_s=settings.stale_if_error_s,
-            timeout_s=settings.firestore_timeout_s,
+            timeout_s=timeout_s,
         )
 
     def _join_watching(self) -> None:
@@ -219,6 +222,7 @@ class Service:
     async def _start(self, _: web.Application) -> None:
         """Start what runs beside the requests; waits for nothing from Firestore."""
         self._background.start("listener", self.supervisor.run())
+        self._background.start("recovery", self._recovery.run())
         self._background.start("audit", self.audit.run())
         if self._collector is not None:
             self._background.start("garbage", self._collector.run(lambda: self.watchers.count, asyncio.sleep))
@@ -241,7 +245,7 @@ class Service:
         await self.documents.close()
         if self._metrics_runner is not None:
             await self._metrics_runner.cleanup()
-        await _close(self._firestore)
+        await self._connection.close()
 
 
 def _client_options(settings: Settings) -> dict[str, Any]:
@@ -256,11 +260,12 @@ def _turns() -> Turns:
     return Turns(partial(asyncio.get_running_loop().call_soon, context=copy_context()))
 
 
-async def _close(client: AsyncClient) -> None:
-    """The client has no public way to close its channel."""
-    api = client._firestore_api_internal
-    if api is not None:
-        await api.transport.close()
+def _endpoint(settings: Settings) -> Endpoint:
+    """Raises: DefaultCredentialsError, where Google's is to be reached without credentials."""
+    if settings.firestore_emulator_host:
+        return EmulatorEndpoint(settings.firestore_emulator_host)
+    credentials, _ = google.auth.default(scopes=FirestoreGrpcAsyncIOTransport.AUTH_SCOPES)
+    return GoogleEndpoint(credentials=credentials)
 
 
 def _window(settings: Settings) -> Window:
@@ -284,7 +289,9 @@ def _on_snapshot(settings: Settings, window: Window, clock: Clock, metrics: Metr
     )
 
 
-def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> tuple[Listener, DocumentTargets | DocumentWatches]:
+def _listener(
+    settings: Settings, endpoint: Endpoint, clock: Clock, metrics: Metrics
+) -> tuple[Listener, DocumentTargets | DocumentWatches]:
     """The window's listener, and what follows single documents in its way."""
     window = _window(settings)
     if settings.listener == "on_snapshot":
@@ -293,10 +300,9 @@ def _listener(settings: Settings, clock: Clock, metrics: Metrics) -> tuple[Liste
             lambda document: _on_snapshot(settings, document, clock, metrics),
             randomness=random.Random(),  # noqa: S311 - jitter
         )
-    host = settings.firestore_emulator_host
     stream = StreamListener(
         window,
-        EmulatorEndpoint(host) if host else GoogleEndpoint(),
+        endpoint,
         field_names=SUMMARY_FIELDS,
         clock=clock,
         observer=metrics,

@@ -6,11 +6,11 @@ class BadParameter(ValueError):
 
 
 class Unreachable(Exception):
-    """Firestore could not be reached, or not in time."""
+    """Firestore could not be reached, or not in time, or refuses every read of this service."""
 
 
 class ReadRefused(Exception):
-    """Firestore refused the read; the text is its reason, for the log alone."""
+    """Firestore refuses this read, not every one; the text is its reason, for the log alone."""
 
 
 class BudgetExhausted(Exception):

@@ -1,10 +1,7 @@
 """HTTP in → answers → HTTP out: parse, ask, render. What holds for every request is http_frame's."""
 
-import asyncio
-from collections.abc import Coroutine, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
@@ -156,7 +153,10 @@ class Handlers:
         query = read_list_query(LISTING.query(request.rel_url.raw_query_string), self._start_time_type)
         max_age_s = CACHE_CONTROL.of(request.headers)
         if isinstance(query, BatchQuery):
-            body, source, age_s = await self._batch(query, max_age_s)
+            batch = await self._answers.batch(query.process_ids, max_age_s=max_age_s)
+            for answer in batch.by_id.values():
+                self._metrics.looked_up(_lookup(answer))
+            body, source, age_s = batch.body, batch.source, batch.age_s
         else:
             page = await self._answers.page(query, max_age_s=max_age_s)
             self._metrics.looked_up(page.source.value.lower())
@@ -167,31 +167,6 @@ class Handlers:
         if matches(IF_NONE_MATCH.of(request.headers), headers[hdrs.ETAG]):
             return web.Response(status=304, headers=headers)
         return json_response(body, headers=headers)
-
-    async def _batch(self, query: BatchQuery, max_age_s: float | None) -> tuple[bytes, Source, int]:
-        """Processes in the order asked. The answer is as fresh as its least fresh part."""
-        asked = list(dict.fromkeys(query.process_ids))
-        answers = await _all(self._answers.status(process_id, max_age_s=max_age_s) for process_id in asked)
-        by_id = dict(zip(asked, answers, strict=True))
-        for answer in answers:
-            self._metrics.looked_up(_lookup(answer))
-        summaries = [by_id[process_id].summary for process_id in query.process_ids]
-        rows = [summary.row for summary in summaries if summary is not None]
-        missing = [process_id for process_id in asked if by_id[process_id].summary is None]
-        body = b'{"processes":[%b],"count":%d,"next_page_token":null,"missing":%b}'
-        source = max((answer.source for answer in answers), key=list(Source).index)
-        age_s = max(answer.age_s for answer in answers)
-        return body % (b",".join(rows), len(rows), orjson.dumps(missing)), source, age_s
-
-
-async def _all(calls: Iterable[Coroutine[Any, Any, Answer]]) -> "list[Answer]":
-    """All of them, or the first failure with the others cancelled."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _lookup(answer: Answer) -> str:

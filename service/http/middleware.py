@@ -159,11 +159,9 @@ class HttpFrame:
             )
         except WatchRefused as error:
             return error_response(503, str(error), headers=retry_after(error.retry_after_s))
-        except Unreachable as error:
-            log.warning("Firestore could not be reached for %s: %s", _route(request), error)
+        except Unreachable:  # logged where it was found, once for all requests
             return error_response(503, "Firestore can't be reached; try again later", headers=retry_after(1))
         except ReadRefused as error:
-            log.error("Firestore refused a read for %s: %s", _route(request), error)
             return self._failure(request, error)
         except Exception as error:
             log.exception("unexpected error in %s", _route(request))

@@ -1,4 +1,4 @@
-"""How many direct reads may be under way, and how many a second: nobody can run up the bill with made-up IDs."""
+"""A limit on direct reads, at once and per second: requests for invented IDs cannot run up the bill."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ class Budget:
 
     @contextmanager
     def one_read(self) -> Iterator[None]:
-        """Hold a place for one read. Raises: BudgetExhausted, at once: nobody queues for a read."""
+        """Hold a place for one read. Raises: BudgetExhausted, at once: no read waits for its turn."""
         self._refill()
         if self._tokens < 1 or self._under_way >= self._concurrency:
             self._on_refusal()

@@ -1,53 +1,37 @@
-"""Direct reads: one process, its products, a list. Each is one call to Firestore within its time, retries included.
+"""Direct reads: one process, several, the products of one, a list. Each ends within its time, retries included.
 
-Raises, from every method: Unreachable where Firestore could not be reached or did not answer in time, and
-ReadRefused where it answered that it will not (permissions, a missing index): trying again helps nobody then.
+Raises, from every method: Unreachable where Firestore could not be reached, did not answer in time, or refuses every
+read; and ReadRefused where it refuses this one (a missing index).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from google.api_core import exceptions
-from google.api_core.retry import AsyncRetry, if_exception_type
-from google.auth.exceptions import GoogleAuthError
-from google.cloud.firestore_v1 import AsyncClient
-from google.cloud.firestore_v1.base_query import FieldFilter
+from google.cloud.firestore_v1.types import StructuredQuery
 
-from listeners.firestore_values import Message, value_of
-from listeners.firestore_values import microseconds as microseconds_of
+from listeners.firestore_values import Message, microseconds, value_of
 from listeners.lazy_messages import parse_value
 from listeners.listener import Clock
-from listeners.times import microseconds, moment
-from listeners.window import ORDER_FIELD, SMALLEST, StartTimeType
-from service.api.list_query import ListQuery, StartKey
-from service.errors import ReadRefused, Unreachable
+from listeners.window import ORDER_FIELD, StartTimeType, Window
+from service.api.list_query import ListQuery
+from service.errors import Unreachable
+from service.reads.attempts import Attempts
+from service.reads.firestore_calls import FirestoreCalls
 from service.reads.products import Products
-from service.reads.raw_reads import RawReads
+from service.reads.structured_query import by_name, first_of_type, list_query
 from service.runtime.in_slices import in_slices
 from service.schema.documents import SUMMARY_FIELDS, ProcessSummary, summarize, with_products
 
 PRODUCTS_LIMIT = 1000
 
-_TRANSIENT = (
-    exceptions.Aborted,
-    exceptions.Cancelled,
-    exceptions.Unknown,
-    exceptions.DeadlineExceeded,
-    exceptions.ResourceExhausted,
-    exceptions.TooManyRequests,
-    exceptions.InternalServerError,
-    exceptions.ServiceUnavailable,
-    exceptions.Unauthenticated,
-    exceptions.RetryError,
-    GoogleAuthError,
-    TimeoutError,
-)
+PROOF_ID = "process-status-service-readiness"
+"""The document that direct reads are proven with: that it does not exist is as good an answer as any."""
 
 
 class ReadObserver(Protocol):
-    """Whoever counts what is read. Called on the event loop."""
+    """Metrics callbacks, called on the event loop."""
 
     def documents_billed(self, kind: str, count: int) -> None:
         """`kind` is `get`, `list` or `audit`; a read that finds nothing is billed as one."""
@@ -73,53 +57,99 @@ class Read:
 
 
 class FirestoreReader:
-    """Reads one collection through the client library's asynchronous client."""
+    """Reads the collection of one window, whatever the window's size."""
 
     def __init__(
-        self,
-        client: AsyncClient,
-        collection: str,
-        *,
-        start_time_type: StartTimeType,
-        timeout_s: float,
-        clock: Clock,
-        observer: ReadObserver,
+        self, attempts: Attempts, window: Window, *, timeout_s: float, clock: Clock, observer: ReadObserver
     ) -> None:
-        self._collection = client.collection(collection)
-        self._raw = RawReads(client, self._collection)
-        self._start_time_type = start_time_type
+        self._attempts = attempts
+        self._parent = window.documents_path
+        self._collection_id = window.collection
+        self._collection_path = f"{window.documents_path}/{window.collection}"
+        self._start_time_type = window.start_time_type
         self._timeout_s = timeout_s
         self._clock = clock
         self._observer = observer
 
     async def get(self, process_id: str, *, include_products: bool = False) -> Read:
         """Read one process, and its products from the field or, where that is absent, the subcollection."""
-        as_of = self._clock()
-        fields = [*SUMMARY_FIELDS, "products"] if include_products else [*SUMMARY_FIELDS]
-        async with self._bounded() as call:
-            answer = await call(self._raw.get, process_id, fields)
-            self._observer.documents_billed("get", 1)
-            if answer is None or not answer.HasField("read_time"):
-                raise Unreachable("an empty answer")
-            read_time = microseconds_of(answer.read_time)
-            if not answer.HasField("found"):
-                return Read(None, b"", read_time, as_of)
-            document = answer.found
-            present = document.fields
-            values = {name: value_of(parse_value(present[name])) for name in SUMMARY_FIELDS if name in present}
-            summary = self._summarize(process_id, microseconds_of(document.update_time), values)
-            if not include_products:
-                return Read(summary, summary.body, read_time, as_of)
-            products, billed = await self._products(call, document, summary)
-        return Read(summary, with_products(summary, products), read_time, as_of, 1 + billed)
+        as_of, deadline = self._clock(), self._deadline()
+        fields = (*SUMMARY_FIELDS, "products") if include_products else SUMMARY_FIELDS
+        (answer,) = (await self._answers([process_id], fields, deadline, billed_as="get")).values()
+        read = self._read(process_id, answer, as_of)
+        if not include_products or read.summary is None:
+            return read
+        products, billed = await self._products(answer.found, read.summary, deadline)
+        return Read(read.summary, with_products(read.summary, products), read.read_time, as_of, 1 + billed)
 
-    async def _products(self, call: Any, document: Message, summary: ProcessSummary) -> tuple[bytes, int]:
+    async def get_many(self, process_ids: Sequence[str]) -> dict[str, Read]:
+        """Read several processes in one call, without products."""
+        as_of = self._clock()
+        answers = await self._answers(process_ids, SUMMARY_FIELDS, self._deadline(), billed_as="get")
+        return {id_: self._read(id_, answer, as_of) async for id_, answer in in_slices(answers.items())}
+
+    async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
+        """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""
+        asked = list_query(query, self._collection_path, self._start_time_type, SUMMARY_FIELDS)
+        found = await self._find(self._parent, asked, self._deadline())
+        self._observer.documents_billed(billed_as, max(1, len(found)))
+        return [self._summary_of(document) async for document in in_slices(found)]
+
+    async def versions(self, process_ids: list[str]) -> dict[str, int | None]:
+        """The versions of several processes, None for those that do not exist, without their fields."""
+        answers = await self._answers(process_ids, ("status",), self._deadline(), billed_as="audit")
+        return {
+            id_: microseconds(answer.found.update_time) if answer.HasField("found") else None
+            for id_, answer in answers.items()
+        }
+
+    async def prove(self, calls: FirestoreCalls, timeout_s: float) -> None:
+        """Read, over these calls, a document that does not exist: an answer proves that reads work."""
+        await calls.batch_get([f"{self._collection_path}/{PROOF_ID}"], ("status",), timeout_s)
+        self._observer.documents_billed("get", 1)
+
+    async def start_time_found(self) -> object | None:
+        """The `start_time` of some document, of the type that lists do not hold where there is one; else None."""
+        other: StartTimeType = "string" if self._start_time_type == "timestamp" else "timestamp"
+        for start_time_type in (other, None):
+            asked = first_of_type(self._collection_id, start_time_type)
+            found = await self._find(self._parent, asked, self._deadline())
+            self._observer.documents_billed("audit", 1)
+            if found and ORDER_FIELD in found[0].fields:
+                return value_of(found[0].fields[ORDER_FIELD])
+        return None
+
+    async def _answers(
+        self, process_ids: Sequence[str], fields: Sequence[str], deadline: float, *, billed_as: str
+    ) -> dict[str, Message]:
+        """What Firestore says of each of these processes, in the order asked."""
+        names = [f"{self._collection_path}/{process_id}" for process_id in process_ids]
+        found = await self._attempts.answer(
+            lambda calls, timeout_s: calls.batch_get(names, fields, timeout_s), deadline
+        )
+        by_name = {each.found.name if each.HasField("found") else each.missing: each for each in found}
+        if not all(name in by_name and by_name[name].HasField("read_time") for name in names):
+            raise Unreachable("an incomplete answer")
+        self._observer.documents_billed(billed_as, len(names))
+        return {id_: by_name[name] for id_, name in zip(process_ids, names, strict=True)}
+
+    def _read(self, process_id: str, answer: Message, as_of: float) -> Read:
+        read_time = microseconds(answer.read_time)
+        if not answer.HasField("found"):
+            return Read(None, b"", read_time, as_of)
+        present = answer.found.fields
+        values = {name: value_of(parse_value(present[name])) for name in SUMMARY_FIELDS if name in present}
+        summary = self._summarize(process_id, microseconds(answer.found.update_time), values)
+        return Read(summary, summary.body, read_time, as_of)
+
+    async def _products(self, document: Message, summary: ProcessSummary, deadline: float) -> tuple[bytes, int]:
         """The products as JSON, rendered in slices, and how many documents were read for them."""
         products, billed = Products(), 0
         if "products" in document.fields:
             steps = products.of_field(document.fields["products"])
         else:
-            found = await call(self._raw.subcollection, document.name, "products", PRODUCTS_LIMIT)
+            asked = by_name("products", PRODUCTS_LIMIT)
+            found = await self._find(document.name, asked, deadline)
             billed = max(1, len(found))
             self._observer.documents_billed("get", billed)
             steps = products.of_documents(each.fields for each in found)
@@ -129,42 +159,10 @@ class FirestoreReader:
             self._observer.malformed(summary.process_id, summary.version, ("products",))
         return products.json, billed
 
-    async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
-        """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""
-        async with self._bounded() as call:
-            found = await call(self._firestore_query(query).get)
-        self._observer.documents_billed(billed_as, max(1, len(found)))
-        return [
-            self._summarize(snapshot.id, microseconds(snapshot.update_time), snapshot.to_dict() or {})
-            async for snapshot in in_slices(found)
-        ]
-
-    async def versions(self, process_ids: list[str]) -> dict[str, int | None]:
-        """The versions of several processes, None for those that do not exist, without their fields."""
-        async with self._bounded() as call:
-            return await call(self._read_versions, process_ids)  # type: ignore[no-any-return]
-
-    async def _read_versions(self, process_ids: list[str], **how: Any) -> dict[str, int | None]:
-        references = [self._collection.document(process_id) for process_id in process_ids]
-        client = self._collection._client
-        found = {
-            snapshot.id: microseconds(snapshot.update_time) if snapshot.exists else None
-            async for snapshot in client.get_all(references, field_paths=["status"], **how)
-        }
-        self._observer.documents_billed("audit", len(process_ids))
-        return found
-
-    async def start_time_found(self) -> object | None:
-        """The `start_time` of some document, of the type that lists do not hold where there is one; else None."""
-        other: StartTimeType = "string" if self._start_time_type == "timestamp" else "timestamp"
-        of_other_type = self._collection.where(filter=FieldFilter(ORDER_FIELD, ">=", SMALLEST[other]))
-        async with self._bounded() as call:
-            for query in (of_other_type, self._collection):
-                found = await call(query.select([ORDER_FIELD]).limit(1).get)
-                self._observer.documents_billed("audit", 1)
-                if found and found[0].to_dict():
-                    return found[0].get(ORDER_FIELD)  # type: ignore[no-any-return]
-        return None
+    def _summary_of(self, document: Message) -> ProcessSummary:
+        present = document.fields
+        values = {name: value_of(present[name]) for name in SUMMARY_FIELDS if name in present}
+        return self._summarize(document.name.rpartition("/")[2], microseconds(document.update_time), values)
 
     def _summarize(self, process_id: str, version: int, values: dict[str, Any]) -> ProcessSummary:
         summary, malformed = summarize(process_id, version, values, self._start_time_type)
@@ -172,56 +170,9 @@ class FirestoreReader:
             self._observer.malformed(process_id, version, malformed)
         return summary
 
-    def _firestore_query(self, query: ListQuery) -> Any:
-        lower = SMALLEST[self._start_time_type] if query.lower is None else self._start_value(query.lower)
-        asked = self._collection.select([*SUMMARY_FIELDS]).where(filter=FieldFilter(ORDER_FIELD, ">=", lower))
-        if query.upper is not None:
-            comparison = "<=" if query.upper_inclusive else "<"
-            asked = asked.where(filter=FieldFilter(ORDER_FIELD, comparison, self._start_value(query.upper)))
-        if query.status is not None:
-            asked = asked.where(filter=FieldFilter("status", "==", query.status))
-        asked = asked.order_by(ORDER_FIELD, direction="DESCENDING").order_by("__name__", direction="DESCENDING")
-        if query.after is not None:
-            start, process_id = query.after
-            after = {ORDER_FIELD: self._start_value(start), "__name__": self._collection.document(process_id)}
-            asked = asked.start_after(after)
-        return asked.limit(query.limit)
+    async def _find(self, parent: str, query: StructuredQuery, deadline: float) -> list[Message]:
+        return await self._attempts.answer(lambda calls, timeout_s: calls.run_query(parent, query, timeout_s), deadline)
 
-    @staticmethod
-    def _start_value(key: StartKey) -> Any:
-        return moment(key) if isinstance(key, int) else key
-
-    def _bounded(self) -> "_BoundedCalls":
-        return _BoundedCalls(self._timeout_s)
-
-
-class _BoundedCalls:
-    """The time one read has for all its calls and their retries, and the translation of what ends it."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._timeout = asyncio.timeout(timeout_s)
-
-    async def __aenter__(self) -> Callable[..., Awaitable[Any]]:
-        await self._timeout.__aenter__()
-        return self._call
-
-    async def _call(self, function: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
-        retry = AsyncRetry(
-            predicate=if_exception_type(*_TRANSIENT),
-            initial=0.05,
-            maximum=1.0,
-            multiplier=2.0,
-            timeout=self._timeout_s,
-        )
-        return await function(*args, retry=retry, timeout=self._timeout_s, **kwargs)
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, trace)
-        except TimeoutError as late:
-            raise Unreachable(f"no answer within {self._timeout_s:g} s") from late
-        if isinstance(error, _TRANSIENT):
-            raise Unreachable(str(error)) from error
-        if isinstance(error, exceptions.GoogleAPICallError):
-            raise ReadRefused(str(error)) from error
+    def _deadline(self) -> float:
+        """On the loop's clock: when a read that begins now ends, with all its calls and their retries."""
+        return asyncio.get_running_loop().time() + self._timeout_s

@@ -1,4 +1,4 @@
-"""Direct reads, remembered: TTL cache, single flight, budget, and the tombstones that late reads are checked against.
+"""Direct reads, remembered: TTL cache, single flight, budget, circuit, and the tombstones against late reads.
 
 Everything runs on the event loop. What the listener has said later than a read's `read_time` always wins over that
 read: such a read is never cached and never answered (invariant 1). A tombstone is needed only while a read that
@@ -7,7 +7,7 @@ clock does meanwhile.
 """
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from listeners.listener import Clock
 from service.api.list_query import ListQuery
 from service.model.read_model import Applied, ReadModel
 from service.reads.budget import Budget
+from service.reads.circuit import Circuit
 from service.reads.firestore_reader import FirestoreReader, Read
 from service.reads.single_flight import SingleFlight
 from service.schema.documents import ProcessSummary
@@ -33,32 +34,42 @@ class Rows:
     as_of: float
 
 
+@dataclass(frozen=True, slots=True)
+class CacheLimits:
+    """How long direct reads are remembered, in seconds, and how many bytes of them."""
+
+    ttl_s: float
+    negative_ttl_s: float
+    stale_if_error_s: float
+    max_bytes: int
+
+
 class ReadThrough:
-    """The way to Firestore for whatever the model can't answer."""
+    """The way to Firestore for anything that the model can't answer."""
 
     def __init__(
         self,
         reader: FirestoreReader,
         model: ReadModel,
         budget: Budget,
+        circuit: Circuit,
+        limits: CacheLimits,
         *,
         clock: Clock,
-        cache_ttl_s: float,
-        negative_ttl_s: float,
-        stale_if_error_s: float,
-        cache_max_bytes: int,
     ) -> None:
         self._reader = reader
         self._model = model
         self._budget = budget
+        self.circuit = circuit
         self._clock = clock
-        self._cache_ttl_s = cache_ttl_s
-        self._negative_ttl_s = negative_ttl_s
-        self._keep_s = max(cache_ttl_s, stale_if_error_s)
+        self._cache_ttl_s = limits.ttl_s
+        self._negative_ttl_s = limits.negative_ttl_s
+        self._keep_s = max(limits.ttl_s, limits.stale_if_error_s)
         self._cache: TLRUCache[Hashable, Read | Rows] = TLRUCache(
-            cache_max_bytes, ttu=self._kept_until, timer=clock, getsizeof=_size
+            limits.max_bytes, ttu=self._kept_until, timer=clock, getsizeof=_size
         )
         self._gets: SingleFlight[Read | None] = SingleFlight()
+        self._batches: SingleFlight[dict[str, Read | None]] = SingleFlight()
         self._lists: SingleFlight[Rows] = SingleFlight()
         self._reads_under_way: OrderedDict[int, None] = OrderedDict()
         self._reads_begun = 0
@@ -101,13 +112,29 @@ class ReadThrough:
         None where the listener has meanwhile said something later about it: ask again.
         Raises: Unreachable, ReadRefused, BudgetExhausted.
         """
+        self.circuit.check()
         key = (process_id, include_products)
         with self._under_way():  # the read has landed before its waiters run: what is said in between counts too
             read = await self._gets.share(key, lambda: self._get(process_id, include_products), fresh=fresh)
             return None if read is None or self._is_superseded(process_id, read) else read
 
+    async def get_many(self, process_ids: Collection[str], *, fresh: bool = False) -> dict[str, Read | None]:
+        """Read several processes, without products, in one call that takes one place in the budget.
+
+        For each of them as `get` returns it. Raises as `get` does.
+        """
+        self.circuit.check()
+        key = tuple(sorted(process_ids))
+        with self._under_way():
+            reads = await self._batches.share(key, lambda: self._get_many(key), fresh=fresh)
+            return {
+                process_id: None if read is None or self._is_superseded(process_id, read) else read
+                for process_id, read in reads.items()
+            }
+
     async def rows(self, query: ListQuery, *, fresh: bool = False) -> Rows:
         """Read the rows of one query. Raises as `get` does."""
+        self.circuit.check()
         return await self._lists.share(query, lambda: self._list(query), fresh=fresh)
 
     def _is_superseded(self, process_id: str, read: Read) -> bool:
@@ -124,10 +151,22 @@ class ReadThrough:
                 read = await self._reader.get(process_id, include_products=include_products)
             self._succeeded_at = self._clock()
             self._budget.charge(read.billed - 1)
-            if self._is_superseded(process_id, read):
-                return None
-            self._remember_read(process_id, include_products, read)
-            return read
+            return self._landed(process_id, read, include_products=include_products)
+
+    async def _get_many(self, process_ids: tuple[str, ...]) -> dict[str, Read | None]:
+        with self._under_way():
+            with self._budget.one_read():
+                reads = await self._reader.get_many(process_ids)
+            self._succeeded_at = self._clock()
+            self._budget.charge(len(process_ids) - 1)
+            return {id_: self._landed(id_, read, include_products=False) for id_, read in reads.items()}
+
+    def _landed(self, process_id: str, read: Read, *, include_products: bool) -> Read | None:
+        """What was read, remembered; None where the listener has said something later about it."""
+        if self._is_superseded(process_id, read):
+            return None
+        self._remember_read(process_id, include_products, read)
+        return read
 
     async def _list(self, query: ListQuery) -> Rows:
         as_of = self._clock()

@@ -7,12 +7,10 @@ from typing import Protocol
 from listeners.listener import ListenerState
 from service.errors import BudgetExhausted, ReadRefused, Unreachable
 from service.model.read_model import ReadModel
+from service.reads.firestore_reader import PROOF_ID
 from service.reads.read_through import ReadThrough
 
 log = logging.getLogger(__name__)
-
-PROOF_ID = "process-status-service-readiness"
-"""The document that direct reads are proven with: that it does not exist is as good an answer as any."""
 
 PROVEN_FOR_S = 10.0
 """How long a direct read's success counts as a proof where the budget allows no other: longer than one may hang."""

@@ -1,7 +1,10 @@
 """Identical concurrent calls share one: the first starts it, the others wait for its outcome.
 
-A call asked for `fresh` never joins one that had begun before it was asked for; all who want a fresh one while one is
-under way share the next. A call that nobody waits for any more is cancelled.
+A call asked for `fresh` never joins one that had begun before it was asked for; all fresh ones that come while one is
+under way share the next. A call whose last waiter has left is cancelled.
+
+An error's traceback refers to every frame that the error passed. Where such a frame refers to the flight, whose task
+keeps the error, all of them are a reference cycle: so the frames here let go of it.
 """
 
 import asyncio
@@ -40,6 +43,7 @@ class _Flight(Generic[T]):
             self.waiters -= 1
             if not self.waiters and not self.task.done():
                 self.task.cancel()
+            del self
 
 
 class SingleFlight(Generic[T]):
@@ -60,7 +64,9 @@ class SingleFlight(Generic[T]):
             if flight.following is None or not flight.following.is_open:
                 flight.following = self._launch(key, call, after=flight)
             flight = flight.following
-        return await flight.outcome()
+        outcome = flight.outcome()
+        del flight
+        return await outcome
 
     def _launch(self, key: Hashable, call: Callable[[], Awaitable[T]], after: _Flight[T] | None = None) -> _Flight[T]:
         flight = _Flight(call, after, f"read {key!r:.60}")
@@ -70,7 +76,7 @@ class SingleFlight(Generic[T]):
     def _land(self, key: Hashable, flight: _Flight[T], task: "asyncio.Task[T]") -> None:
         """The flight is over: the one that follows, if there is one, is now the one to join."""
         if not task.cancelled():
-            task.exception()  # its waiters have it; those who left must not make the loop complain
+            task.exception()  # taken note of: the loop complains of an error that no waiter was left for
         if self._flights.get(key) is not flight:
             return
         if flight.following is not None and flight.following.is_open:

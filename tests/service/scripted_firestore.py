@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from listeners.events import Changed, Document, Removal, Replaced
@@ -12,8 +13,9 @@ from service.api.list_query import ListQuery, StartKey
 from service.model.read_model import Applied, ReadModel
 from service.reads.answers import Answer, Answers
 from service.reads.budget import Budget
+from service.reads.circuit import Circuit
 from service.reads.firestore_reader import FirestoreReader, Read
-from service.reads.read_through import ReadThrough
+from service.reads.read_through import CacheLimits, ReadThrough
 from service.schema.documents import ProcessSummary, summarize
 from tests.service.virtual_time import Clock, settle
 
@@ -181,15 +183,14 @@ class Parts:
         self.model = read_model(self.clock, window_size=window_size)
         self.reader = ScriptedReader(self.clock)
         self.budget = Budget(concurrency, rate, clock=self.clock)
+        self.circuit = Circuit(clock=self.clock, rng=Random(1))
         self.reads = ReadThrough(
             self.reader,
             self.model,
             self.budget,
+            self.circuit,
+            CacheLimits(5, 1, stale_if_error_s, cache_max_bytes),
             clock=self.clock,
-            cache_ttl_s=5,
-            negative_ttl_s=1,
-            stale_if_error_s=stale_if_error_s,
-            cache_max_bytes=cache_max_bytes,
         )
         self.listener = ScriptedListener()
         if can_probe:

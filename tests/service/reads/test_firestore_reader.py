@@ -11,21 +11,10 @@ import grpc.aio
 import pytest
 
 from service.errors import Unreachable
-from service.reads.firestore_reader import FirestoreReader
 from service.reads.products import Products
-from service.runtime.clock import boottime
 from service.runtime.in_slices import SLICE
+from tests.service.reads.direct_reads import reader_of
 from tests.service.running import COLLECTION, firestore_client
-
-
-class Bills:
-    """The observer of reads."""
-
-    def documents_billed(self, kind: str, count: int) -> None:
-        pass
-
-    def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
-        pass
 
 
 @pytest.fixture
@@ -50,10 +39,7 @@ async def says_nothing(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
 
 
 async def test_an_answer_without_a_document_is_no_proof_that_there_is_none(says_nothing: str, project: str) -> None:
-    async with firestore_client(project) as client:
-        reader = FirestoreReader(
-            client, COLLECTION, start_time_type="timestamp", timeout_s=5, clock=boottime, observer=Bills()
-        )
+    async with reader_of(says_nothing, project) as reader:
         with pytest.raises(Unreachable):
             await reader.get("import-1")
 
@@ -79,11 +65,9 @@ async def test_a_megabyte_of_products_is_rendered_with_turns_of_the_loop_between
     products = [{"sku": f"SKU-{number:040}", "ok": True} for number in range(8_000)]
     async with firestore_client(project) as client:
         await client.collection(COLLECTION).document("import-1").set({"status": "completed", "products": products})
-        reader = FirestoreReader(
-            client, COLLECTION, start_time_type="timestamp", timeout_s=30, clock=boottime, observer=Bills()
-        )
         counting = asyncio.create_task(count_turns())
-        read = await reader.get("import-1", include_products=True)
+        async with reader_of(firestore_host, project, timeout_s=30) as reader:
+            read = await reader.get("import-1", include_products=True)
         counting.cancel()
     assert json.loads(read.body)["products"] == products
     assert steps_in.total() >= 16_000

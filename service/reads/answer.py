@@ -1,0 +1,91 @@
+"""What is answered: the state of one process, a page of them, or several by ID, and what is claimed about it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import orjson
+
+from service.api.list_query import write_page_token
+from service.api.sources import Source
+from service.reads.firestore_reader import Read
+from service.schema.documents import ProcessSummary
+
+
+@dataclass(slots=True)
+class Answer:
+    """The state of one process; `summary` is None and `body` empty where it does not exist.
+
+    Never changed once made, but not frozen: one is made for every request, and that would take three times as long.
+    """
+
+    source: Source
+    age_s: int
+    summary: ProcessSummary | None
+    body: bytes
+
+    @property
+    def version(self) -> int:
+        """0 where there is no document: older than every version."""
+        return 0 if self.summary is None else self.summary.version
+
+
+@dataclass(frozen=True, slots=True)
+class ListAnswer:
+    """One page, and whether another follows."""
+
+    source: Source
+    age_s: int
+    rows: Sequence[ProcessSummary]
+    has_more: bool
+
+    @property
+    def body(self) -> bytes:
+        """The 200 body, rendered anew."""
+        token = None
+        if self.has_more and (position := self.rows[-1].position) is not None:
+            token = write_page_token(position)
+        rows = b",".join([summary.row for summary in self.rows])
+        return b'{"processes":[%b],"count":%d,"next_page_token":%b}' % (rows, len(self.rows), orjson.dumps(token))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """Processes by ID, in the order asked; `by_id` has each of them once."""
+
+    process_ids: Sequence[str]
+    by_id: Mapping[str, Answer]
+
+    @property
+    def source(self) -> Source:
+        """The weakest of the rows' sources."""
+        return max((answer.source for answer in self.by_id.values()), key=list(Source).index)
+
+    @property
+    def age_s(self) -> int:
+        """The greatest age of the rows."""
+        return max(answer.age_s for answer in self.by_id.values())
+
+    @property
+    def body(self) -> bytes:
+        """The 200 body, rendered anew."""
+        summaries = [self.by_id[process_id].summary for process_id in self.process_ids]
+        rows = [summary.row for summary in summaries if summary is not None]
+        missing = [id_ for id_ in dict.fromkeys(self.process_ids) if self.by_id[id_].summary is None]
+        body = b'{"processes":[%b],"count":%d,"next_page_token":null,"missing":%b}'
+        return body % (b",".join(rows), len(rows), orjson.dumps(missing))
+
+
+def rounded(age_s: float) -> int:
+    """An age in whole seconds: up, for an age that is claimed is a bound."""
+    return max(0, ceil(age_s))
+
+
+def answer_of_read(source: Source, age_s: float, read: Read) -> Answer:
+    """The answer that a direct read gives."""
+    return Answer(source, rounded(age_s), read.summary, read.body)
+
+
+def page_of(source: Source, age_s: float, rows: Sequence[ProcessSummary], limit: int) -> ListAnswer:
+    """The page that begins these rows, of which there is one more than `limit` where another page follows."""
+    return ListAnswer(source, rounded(age_s), rows[:limit], len(rows) > limit)

@@ -1,0 +1,96 @@
+"""Answers that cost no read: CACHED, from a read remembered for a few seconds, and STALE, from the last known state.
+
+`max_age_s` is what the client asked for; to a strong request (0) nothing that was there before it came is young enough.
+Where a query is given, it asks for one row beyond its page. An age is tested and claimed by one reading of the clock.
+"""
+
+from dataclasses import dataclass
+
+from listeners.listener import Clock
+from service.api.list_query import ListQuery
+from service.api.sources import Source
+from service.model.read_model import ReadModel
+from service.reads.answer import Answer, ListAnswer, answer_of_read, page_of, rounded
+from service.reads.firestore_reader import Read
+from service.reads.read_through import ReadThrough
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a request demands of the answer about one process."""
+
+    known_version: int = 0
+    max_age_s: float | None = None
+    include_products: bool = False
+
+
+class LastKnown:
+    """Looks into the model, whatever its lease says, and into the reads remembered."""
+
+    def __init__(self, model: ReadModel, reads: ReadThrough, *, clock: Clock, stale_if_error_s: float) -> None:
+        self._model = model
+        self._reads = reads
+        self._clock = clock
+        self._stale_if_error_s = stale_if_error_s
+
+    def cached(self, process_id: str, demands: Demands) -> Answer | None:
+        """What the last read said, within its time to live."""
+        now = self._clock()
+        read = self._reads.remembered(process_id, include_products=demands.include_products, now=now)
+        if read is None or not _is_young_enough(now - read.as_of, demands.max_age_s):
+            return None
+        return _unless_older(Source.CACHED, now - read.as_of, read, demands.known_version)
+
+    def cached_page(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
+        """The same of a list."""
+        now = self._clock()
+        cached = self._reads.remembered_list(one_more, now=now)
+        if cached is None or not _is_young_enough(now - cached.as_of, max_age_s):
+            return None
+        return page_of(Source.CACHED, now - cached.as_of, cached.summaries, one_more.limit - 1)
+
+    def stale(self, process_id: str, demands: Demands) -> Answer | None:
+        """The last known state within its bound: the model's or the cache's, the newer of them."""
+        if not _is_young_enough(0, demands.max_age_s):
+            return None
+        limit_s = self._limit_s(demands.max_age_s)
+        held, age_s, now = self._model.get(process_id), self._model.age_s, self._clock()
+        read = self._reads.remembered(process_id, include_products=demands.include_products, max_age_s=limit_s, now=now)
+        is_newest = (
+            held is not None
+            and not demands.include_products
+            and (read is None or read.read_time <= self._model.read_time)
+        )
+        if held is not None and is_newest and age_s is not None and age_s <= limit_s:
+            return (
+                Answer(Source.STALE, rounded(age_s), held, held.body) if held.version >= demands.known_version else None
+            )
+        return None if read is None else _unless_older(Source.STALE, now - read.as_of, read, demands.known_version)
+
+    def stale_page(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
+        """The same of a list."""
+        if not _is_young_enough(0, max_age_s):
+            return None
+        limit_s = self._limit_s(max_age_s)
+        age_s, now = self._model.age_s, self._clock()
+        read = self._reads.remembered_list(one_more, max_age_s=limit_s, now=now)
+        if age_s is not None and age_s <= limit_s and (read is None or age_s <= now - read.as_of):
+            held = self._model.rows(one_more)
+            if held is not None:
+                return page_of(Source.STALE, age_s, held, one_more.limit - 1)
+        if read is None:
+            return None
+        return page_of(Source.STALE, now - read.as_of, read.summaries, one_more.limit - 1)
+
+    def _limit_s(self, max_age_s: float | None) -> float:
+        return self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)
+
+
+def _is_young_enough(age_s: float, max_age_s: float | None) -> bool:
+    """Never for a strong request: a clock that is read twice may show the same."""
+    return max_age_s is None or (max_age_s > 0 and age_s <= max_age_s)
+
+
+def _unless_older(source: Source, age_s: float, read: Read, known_version: int) -> Answer | None:
+    answer = answer_of_read(source, age_s, read)
+    return answer if answer.version >= known_version else None

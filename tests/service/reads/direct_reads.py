@@ -1,0 +1,41 @@
+"""Direct reads without a service around them."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from listeners.endpoints import EmulatorEndpoint
+from listeners.listener import Clock
+from listeners.window import Window
+from service.reads.attempts import Attempts
+from service.reads.circuit import Circuit
+from service.reads.connection import Connection
+from service.reads.firestore_reader import FirestoreReader
+from service.runtime.clock import boottime
+from tests.service.running import COLLECTION
+
+
+class Bills:
+    """Counts the documents billed."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+
+    def documents_billed(self, kind: str, count: int) -> None:
+        self.documents += count
+
+    def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
+        pass
+
+
+@asynccontextmanager
+async def reader_of(
+    host: str, project: str, *, timeout_s: float = 5, clock: Clock = boottime, bills: Bills | None = None
+) -> AsyncIterator[FirestoreReader]:
+    """A reader of the service's collection at `host`."""
+    window = Window(project, "(default)", COLLECTION, "timestamp", 0)
+    rng = random.Random(1)
+    connection = Connection(EmulatorEndpoint(host), window.database_path, longest_call_s=timeout_s)
+    attempts = Attempts(connection, Circuit(clock=clock, rng=rng), clock=clock, rng=rng)
+    yield FirestoreReader(attempts, window, timeout_s=timeout_s, clock=clock, observer=bills or Bills())
+    await connection.close()

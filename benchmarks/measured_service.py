@@ -71,10 +71,11 @@ class MeasuredService:
 
     async def start(self, documents: int) -> tuple[float, float]:
         from service.lifecycle import listen
+        from service.runtime.sockets import listening_sockets
 
         cpu_before, started = cpu_s(), time.perf_counter()
         await self.service.runner.setup()
-        self._url = await listen(self.service.runner, self.service.settings)
+        self._url = await listen(self.service.runner, listening_sockets(["127.0.0.1"], 0))
         self._listening()
         await self._until(lambda: len(self._model) == documents)
         while self.service.supervisor.state is not ListenerState.LIVE:  # noqa: ASYNC110 - it is, a turn after the last event

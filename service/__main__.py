@@ -1,26 +1,36 @@
 """The command line: parse, run, exit code. `process-status` and `python -m service` are this program.
 
-Each command imports what it needs by itself: `--version` and `list` must not wait for gRPC.
+Exit codes: 2 for wrong usage and wrong settings, 1 where the world is not as a command needs it (a port is taken,
+credentials are missing), 130 after Ctrl-C; each with one line on stderr, never a traceback.
+
+Each command imports what it needs by itself: `--version`, `list` and `watch` load neither gRPC nor the server.
 """
 
 import argparse
-import asyncio
 import os
 import sys
-from collections.abc import Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
 
 from service import __version__
+from service.runtime.process import (
+    INTERRUPTED,
+    exit_at_once_on_signals,
+    interrupt_on_ctrl_c,
+    open_standard_streams,
+    raise_descriptor_limit,
+)
 
-T = TypeVar("T")
-
-WRONG_SETTINGS = 2
-INTERRUPTED = 130
+FAILED = 1
+WRONG_USE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit code; usage errors and wrong settings are 2."""
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC writes its notes to stderr, past every log setting
+    """Run one command. Returns its exit code."""
+    exit_at_once_on_signals()
+    open_standard_streams()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC writes to stderr, past every log setting; its errors raise
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -46,7 +56,7 @@ def _add_demo(commands: Any) -> None:
     demo = commands.add_parser("demo", help="a local Firestore, a simulated workload, and the service on top")
     demo.add_argument("--processes", type=_positive_int, default=200, help="simulated processes (default 200)")
     demo.add_argument("--changes-per-second", type=_positive_float, default=20.0, metavar="N", help="(default 20)")
-    demo.add_argument("--port", type=_port, default=8080, help="where the API listens (default 8080; 0: any free one)")
+    demo.add_argument("--port", type=_port, help="where the API listens (default: PORT, or 8080; 0: any free one)")
     demo.add_argument("--emulator", action="store_true", help="use Google's emulator instead of the local Firestore")
     demo.set_defaults(run=_demo)
 
@@ -61,10 +71,10 @@ def _add_local_firestore(commands: Any) -> None:
 
 
 def _add_terminal_commands(commands: Any) -> None:
-    watch = commands.add_parser("watch", help="follow one process until it has ended")
+    watch = commands.add_parser("watch", allow_abbrev=False, help="follow one process until it has ended")
     watch.add_argument("process_id", metavar="ID")
     watch.set_defaults(run=_watch)
-    listing = commands.add_parser("list", help="show the newest processes")
+    listing = commands.add_parser("list", allow_abbrev=False, help="show the newest processes")
     listing.add_argument("--status", help="only those with this status")
     listing.add_argument("--limit", type=_positive_int, default=10, help="(default 10)")
     listing.add_argument("--start-date", metavar="DATE", help="started at or after this ISO 8601 date or date-time")
@@ -73,7 +83,13 @@ def _add_terminal_commands(commands: Any) -> None:
     listing.set_defaults(run=_list)
     for command in (watch, listing):
         command.add_argument("--url", help="the service (default: PROCESS_STATUS_URL, or http://127.0.0.1:8080)")
-        command.add_argument("--api-key", metavar="KEY", help="(default: PROCESS_STATUS_API_KEY)")
+        command.add_argument(
+            "--api-key-file",
+            type=Path,
+            metavar="FILE",
+            help="holds the API key (default: the key itself in PROCESS_STATUS_API_KEY); "
+            "no option takes a key, because other users see the arguments of a running command",
+        )
 
 
 def _positive_int(text: str) -> int:
@@ -101,35 +117,62 @@ def _say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - a command's own output
 
 
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a command's own message
+
+
 def _serve(_: argparse.Namespace) -> int:
     from service.settings import WrongSettings, read_settings
 
     try:
         settings = read_settings()
     except WrongSettings as wrong:
-        print(wrong.report(), file=sys.stderr)  # noqa: T201 - logging is set up from what could not be read
-        return WRONG_SETTINGS
+        _complain(wrong.report())
+        return WRONG_USE
+    from service.app import StartFailed
     from service.lifecycle import serve
 
-    return _run(serve(settings))
+    raise_descriptor_limit()
+    try:
+        return _run(lambda: serve(settings))
+    except StartFailed as failed:
+        _complain(f"process-status: {failed}")
+        return FAILED
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from service.app import StartFailed
     from service.demo.run import DemoOptions, demo
+    from service.runtime.process import until_signalled
+    from service.settings import WrongSettings
 
     chosen = DemoOptions(options.processes, options.changes_per_second, options.port, options.emulator)
-    return _run(demo(chosen, _say))
+    raise_descriptor_limit()
+    try:
+        return _run(lambda: until_signalled(lambda: demo(chosen, _say)))
+    except WrongSettings as wrong:
+        _complain(wrong.report())
+        return WRONG_USE
+    except StartFailed as failed:
+        _complain(f"process-status: the demo can't start: {failed}")
+        return FAILED
 
 
 def _local_firestore(options: argparse.Namespace) -> int:
     from service.local_firestore import serve
+    from service.runtime.process import until_signalled
 
+    async def until_cancelled() -> int:
+        heartbeat_s = options.heartbeat_s
+        await serve(options.host, options.port, options.control_port, heartbeat_s=heartbeat_s, announce=_say)
+        return 0
+
+    raise_descriptor_limit()
     try:
-        _run(serve(options.host, options.port, options.control_port, heartbeat_s=options.heartbeat_s, announce=_say))
+        return _run(lambda: until_signalled(until_cancelled))
     except OSError as error:
-        print(f"process-status: {error}", file=sys.stderr)  # noqa: T201 - a command's own message
-        return 1
-    return 0
+        _complain(f"process-status: {error}; choose another port with --port or --control-port (0: any free one)")
+        return FAILED
 
 
 def _watch(options: argparse.Namespace) -> int:
@@ -137,8 +180,10 @@ def _watch(options: argparse.Namespace) -> int:
 
     from service.terminal.commands import WatchOptions, watch
 
-    url, api_key = _service_to_ask(options)
-    return asyncio.run(watch(WatchOptions(options.process_id, url, api_key), Console()))
+    def command(url: str, api_key: str | None) -> Coroutine[Any, Any, int]:
+        return watch(WatchOptions(options.process_id, url, api_key), Console())
+
+    return _ask_service(options, command)
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -146,30 +191,55 @@ def _list(options: argparse.Namespace) -> int:
 
     from service.terminal.commands import ListOptions, list_processes
 
-    url, api_key = _service_to_ask(options)
-    chosen = ListOptions(
-        url=url,
-        api_key=api_key,
-        status=options.status,
-        limit=options.limit,
-        start_date=options.start_date,
-        end_date=options.end_date,
-        all=options.all,
-    )
-    return asyncio.run(list_processes(chosen, Console()))
+    def command(url: str, api_key: str | None) -> Coroutine[Any, Any, int]:
+        chosen = ListOptions(
+            url=url,
+            api_key=api_key,
+            status=options.status,
+            limit=options.limit,
+            start_date=options.start_date,
+            end_date=options.end_date,
+            all=options.all,
+        )
+        return list_processes(chosen, Console())
+
+    return _ask_service(options, command)
 
 
-def _service_to_ask(options: argparse.Namespace) -> tuple[str, str | None]:
-    from service.settings import ClientSettings
+def _ask_service(options: argparse.Namespace, command: Callable[[str, str | None], Coroutine[Any, Any, int]]) -> int:
+    """Run a terminal command with the URL and the API key that options and environment name."""
+    import asyncio
 
-    environment = ClientSettings()
-    return options.url or environment.url, options.api_key or environment.api_key
+    from service.settings import WrongSettings, read_client_settings
+
+    try:
+        environment = read_client_settings()
+        api_key = environment.api_key if options.api_key_file is None else _key_in(options.api_key_file)
+    except WrongSettings as wrong:
+        _complain(wrong.report())
+        return WRONG_USE
+    interrupt_on_ctrl_c()
+    return asyncio.run(command(options.url or environment.url, api_key))
 
 
-def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+def _key_in(file: Path) -> str:
+    """The key that a file holds, without the newline that editors add. Raises: WrongSettings."""
+    from service.settings import WrongSettings
+
+    try:
+        key = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise WrongSettings([f"--api-key-file: can't read {file}: {reason}"]) from None
+    if not key:
+        raise WrongSettings([f"--api-key-file: {file} is empty"])
+    return key
+
+
+def _run(command: Callable[[], Coroutine[Any, Any, int]]) -> int:
     import uvloop
 
-    return uvloop.run(coroutine)
+    return uvloop.run(command())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Callable
+import socket
+import sys
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import google.auth
 from aiohttp import web
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.firestore_v1 import Client
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
 
@@ -50,7 +53,9 @@ from service.reads.readiness import ReadinessCheck
 from service.reads.recovery import Recovery
 from service.runtime.clock import boottime
 from service.runtime.gc_policy import CollectorPolicy
+from service.runtime.process import raise_descriptor_limit
 from service.runtime.slices import Slices
+from service.runtime.sockets import CannotListen, inherited_sockets, listening_sockets
 from service.runtime.tasks import BackgroundTasks
 from service.runtime.turns import Turns
 from service.schema.documents import SUMMARY_FIELDS
@@ -72,8 +77,12 @@ class Service:
         request_log: RequestLog | None = None,
         clock: Clock = boottime,
         owns_process: bool = False,
+        metrics_sockets: Sequence[socket.socket] = (),
     ) -> None:
-        """`owns_process`: nothing else runs in this process, so its garbage collector may be set for the service."""
+        """`owns_process`: nothing else runs in this process, so its garbage collector can be set for the service.
+
+        `metrics_sockets` listen on METRICS_PORT, where there is one. Raises: DefaultCredentialsError.
+        """
         self.settings = settings
         self.failed = False
         self._failure_callback: Callable[[], None] = lambda: None
@@ -84,6 +93,7 @@ class Service:
         take_all_wakeups(asyncio.get_running_loop(), self._turns.hurry)
         self._endpoint = _endpoint(settings)
         self._background = BackgroundTasks(self._fail)
+        self._metrics_sockets = metrics_sockets
         self._metrics_runner: ServiceRunner | None = None
         self._join_model(owns_process=owns_process)
         self._join_reads()
@@ -233,8 +243,8 @@ class Service:
             app.add_routes(route.definition for route in self._handlers.metrics_port_routes())
             self._metrics_runner = ServiceRunner(app, self._frame(AccessRules(), _turns()), shutdown_timeout_s=1)
             await self._metrics_runner.setup()
-            site = web.TCPSite(self._metrics_runner, self.settings.host, self.settings.metrics_port, reuse_port=True)
-            await site.start()
+            for each in self._metrics_sockets:
+                await web.SockSite(self._metrics_runner, each).start()
 
     async def _end_waits(self, _: web.Application) -> None:
         """Before requests under way are waited for: whoever waits for a change would use up their time."""
@@ -313,23 +323,58 @@ def _listener(
     return stream, stream.documents
 
 
-def start_logs(settings: Settings) -> tuple[LogWriter, RequestLog]:
-    """Set up all logging of the process. Close the writer at the end, so that no line is lost."""
-    environment, level, project_id = settings.environment, settings.log_level, settings.project_id
+def start_logs(settings: Settings, *, readable: bool = False) -> tuple[LogWriter, RequestLog]:
+    """Set up all logging of the process. Close the writer at the end, so that no line is lost.
+
+    `readable`: text for people, as in development.
+    """
+    environment = "development" if readable else settings.environment
+    level, project_id = settings.log_level, settings.project_id
     writer = configure_logging(environment=environment, level=level, project_id=project_id)
     return writer, RequestLog(writer, environment=environment, level=level, project_id=project_id)
+
+
+class StartFailed(Exception):
+    """The service can't start as the world is. The text is one line that says what to do next."""
+
+
+def missing_credentials(error: DefaultCredentialsError) -> StartFailed:
+    """What to do where Google's client library finds no credentials, or none that it can read."""
+    said = str(error.args[0]) if error.args else "no reason given"
+    reason = " ".join(said.split(". ")[0].split()).removesuffix(".")
+    return StartFailed(
+        f"no Google credentials ({reason}): run `gcloud auth application-default login`, or set "
+        "GOOGLE_APPLICATION_CREDENTIALS to a key file, or FIRESTORE_EMULATOR_HOST for an emulator"
+    )
+
+
+BOOT_FAILED = 3
+"""The exit code by which gunicorn knows that a worker can't start; it ends, instead of starting the worker again."""
 
 
 async def create_app() -> ServiceRunner:
     """For gunicorn: `gunicorn 'service.app:create_app' -k aiohttp.GunicornUVLoopWebWorker`.
 
-    Wrong settings end the worker with exit code 2 after a line for each on stderr.
+    What keeps the worker from starting is said on stderr, a line for each fault; then the worker exits with 3.
     """
     try:
-        settings = read_settings()
+        return _worker(read_settings()).runner
     except WrongSettings as wrong:
-        raise SystemExit(wrong.report()) from None
+        report = wrong.report()
+    except DefaultCredentialsError as error:
+        report = f"process-status: {missing_credentials(error)}"
+    except CannotListen as failed:
+        report = f"process-status: {failed}; workers share METRICS_PORT where gunicorn runs with our gunicorn.conf.py"
+    print(report, file=sys.stderr)  # noqa: T201 - gunicorn's log says nothing of the reason
+    raise SystemExit(BOOT_FAILED)
+
+
+def _worker(settings: Settings) -> Service:
+    raise_descriptor_limit()
+    sockets = inherited_sockets(settings.metrics_sockets)
+    if settings.metrics_port is not None and not sockets:
+        sockets = listening_sockets(settings.host, settings.metrics_port)
     _, request_log = start_logs(settings)
-    service = Service(settings, request_log=request_log, owns_process=True)
+    service = Service(settings, request_log=request_log, owns_process=True, metrics_sockets=sockets)
     service.on_failure(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    return service.runner
+    return service

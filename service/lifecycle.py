@@ -1,61 +1,82 @@
-"""One serving process from its start to its end: startup → until told to stop → shutdown.
+"""One serving process from its start to its end: bind → start → until told to stop → shut down.
 
-The socket listens before the first byte from Firestore has come. SIGTERM and SIGINT stop accepting, requests under
-way are finished within DRAIN_S, the listener is unsubscribed; then the exit code says whether that was the plan.
+The ports are bound first, so that one that is taken is known before anything has begun, and the service accepts
+connections before the first byte from Firestore has come. SIGTERM and SIGINT stop accepting, requests under way are
+finished within DRAIN_S, the listener is unsubscribed; then the exit code says whether that was the plan.
 """
 
-import asyncio
 import logging
-import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
+from google.auth.exceptions import DefaultCredentialsError
 
-from service.app import Service, start_logs
+from service.app import Service, StartFailed, missing_credentials, start_logs
 from service.http.server import ServiceRunner
+from service.runtime.process import StopSignal
+from service.runtime.sockets import BACKLOG, CannotListen, bound_urls, close_all, listening_sockets, local_url
 from service.settings import Settings
+from service.telemetry.logs import RequestLog
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 1024
+FAILED = 1
 
 
-async def serve(settings: Settings, *, on_listening: Callable[[str], None] = lambda _: None) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit code: 0, or 1 where a part failed or the port is taken."""
-    writer, request_log = start_logs(settings)
+async def serve(
+    settings: Settings,
+    *,
+    on_listening: Callable[[str], None] = lambda _: None,
+    readable_logs: bool = False,
+    port_advice: str = "set PORT to another",
+) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit code: 0, 130, or 1 where a part failed. Raises: StartFailed."""
+    sockets = _bind(settings, settings.port, port_advice)
+    metrics_sockets: list[socket.socket] = []
+    if settings.metrics_port is not None:
+        try:
+            metrics_sockets = _bind(settings, settings.metrics_port, "set METRICS_PORT to another")
+        except StartFailed:
+            close_all(sockets)
+            raise
+    writer, request_log = start_logs(settings, readable=readable_logs)
     try:
-        service = Service(settings, request_log=request_log, owns_process=True)
-        stop = _stop_on_signals()
+        service = _service(settings, request_log, metrics_sockets)
+        stop = StopSignal()
         service.on_failure(stop.set)
         await service.runner.setup()
-        try:
-            url = await listen(service.runner, settings)
-        except OSError as error:
-            log.critical("can't listen on %s:%s: %s", settings.host, settings.port, error.strerror)
-            await service.runner.cleanup()
-            return 1
-        log.info("listening on %s", url)
+        url = await listen(service.runner, sockets)
+        log.info("listening on %s", ", ".join(bound_urls(sockets)))
+        if metrics_sockets:
+            log.info("metrics on %s", ", ".join(bound_urls(metrics_sockets)))
         on_listening(url)
         await stop.wait()
         log.info("stopping: no new connections, requests under way have %g s", settings.drain_s)
         await service.runner.cleanup()
         log.info("stopped")
-        return 1 if service.failed else 0
+        return FAILED if service.failed else stop.exit_code
     finally:
         writer.close()
+        close_all([*sockets, *metrics_sockets])
 
 
-async def listen(runner: ServiceRunner, settings: Settings) -> str:
-    """Begin to accept. Returns the URL, with the port that was really taken. Raises: OSError."""
-    await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
-    port = runner.addresses[0][1]
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 - compared, not bound
-    return f"http://{host}:{port}"
+async def listen(runner: ServiceRunner, sockets: Sequence[socket.socket]) -> str:
+    """Begin to accept. Returns a URL at which this machine reaches the service."""
+    for each in sockets:
+        await web.SockSite(runner, each, backlog=BACKLOG).start()
+    return local_url(sockets)
 
 
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+def _bind(settings: Settings, port: int, advice: str) -> list[socket.socket]:
+    try:
+        return listening_sockets(settings.host, port)
+    except CannotListen as failed:
+        raise StartFailed(f"{failed}; {advice}, or end what uses this port") from None
+
+
+def _service(settings: Settings, request_log: RequestLog, metrics_sockets: Sequence[socket.socket]) -> Service:
+    try:
+        return Service(settings, request_log=request_log, owns_process=True, metrics_sockets=metrics_sockets)
+    except DefaultCredentialsError as error:
+        raise missing_credentials(error) from None

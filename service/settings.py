@@ -1,16 +1,23 @@
-"""The settings: frozen, checked once at the start, and the only place that reads the environment.
+"""The settings: frozen, and checked once at the start. Each is an environment variable, its field's name in upper case.
 
-Every setting is an environment variable named like its field in upper case; an empty one counts as unset. A wrong
-one is a fault of the start: `read_settings` raises WrongSettings with one line for each.
+A wrong setting is a fault of the start: `read_settings` raises WrongSettings with one line for each.
+
+One rule for variables that are set but empty: an empty number or choice counts as unset. An empty text or list is a
+fault, because it is most likely a name, a key or an address that went missing, and its default can open what the
+operator meant to close (`API_KEYS`, `HOST`, `PROJECT_ID`, `FIRESTORE_DATABASE`, …).
+
+Libraries read variables of their own: Google's `GOOGLE_APPLICATION_CREDENTIALS` and `FIRESTORE_EMULATOR_HOST`,
+prometheus_client `PROMETHEUS_MULTIPROC_DIR`. The latter two are settings as well, so that they are checked here.
 """
 
 import math
-from typing import Annotated, Any, Literal
+import os
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, ByteSize, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from listeners.window import StartTimeType
+from service.runtime.addresses import ANY_IPV4, bind_addresses, emulator_host, web_origin
 
 DEMO_PROJECT = "demo-process-status"
 """The project used where only FIRESTORE_EMULATOR_HOST is set; emulators accept any."""
@@ -39,6 +46,8 @@ def _finite(seconds: float) -> float:
 
 Seconds = Annotated[float, AfterValidator(_finite)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+TEXTS = (str, str | None, tuple[str, ...])
+"""The types that hold names, keys and addresses: an empty one is never guessed at."""
 
 
 def _lease_of_listener(earlier_fields: dict[str, Any]) -> float:
@@ -55,7 +64,7 @@ class Settings(BaseSettings):
     firestore_collection: str = "webServiceLogs"
     firestore_database: str = "(default)"
 
-    host: str = "0.0.0.0"  # noqa: S104 - a server in a container is reached through the container's address
+    host: CommaSeparated = (ANY_IPV4,)  # a server in a container is reached through the container's address
     port: int = Field(8080, ge=0, le=65535)
     metrics_port: int | None = Field(None, ge=0, le=65535)
 
@@ -63,7 +72,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     listener: Literal["on_snapshot", "stream"] = "stream"
-    start_time_type: StartTimeType = "timestamp"
+    start_time_type: Literal["timestamp", "string"] = "timestamp"
     window_size: int = Field(10_000, ge=0)
     listener_lease_s: Seconds = Field(default_factory=_lease_of_listener, gt=0)
     probe_interval_s: Seconds = Field(5, gt=0)
@@ -88,6 +97,8 @@ class Settings(BaseSettings):
     fast_path: bool = True
 
     prometheus_multiproc_dir: str = ""
+    metrics_sockets: CommaSeparated = ()
+    """Descriptors of sockets that listen on METRICS_PORT already: gunicorn.conf.py opens them for all workers."""
 
     @field_validator("fallback_rate", mode="before")
     @classmethod
@@ -101,15 +112,30 @@ class Settings(BaseSettings):
             return value
         return value.upper() if getattr(info, "field_name", "") == "log_level" else value.lower()
 
-    @field_validator("terminal_statuses", "api_keys", "cors_origins", mode="before")
+    @field_validator("host", "terminal_statuses", "api_keys", "cors_origins", "metrics_sockets", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):
             parts = tuple(part.strip() for part in value.split(",") if part.strip())
             if not parts:
-                raise ValueError("names nothing; leave it unset instead")  # no keys at all would let everybody in
+                raise ValueError("names nothing; leave it unset instead")  # an empty list of keys would open everything
             return parts
         return value
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_a_list_of_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return bind_addresses(value)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_as_browsers_send_them(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(web_origin(origin) for origin in value))
+
+    @field_validator("firestore_emulator_host")
+    @classmethod
+    def _emulator_has_a_host_and_a_port(cls, value: str) -> str:
+        return emulator_host(value) if value else value
 
     @field_validator("firestore_collection")
     @classmethod
@@ -121,7 +147,7 @@ class Settings(BaseSettings):
     @field_validator("project_id")
     @classmethod
     def _project_is_known(cls, value: str, info: ValidationInfo) -> str:
-        if not value and not info.data.get("firestore_emulator_host"):
+        if not value and info.data.get("firestore_emulator_host") == "":  # one that is wrong is a fault of its own
             raise ValueError("is required, unless FIRESTORE_EMULATOR_HOST is set")
         return value or DEMO_PROJECT
 
@@ -142,16 +168,47 @@ class ClientSettings(BaseSettings):
     api_key: str | None = Field(None, repr=False)
 
 
-def read_settings() -> Settings:
-    """Read the environment. Raises: WrongSettings."""
+AnySettings = TypeVar("AnySettings", bound=BaseSettings)
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """Read the environment; `overrides` count for more than it. Raises: WrongSettings."""
+    return _read(Settings, overrides)
+
+
+def read_client_settings() -> ClientSettings:
+    """Read what the terminal commands take from the environment. Raises: WrongSettings."""
+    return _read(ClientSettings, {})
+
+
+def _read(kind: type[AnySettings], overrides: dict[str, Any]) -> AnySettings:
+    faults = {
+        name: _fault(name, "is set, but empty; give it a value, or leave it unset")
+        for name in _empty_texts(kind, overrides)
+    }
     try:
-        return Settings()  # every field comes from the environment
+        settings = kind(**overrides)
     except ValidationError as error:
-        faults = [fault for fault in error.errors() if fault["type"] != "default_factory_not_called"]  # only a sequel
-        raise WrongSettings([_fault(fault["loc"], fault["msg"]) for fault in faults]) from None
+        prefix = kind.model_config.get("env_prefix", "")
+        for each in error.errors():
+            if each["type"] != "default_factory_not_called":  # only a sequel of another fault
+                name = f"{prefix}{each['loc'][0] if each['loc'] else ''}"
+                faults.setdefault(name, _fault(name, each["msg"]))
+    else:
+        if not faults:
+            return settings
+    raise WrongSettings(list(faults.values()))
 
 
-def _fault(location: tuple[int | str, ...], message: str) -> str:
+def _empty_texts(kind: type[BaseSettings], overrides: dict[str, Any]) -> list[str]:
+    """The names of all texts and lists that are set to nothing, unless they are overridden."""
+    prefix = kind.model_config.get("env_prefix", "")
+    fields = [(name, field.annotation) for name, field in kind.model_fields.items() if name not in overrides]
+    texts = [f"{prefix}{name}" for name, annotation in fields if annotation in TEXTS]
+    given = {name.upper(): value for name, value in os.environ.items()}
+    return [name for name in texts if not given.get(name.upper(), "unset").strip()]
+
+
+def _fault(name: str, message: str) -> str:
     message = message.removeprefix("Value error, ")
-    name = str(location[0]).upper() if location else ""
-    return f"{name}: {message[:1].lower()}{message[1:]}" if name else message
+    return f"{name.upper()}: {message[:1].lower()}{message[1:]}" if name else message

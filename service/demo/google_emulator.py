@@ -1,5 +1,6 @@
 """Google's Firestore emulator as a child process: started on a free port, ended with all its children. Blocking."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -31,7 +32,9 @@ def free_port() -> int:
 class Emulator:
     """One running emulator at `host` ("127.0.0.1:port"). Keeps nothing between `stop` and `start`."""
 
-    START_TIMEOUT_S = 40
+    START_TIMEOUT_S = 40.0
+    LOOK_AFTER_S = 0.25
+    """How often a start looks whether the process has ended, by itself or by `stop` in another thread."""
 
     def __init__(self, log: Path) -> None:
         self.host = f"127.0.0.1:{free_port()}"
@@ -53,13 +56,22 @@ class Emulator:
             )
         channel = grpc.insecure_channel(self.host)
         try:
-            grpc.channel_ready_future(channel).result(timeout=self.START_TIMEOUT_S)
-        except grpc.FutureTimeoutError:
-            self.stop()
-            raise EmulatorFailed(f"the emulator did not start:\n{self._log.read_text()[-2000:]}") from None
+            if not self._comes_up(channel, self._process):
+                self.stop()
+                raise EmulatorFailed(f"the emulator did not start:\n{self._log.read_text()[-2000:]}")
         finally:
             channel.close()
         return self
+
+    def _comes_up(self, channel: grpc.Channel, process: subprocess.Popen[bytes]) -> bool:
+        ready = grpc.channel_ready_future(channel)
+        deadline = time.monotonic() + self.START_TIMEOUT_S
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(grpc.FutureTimeoutError):
+                ready.result(timeout=self.LOOK_AFTER_S)
+                return True
+        ready.cancel()
+        return False
 
     def stop(self) -> None:
         """End the whole process group: gcloud is a shell script around the Java process that serves."""

@@ -1,6 +1,7 @@
 """The demo: a Firestore, a simulated workload and the service on top, in one process, until Ctrl-C ends all of it.
 
-The clients find the Firestore through FIRESTORE_EMULATOR_HOST, as they would find any emulator.
+Google's clients find the Firestore through FIRESTORE_EMULATOR_HOST, as they find any emulator. Settings are those of
+the environment, but for three defaults: the demo listens on this machine only, logs warnings only, and logs for people.
 """
 
 import asyncio
@@ -11,47 +12,57 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1 import AsyncClient
 
+from service.app import StartFailed
 from service.demo.google_emulator import HOW_TO_GET_IT, Emulator, EmulatorFailed
 from service.demo.workload import Workload
 from service.lifecycle import serve
 from service.local_firestore import LocalFirestore
-from service.settings import Settings
+from service.settings import Settings, read_settings
 
+HOST = ("127.0.0.1",)
 SEED = 2026
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """`emulator` uses Google's emulator instead of the local Firestore. Port 0 is any free one."""
+    """`emulator` uses Google's emulator instead of the local Firestore. Port 0 is any free one, None is PORT's."""
 
     processes: int = 200
     changes_per_second: float = 20.0
-    port: int = 8080
+    port: int | None = None
     emulator: bool = False
 
 
 async def demo(options: DemoOptions, say: Callable[[str], None]) -> int:
-    """Run until interrupted. Returns the exit code; what goes wrong at the start is said in a line."""
+    """Run until interrupted or cancelled. Returns the exit code. Raises: WrongSettings, StartFailed."""
     try:
         async with _firestore(options, say) as host:
             os.environ["FIRESTORE_EMULATOR_HOST"] = host
             settings = _settings(options, host)
             async with _workload(options, settings) as begin:
-                return await serve(settings, on_listening=lambda url: _welcome(url, host, options, say, begin))
+                return await serve(
+                    settings,
+                    on_listening=lambda url: _welcome(url, host, options, say, begin),
+                    readable_logs=True,
+                    port_advice="choose another with --port (0: any free one)",
+                )
     except (OSError, EmulatorFailed) as error:
-        say(f"the demo can't start: {error}")
-        return 1
+        lines = str(error).splitlines()
+        raise StartFailed(" ".join([lines[0], *lines[1:][-1:]])) from None
 
 
 def _settings(options: DemoOptions, host: str) -> Settings:
-    """Quiet and readable, unless the environment asks for more; everything else as in production."""
-    settings = Settings(firestore_emulator_host=host, port=options.port)
-    softer = {"log_level": "WARNING", "environment": "development"}
-    return settings.model_copy(update={k: v for k, v in softer.items() if k not in settings.model_fields_set})
+    overrides: dict[str, Any] = {"firestore_emulator_host": host}
+    if options.port is not None:
+        overrides["port"] = options.port
+    settings = read_settings(**overrides)
+    defaults = {"host": HOST, "log_level": "WARNING"}
+    return settings.model_copy(update={k: v for k, v in defaults.items() if k not in settings.model_fields_set})
 
 
 @asynccontextmanager
@@ -65,11 +76,11 @@ async def _firestore(options: DemoOptions, say: Callable[[str], None]) -> AsyncI
     say("starting Google's emulator …")
     with tempfile.TemporaryDirectory(prefix="process-status-demo-") as directory:
         emulator = Emulator(Path(directory) / "emulator.log")
-        await asyncio.to_thread(emulator.start)
         try:
+            await asyncio.to_thread(emulator.start)
             yield emulator.host
         finally:
-            await asyncio.to_thread(emulator.stop)
+            await asyncio.to_thread(emulator.stop)  # also one that has not come up yet
 
 
 @asynccontextmanager

@@ -104,7 +104,7 @@ class LocalFirestore:
             port = server.add_insecure_port(self.host)
         except RuntimeError as failed:
             await server.stop(None)
-            raise OSError(f"can't listen on {self.host}: {failed}") from failed
+            raise OSError(f"can't listen on {self.host}: it is taken, or not an address of this machine") from failed
         await server.start()
         self._server, self._port = server, port
 

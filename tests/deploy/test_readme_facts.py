@@ -15,9 +15,8 @@ from tests.deploy.programs import DEPLOY, REPOSITORY
 
 PAGES = (REPOSITORY / "README.md", DEPLOY / "README.md", DEPLOY / "RUNBOOK.md")
 README = PAGES[0].read_text()
-TOLD_ELSEWHERE = {"FIRESTORE_EMULATOR_HOST", "PROMETHEUS_MULTIPROC_DIR"}
-"""Variables of Google's clients and of prometheus_client: the first is described where the emulator is, the second is
-set by gunicorn.conf.py."""
+TOLD_ELSEWHERE = {"FIRESTORE_EMULATOR_HOST", "METRICS_SOCKETS", "PROMETHEUS_MULTIPROC_DIR"}
+"""The first, a variable of Google's clients, is described where the emulator is; gunicorn.conf.py sets the others."""
 
 NOTHING = "\N{EN DASH}"
 

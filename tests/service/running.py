@@ -17,6 +17,7 @@ from listeners.listener import Clock
 from service.app import Service
 from service.lifecycle import listen
 from service.runtime.clock import boottime
+from service.runtime.sockets import listening_sockets
 from service.settings import Settings
 from service.telemetry.logs import RequestLog
 from tests.waiting import PATIENCE_S, until
@@ -94,7 +95,7 @@ async def running_service(
     )
     await service.runner.setup()
     try:
-        url = await listen(service.runner, service.settings)
+        url = await listen(service.runner, listening_sockets(service.settings.host, service.settings.port))
         async with aiohttp.ClientSession() as http:
             yield RunningService(service, url, http)
     finally:

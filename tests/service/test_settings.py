@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from service.settings import Settings, WrongSettings, read_settings
+from service.settings import Settings, WrongSettings, read_client_settings, read_settings
 
 
 def settings_of(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
@@ -22,7 +22,7 @@ def test_the_defaults_are_the_contracts(monkeypatch: pytest.MonkeyPatch) -> None
         "project_id": "shop",
         "firestore_collection": "webServiceLogs",
         "firestore_database": "(default)",
-        "host": "0.0.0.0",  # noqa: S104 - the contract's default
+        "host": ("0.0.0.0",),  # noqa: S104 - the contract's default
         "port": 8080,
         "metrics_port": None,
         "environment": "production",
@@ -48,6 +48,7 @@ def test_the_defaults_are_the_contracts(monkeypatch: pytest.MonkeyPatch) -> None
         "drain_s": 8,
         "fast_path": True,
         "prometheus_multiproc_dir": "",
+        "metrics_sockets": (),
     }
 
 
@@ -66,6 +67,12 @@ def test_the_defaults_are_the_contracts(monkeypatch: pytest.MonkeyPatch) -> None
         ("LISTENER_LEASE_S", "2.5", 2.5),
         ("METRICS_PORT", "9090", 9090),
         ("START_TIME_TYPE", "string", "string"),
+        ("METRICS_PORT", "", None),
+        ("LISTENER", "", "stream"),
+        ("HOST", " 127.0.0.1 ", ("127.0.0.1",)),
+        ("HOST", "[::1], 127.0.0.1", ("::1", "127.0.0.1")),
+        ("CORS_ORIGINS", "HTTPS://App.Example, https://app.example:443/", ("https://app.example",)),
+        ("FIRESTORE_EMULATOR_HOST", "[::1]:8089", "[::1]:8089"),
     ],
 )
 def test_settings_are_read_as_people_write_them(
@@ -106,6 +113,9 @@ def test_an_emulator_needs_no_project(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CACHE_MAX_BYTES", "-1", "CACHE_MAX_BYTES: "),
         ("FIRESTORE_COLLECTION", "a/b", "FIRESTORE_COLLECTION: must be the ID of a top-level collection"),
         ("API_KEYS", " , ", "API_KEYS: names nothing; leave it unset instead"),
+        ("HOST", "127.0.0.1:8080", "HOST: '127.0.0.1:8080' is no address"),
+        ("CORS_ORIGINS", "app.example", "CORS_ORIGINS: 'app.example' has no scheme: write it as https://app.example"),
+        ("FIRESTORE_EMULATOR_HOST", "http://127.0.0.1:8089", "FIRESTORE_EMULATOR_HOST: must be without a scheme"),
     ],
 )
 def test_a_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch, name: str, text: str, fault: str) -> None:
@@ -124,6 +134,47 @@ def test_every_fault_has_its_line_the_missing_project_too(monkeypatch: pytest.Mo
         "process-status: wrong setting: LISTENER: input should be 'on_snapshot' or 'stream'",
         "process-status: wrong setting: DRAIN_S: input should be greater than or equal to 0",
     ]
+
+
+TEXTS = [
+    "API_KEYS",
+    "CORS_ORIGINS",
+    "FIRESTORE_COLLECTION",
+    "FIRESTORE_DATABASE",
+    "FIRESTORE_EMULATOR_HOST",
+    "HOST",
+    "METRICS_SOCKETS",
+    "PROJECT_ID",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "TERMINAL_STATUSES",
+]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_a_text_that_is_set_but_empty_is_a_fault(monkeypatch: pytest.MonkeyPatch, name: str, nothing: str) -> None:
+    with pytest.raises(WrongSettings) as wrong:
+        settings_of(monkeypatch, **{"PROJECT_ID": "shop", name: nothing})
+    assert wrong.value.faults == [f"{name}: is set, but empty; give it a value, or leave it unset"]
+
+
+def test_every_text_and_list_is_among_those_that_must_not_be_empty() -> None:
+    kinds = {name.upper(): str(field.annotation) for name, field in Settings.model_fields.items()}
+    assert sorted(name for name, kind in kinds.items() if "str" in kind and "Literal" not in kind) == TEXTS
+
+
+def test_an_override_counts_for_more_than_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "")
+    monkeypatch.setenv("PORT", "1")
+    read = read_settings(firestore_emulator_host="127.0.0.1:1", port=2)
+    assert (read.firestore_emulator_host, read.port) == ("127.0.0.1:1", 2)
+
+
+def test_the_terminal_commands_settings_have_their_prefix_in_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROCESS_STATUS_URL", "")
+    with pytest.raises(WrongSettings) as wrong:
+        read_client_settings()
+    assert wrong.value.faults == ["PROCESS_STATUS_URL: is set, but empty; give it a value, or leave it unset"]
 
 
 def test_keys_appear_in_no_fault_and_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:

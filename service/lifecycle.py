@@ -8,14 +8,16 @@ finished within DRAIN_S, the listener is unsubscribed; then the exit code says w
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from aiohttp import web
 from google.auth.exceptions import DefaultCredentialsError
 
 from service.app import Service, StartFailed, missing_credentials, start_logs
 from service.http.server import ServiceRunner
+from service.runtime.descriptors import Acceptor, Connections
 from service.runtime.process import StopSignal
-from service.runtime.sockets import BACKLOG, CannotListen, bound_urls, close_all, listening_sockets, local_url
+from service.runtime.sockets import CannotListen, bound_urls, close_all, listening_sockets, local_url
 from service.settings import Settings
 from service.telemetry.logs import RequestLog
 
@@ -63,9 +65,30 @@ async def serve(
 
 async def listen(runner: ServiceRunner, sockets: Sequence[socket.socket]) -> str:
     """Begin to accept. Returns a URL at which this machine reaches the service."""
-    for each in sockets:
-        await web.SockSite(runner, each, backlog=BACKLOG).start()
+    await AcceptingSite(runner, sockets).start()
     return local_url(sockets)
+
+
+class AcceptingSite(web.BaseSite):
+    """What a runner's clean-up stops before it ends the connections. Accepts while file descriptors last."""
+
+    def __init__(self, runner: ServiceRunner, sockets: Sequence[socket.socket]) -> None:
+        super().__init__(runner)
+        self._sockets = sockets
+        self._acceptor = Acceptor(sockets, cast("Connections", runner.server))
+
+    @property
+    def name(self) -> str:
+        return ", ".join(bound_urls(self._sockets))
+
+    async def start(self) -> None:
+        await super().start()
+        self._acceptor.start()
+
+    async def stop(self) -> None:
+        self._acceptor.stop()
+        close_all(self._sockets)
+        await super().stop()
 
 
 def _bind(settings: Settings, port: int, advice: str) -> list[socket.socket]:

@@ -89,6 +89,14 @@ class JsonErrorHandler(RequestHandler):
         self._is_open_after_answer = bool(response.keep_alive) and not is_reset
         return response, is_reset
 
+    @property
+    def silent_since(self) -> float | None:
+        """When it was used last, on the loop's clock; None before the first request and while one is under way."""
+        waits_for_request = self._waiter is not None and not self._waiter.done()
+        if self._request_count == 0 or not waits_for_request or self._is_kept or self._head_timer is not None:
+            return None
+        return self._next_keepalive_close_time - self._keepalive_timeout
+
     def count_from_now(self) -> None:
         """The connection has been used just now: how long it may be idle counts from here."""
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
@@ -206,6 +214,15 @@ class JsonErrorServer(web.Server):
         """All that are open."""
         begun_fast = [] if self._fast_path is None else self._fast_path.connections
         return [*super().connections, *begun_fast]
+
+    def close_silent(self, count: int, silent_for_s: float) -> int:
+        """Close up to `count` idle connections that were silent for that long, the longest silent first."""
+        before = self._loop.time() - silent_for_s
+        since = [(each.silent_since, number, each) for number, each in enumerate(self.connections)]  # type: ignore[attr-defined]
+        silent = sorted(each for each in since if each[0] is not None and each[0] <= before)[:count]
+        for _, _, connection in silent:
+            connection.close()  # type: ignore[attr-defined]
+        return len(silent)
 
     def pre_shutdown(self) -> None:
         """Connections that wait for nothing are closed."""

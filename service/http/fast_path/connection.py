@@ -28,6 +28,9 @@ from service.watch.long_polls import DirectWait
 MAX_WAITING_BYTES = 65_536
 """Of one connection, for its turn: aiohttp, which can stop reading, takes the rest."""
 
+FIRST_REQUEST_S = 10.0
+"""A new connection counts as silent only after this time: its first request is probably under way."""
+
 MAX_CLIENTS = 16
 """Of one proxy's connection, whose headers are remembered at a time, together no longer than one head may be."""
 
@@ -108,6 +111,14 @@ class FastConnection(Connection):
     def waits(self) -> bool:
         """Whether it has a request that waits for a change."""
         return self._waiting is not None
+
+    @property
+    def silent_since(self) -> float | None:
+        """When it was used last; None while a request is under way, and for 10 s before the first one."""
+        if self.waits or self._unserved:
+            return None
+        is_new = self._answered_at == self._arrived_at
+        return self._arrived_at + FIRST_REQUEST_S if is_new else self._answered_at
 
     def close(self) -> None:
         """End it once what has been written is sent."""

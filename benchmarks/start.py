@@ -39,11 +39,11 @@ def firestore_environment(firestore_host: str) -> dict[str, str]:
 
 
 @contextmanager
-def service(run: Run, firestore_host: str, documents: int, **settings: str) -> Iterator[Program]:
-    """`process-status serve` with its log and metrics, once it holds that many documents."""
+def service(run: Run, firestore_host: str, documents: int, limits: Command = (), **settings: str) -> Iterator[Program]:
+    """`process-status serve` with its log and metrics, once it holds them all. `limits`: a command before it."""
     port = free_port()
     environment = {**firestore_environment(firestore_host), "HOST": "127.0.0.1", "PORT": str(port), **settings}
-    command = [PYTHON, "-m", "service", "serve"]
+    command = [*limits, PYTHON, "-m", "service", "serve"]
     run.progress.step(f"starting {SERVICE} on {documents:,} processes")
     with Program(SERVICE, command, port, run.directory, cores=run.cores.server, environment=environment) as program:
         await_model(program, documents)

@@ -17,8 +17,6 @@ from benchmarks.chaos.replies import ReplyReader
 from benchmarks.processes import Child, answer_requests
 from benchmarks.statistics import percentile
 
-CLIENTS = 300
-POLLS_PER_S = 2.0
 PATIENCE_S = 30.0
 AT_ONCE_MS = 100.0
 
@@ -58,46 +56,64 @@ def judge_outage(polls: Sequence[Polled], began_us: int, from_us: int, until_us:
     )
 
 
-def crowd_process(urls: Sequence[str], process_ids: Sequence[str], clients: int, seed: int) -> Child:
-    """Answers `begin` and `end`, which returns the polls."""
-    return Child(_main, list(urls), list(process_ids), clients, seed, name="chaos crowd")
+@dataclass(frozen=True)
+class Crowd:
+    """Who polls what: so many clients, each at its pace, each at one of the replicas."""
+
+    urls: Sequence[str]
+    process_ids: Sequence[str]
+    clients: int
+    seed: int
+    polls_per_s: float = 2.0
+    """Of each client."""
 
 
-def _main(pipe: Connection, urls: list[str], process_ids: list[str], clients: int, seed: int) -> None:
+def crowd_process(crowd: Crowd) -> Child:
+    """Answers `begin`, `taken` (the polls since) and `end`, which returns those that are left."""
+    return Child(_main, crowd, name="crowd")
+
+
+def _main(pipe: Connection, crowd: Crowd) -> None:
     import uvloop
 
-    uvloop.run(_serve(pipe, urls, process_ids, clients, seed))
+    uvloop.run(_serve(pipe, crowd))
 
 
-async def _serve(pipe: Connection, urls: list[str], process_ids: list[str], clients: int, seed: int) -> None:
+async def _serve(pipe: Connection, crowd: Crowd) -> None:
     polls: list[Polled] = []
     polling: list[asyncio.Task[None]] = []
 
     async def begin() -> None:
         polls.clear()
-        for number in range(clients):
-            chance = random.Random(seed * 10_000 + number)
-            polling.append(asyncio.create_task(_poll(urls[number % len(urls)], process_ids, chance, polls)))
+        for number in range(crowd.clients):
+            chance = random.Random(crowd.seed * 10_000 + number)
+            url = crowd.urls[number % len(crowd.urls)]
+            polling.append(asyncio.create_task(_poll(url, crowd, chance, polls)))
+
+    async def taken() -> list[Polled]:
+        chunk = polls[:]
+        polls.clear()
+        return chunk
 
     async def end() -> list[Polled]:
         for task in polling:
             task.cancel()
         await asyncio.gather(*polling, return_exceptions=True)
         polling.clear()
-        return polls
+        return await taken()
 
-    handlers: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {"begin": begin, "end": end}
+    handlers: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {"begin": begin, "taken": taken, "end": end}
     await answer_requests(pipe, handlers)
     await end()
 
 
-async def _poll(url: str, process_ids: list[str], chance: random.Random, polls: list[Polled]) -> None:
+async def _poll(url: str, crowd: Crowd, chance: random.Random, polls: list[Polled]) -> None:
     """One client."""
     loop, where, reader = asyncio.get_running_loop(), urlsplit(url), ReplyReader()
     try:
         while True:
-            await asyncio.sleep(chance.uniform(0, 2) / POLLS_PER_S)
-            process_id, sent_us, began = chance.choice(process_ids), time.time_ns() // 1000, loop.time()
+            await asyncio.sleep(chance.uniform(0, 2) / crowd.polls_per_s)
+            process_id, sent_us, began = chance.choice(crowd.process_ids), time.time_ns() // 1000, loop.time()
             try:
                 if not reader.is_open:
                     _, reader = await loop.create_connection(ReplyReader, where.hostname or "", where.port or 80)

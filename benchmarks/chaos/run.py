@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.chaos.checker import Checker, Verdicts
 from benchmarks.chaos.clients import Crew, clients_process
-from benchmarks.chaos.crowd import crowd_process
+from benchmarks.chaos.crowd import Crowd, crowd_process
 from benchmarks.chaos.firestore import MARKER, firestore_process, process_ids
 from benchmarks.chaos.history import History, Written
 from benchmarks.chaos.injector import Injector
@@ -40,7 +40,7 @@ def run(options: Options, say: Callable[[str], None]) -> Result:
         urls = [replica.url for replica in replicas]
         clients = [SharedChild(stack.enter_context(each)) for each in _clients(options, urls)]
         ids = [*process_ids(options.ids), MARKER]
-        crowd = SharedChild(stack.enter_context(crowd_process(urls, ids, options.crowd, options.seed)))
+        crowd = SharedChild(stack.enter_context(crowd_process(Crowd(urls, ids, options.crowd, options.seed))))
         followers = SharedChild(stack.enter_context(mirrors_process(urls, options.mirrored, options.seed)))
         stage = Stage(
             firestore,

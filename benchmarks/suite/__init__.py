@@ -3,6 +3,7 @@
 from benchmarks.benchmark import Benchmark
 from benchmarks.suite import (
     cost,
+    floods,
     hit,
     list,  # noqa: A004 - a benchmark's name
     listener,
@@ -15,5 +16,5 @@ from benchmarks.suite import (
     workers,
 )
 
-_MODULES = (hit, miss, mixed, propagation, cost, workers, watchers, listener, loop, memory, list)
+_MODULES = (hit, miss, mixed, propagation, cost, workers, watchers, listener, loop, memory, list, floods)
 BENCHMARKS: dict[str, Benchmark] = {each.BENCHMARK.name: each.BENCHMARK for each in _MODULES}

@@ -49,6 +49,11 @@ class ListenerFailure(Exception):
         self.permanent = permanent
         self.prompt = prompt
 
+    def as_value(self) -> "ListenerFailure":
+        """Itself, to be kept: it no longer refers to the frames it passed, and by them to the ended connection."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
 
 class CannotConfirm(Exception):
     """The listener can't prove freshness now, or never can; read from Firestore instead."""

@@ -154,7 +154,7 @@ class Supervisor:
         try:
             await self._listener.run(self._applied, self._opened)
         except ListenerFailure as failure:
-            return failure
+            return failure.as_value()
         except OSError as error:
             return failure_of_os_error(error)
         except Exception as error:  # noqa: BLE001 - a bug of the listener's: reported, and a server never gives up

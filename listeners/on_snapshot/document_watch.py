@@ -66,7 +66,7 @@ class DocumentWatch:
         try:
             await self._listener.run(self._apply, lambda: None)
         except ListenerFailure as failure:
-            return failure
+            return failure.as_value()
         return ListenerFailure("listener_error", "the listener returned")
 
     async def _apply(self, event: Event) -> None:

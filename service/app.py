@@ -64,7 +64,7 @@ from service.telemetry.logs import LogWriter, RequestLog, configure_logging
 from service.telemetry.metrics import Metrics
 from service.watch.long_polls import LongPolls
 from service.watch.resuming import Resuming
-from service.watch.watchers import Watchers
+from service.watch.watchers import Watchers, WatchOptions
 
 
 class Service:
@@ -168,10 +168,9 @@ class Service:
         self.watchers = Watchers(
             self.model,
             self.documents,
+            self.reads,
             self._slices,
-            max_watchers=settings.max_watchers,
-            terminal_statuses=settings.terminal_statuses,
-            start_time_type=settings.start_time_type,
+            WatchOptions(settings.max_watchers, settings.terminal_statuses, settings.start_time_type),
             call_later=loop.call_later,
             observer=self.metrics,
             rng=random.Random(),  # noqa: S311 - jitter

@@ -20,6 +20,7 @@ from service.reads.budget import Budget
 from service.reads.circuit import Circuit
 from service.reads.firestore_reader import FirestoreReader, Read
 from service.reads.single_flight import SingleFlight
+from service.reads.told_states import ToldStates
 from service.schema.documents import ProcessSummary
 
 _ENTRY_OVERHEAD_BYTES = 700
@@ -74,6 +75,7 @@ class ReadThrough:
         self._reads_under_way: OrderedDict[int, None] = OrderedDict()
         self._reads_begun = 0
         self._tombstones: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._told = ToldStates(self._keep_s)
         self._succeeded_at: float | None = None
         model.subscribe(self._on_applied)
 
@@ -101,7 +103,7 @@ class ReadThrough:
     ) -> Rows | None:
         """The rows of the same query, where they were read within the time to live (or `max_age_s`)."""
         rows = self._cache.get(query)
-        if not isinstance(rows, Rows):
+        if not isinstance(rows, Rows) or self._told.contradict(query, rows.summaries, rows.as_of):
             return None
         age_limit_s = self._cache_ttl_s if max_age_s is None else max_age_s
         return rows if (self._clock() if now is None else now) - rows.as_of <= age_limit_s else None
@@ -136,6 +138,18 @@ class ReadThrough:
         """Read the rows of one query. Raises as `get` does."""
         self.circuit.check()
         return await self._lists.share(query, lambda: self._list(query), fresh=fresh)
+
+    def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
+        """Waits and streams are told this of a process that is followed by itself: no later answer shows less.
+
+        It replaces what is remembered, and is a tombstone to reads that are under way.
+        """
+        self._told.add(process_id, summary, self._clock())
+        if self._reads_under_way:
+            self._bury(process_id, read_time)
+        self._remember_read(
+            process_id, False, Read(summary, b"" if summary is None else summary.body, read_time, as_of)
+        )
 
     def _is_superseded(self, process_id: str, read: Read) -> bool:
         """Whether the listener has said something later about this process than what was read."""
@@ -205,8 +219,12 @@ class ReadThrough:
             self._cache.pop((process_id, True), None)
         if self._reads_under_way:
             for process_id in applied.removed:
-                self._tombstones[process_id] = (applied.read_time, self._reads_begun)
-                self._tombstones.move_to_end(process_id)
+                self._bury(process_id, applied.read_time)
+
+    def _bury(self, process_id: str, read_time: int) -> None:
+        """Reads under way that Firestore served before this time know less than has been said."""
+        self._tombstones[process_id] = (read_time, self._reads_begun)
+        self._tombstones.move_to_end(process_id)
 
     def _remembered_among(self, removed: Mapping[str, object]) -> Iterable[str]:
         """At least those that are remembered: costs the smaller of the two."""

@@ -49,6 +49,22 @@ class FollowsDocuments(Protocol):
         """
 
 
+class Remembers(Protocol):
+    """The cache of direct reads, which answers plain requests for processes outside the model."""
+
+    def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
+        """Clients are told this state: nothing older is answered from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """What the operator decided."""
+
+    max_watchers: int
+    terminal_statuses: Collection[str]
+    start_time_type: StartTimeType
+
+
 class WatchObserver(Protocol):
     """Whoever counts. Called on the event loop."""
 
@@ -87,25 +103,24 @@ class Watchers:
         self,
         model: ReadModel,
         documents: FollowsDocuments,
+        reads: Remembers,
         slices: Slices,
+        options: WatchOptions,
         *,
-        max_watchers: int,
-        terminal_statuses: Collection[str],
-        start_time_type: StartTimeType,
         call_later: CallLater,
         observer: WatchObserver,
         rng: Random,
     ) -> None:
         self._model = model
         self._documents = documents
+        self._reads = reads
         self._slices = slices
         self._failures = slices.failures
-        self._max_watchers = max_watchers
-        self._start_time_type = start_time_type
+        self._options = options
         self._call_later = call_later
         self._observer = observer
         self._rng = rng
-        self.changes = Changes(terminal_statuses)
+        self.changes = Changes(options.terminal_statuses)
         self.count = 0
         self.is_stopping = False
         self._topics: dict[str, _Topic] = {}
@@ -229,6 +244,8 @@ class Watchers:
             self._slices.add(topic.tell(self.changes.deletion(topic.process_id, read_time), self._failures))
         elif topic.watchers:
             self._try_to_keep_current(topic)
+            if topic.followed is not None:
+                self._tell_followed(topic, topic.followed)
 
     def _follow_those_outside(self) -> Iterator[None]:
         for topic in tuple(self._topics.values()):
@@ -253,12 +270,21 @@ class Watchers:
             return
         summary = None
         if document is not None:
-            summary, malformed = summarize(document.id, document.update_time, document.fields, self._start_time_type)
+            summary, malformed = summarize(
+                document.id, document.update_time, document.fields, self._options.start_time_type
+            )
             if malformed:
                 self._observer.malformed(document.id, document.update_time, malformed)
         topic.followed = Followed(summary, read_time, as_of)
+        if self._model.get(topic.process_id) is None:  # else the model, which answers plain requests, tells it
+            self._tell_followed(topic, topic.followed)
+
+    def _tell_followed(self, topic: _Topic, followed: Followed) -> None:
+        """The cache learns it first: no plain request after it is answered with less."""
+        process_id, summary, read_time = topic.process_id, followed.summary, followed.read_time
+        self._reads.learn(process_id, summary, read_time, followed.as_of)
         changes = self.changes
-        change = changes.deletion(topic.process_id, read_time) if summary is None else changes.upsert(summary)
+        change = changes.deletion(process_id, read_time) if summary is None else changes.upsert(summary)
         self._slices.add(topic.tell(change, self._failures))
 
     # -- coming and going
@@ -266,7 +292,7 @@ class Watchers:
     def _enter(self) -> None:
         if self.is_stopping:
             raise WatchRefused("This server is stopping; try again", 0)
-        if self.count >= self._max_watchers:
+        if self.count >= self._options.max_watchers:
             raise WatchRefused("Too many open waits and event streams; try again later", 5)
         self.count += 1
         self._observer.watching(self.count)

@@ -22,7 +22,7 @@ from service.watch.event_stream import StreamState
 from service.watch.long_polls import Awaited, DirectWait, LongPolls
 from service.watch.model_streams import ModelStream
 from service.watch.watched_process import Change, ProcessStream, Wait
-from service.watch.watchers import LINGER_S, Watchers
+from service.watch.watchers import LINGER_S, Watchers, WatchOptions
 from tests.service.running import RunningService, waiting
 from tests.service.scripted_firestore import Parts, document
 from tests.service.virtual_time import Clock
@@ -94,10 +94,9 @@ class Service:
         self.watchers = Watchers(
             self.parts.model,
             self.documents,
+            self.parts.reads,
             self.slices,
-            max_watchers=1_000,
-            terminal_statuses=("completed",),
-            start_time_type="timestamp",
+            WatchOptions(1_000, ("completed",), "timestamp"),
             call_later=self.timers.call_later,
             observer=Observer(),
             rng=Random(1),

@@ -7,7 +7,7 @@ from random import Random
 from service.api.sources import Source
 from service.runtime.slices import Slices
 from service.watch.long_polls import Awaited, LongPolls
-from service.watch.watchers import Watchers
+from service.watch.watchers import Watchers, WatchOptions
 from tests.service.scripted_firestore import Parts, document, summary
 from tests.service.virtual_time import settle
 from tests.service.watch.test_watchers import Documents, Observer, Timers
@@ -18,10 +18,9 @@ async def test_a_change_heard_too_late_is_read_although_the_model_is_fresh() -> 
     watchers = Watchers(
         parts.model,
         documents,
+        parts.reads,
         Slices(turns.append),
-        max_watchers=10,
-        terminal_statuses=(),
-        start_time_type="timestamp",
+        WatchOptions(10, (), "timestamp"),
         call_later=Timers(parts.clock).call_later,
         observer=Observer(),
         rng=Random(1),

@@ -117,3 +117,22 @@ async def test_what_a_silent_stream_can_not_vouch_for_is_read_at_the_end_of_the_
                 newer = old.put("completed")
                 reply = await old.running.get("/status/old?wait=2", headers={"If-None-Match": etag})
                 assert (reply.status, reply.headers["ETag"], reply.headers["X-Cache"]) == (200, newer, "MISS")
+
+
+@pytest.mark.parametrize("status", ["failed", None], ids=["updated", "deleted"])
+@pytest.mark.parametrize("way", ["stream", "wait"])
+async def test_no_plain_request_contradicts_what_was_told(
+    project: str, listener_kind: str, status: str | None, way: str
+) -> None:
+    async with outside(project, listener=listener_kind, cache_ttl_s=60, negative_ttl_s=60) as old:
+        etag = old.put("running")
+        paths = ["/status/old", "/status/old?include_products=true", "/status?process_id=old", "/status?status=running"]
+        for path in paths:
+            assert b'"running"' in (await old.running.get(path)).body
+        async with event_source(old.running, "/status/old/events") as source, old.until_told(etag) as request:
+            await source.take(1)
+            await old.until_followed()
+            old.put(status)
+            await (source.take(1) if way == "stream" else request)
+            bodies = [(await old.running.get(path)).body.replace(b'"new","status":"running"', b"") for path in paths]
+    assert [body for body in bodies if b'"running"' in body] == []

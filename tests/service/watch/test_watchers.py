@@ -19,7 +19,7 @@ from service.watch.event_frames import Frame
 from service.watch.event_stream import StreamState
 from service.watch.model_streams import PIECE_BYTES, STEPS_A_PIECE
 from service.watch.watched_process import Change
-from service.watch.watchers import LINGER_S, Watchers
+from service.watch.watchers import LINGER_S, Watchers, WatchOptions
 from tests.service.virtual_time import Clock, settle
 
 PROCESS = "import-1"
@@ -107,6 +107,16 @@ class Observer:
     def confirmed(self, *_: object) -> None: ...
 
 
+class Reads:
+    """The cache of direct reads: what it has learned, in order."""
+
+    def __init__(self) -> None:
+        self.learned: list[tuple[str, int | None]] = []
+
+    def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
+        self.learned.append((process_id, None if summary is None else summary.version))
+
+
 class Reader:
     """A client of a stream. `room`: how many frames its connection takes before it has to drain."""
 
@@ -136,6 +146,7 @@ class Watched:
         self.timers = Timers(self.clock)
         self.documents = Documents(limit)
         self.observer = Observer()
+        self.reads = Reads()
         self.model = ReadModel(
             window_size=window_size,
             start_time_type="string",
@@ -147,10 +158,9 @@ class Watched:
         self.watchers = Watchers(
             self.model,
             self.documents,
+            self.reads,
             Slices(self.turns.append),
-            max_watchers=max_watchers,
-            terminal_statuses=("completed",),
-            start_time_type="string",
+            WatchOptions(max_watchers, ("completed",), "string"),
             call_later=self.timers.call_later,
             observer=self.observer,
             rng=Random(1),
@@ -421,6 +431,23 @@ async def test_a_watched_process_pushed_out_of_the_window_is_followed_from_there
     watched.run()
 
     assert heard(wait).summary is None
+
+
+async def test_a_followed_document_tells_nothing_while_the_model_holds_the_process() -> None:
+    watched = await Watched(window_size=1).load(process(100, process_id="other"))
+    wait = watched.waiting(50)
+    watched.watchers.keep_current(PROCESS)
+    watched.documents.followed[PROCESS](process(50), 100, 1000.0)
+    watched.run()
+    await watched.change(process(60), gone=(Removal("other", None),))
+    assert heard(wait).key == 60
+    later = watched.waiting(60)
+    watched.documents.followed[PROCESS](process(70), 75, 1000.0)
+    watched.run()
+    assert not later.done(), "the model answers plain requests, and holds 60"
+    await watched.change(process(100, process_id="other"), read_time=110, gone=(Removal(PROCESS, None),))
+    assert heard(later).key == 70
+    assert watched.reads.learned == [(PROCESS, 50), (PROCESS, 70)]
 
 
 async def test_nothing_is_followed_before_the_model_has_synced() -> None:

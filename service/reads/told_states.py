@@ -1,0 +1,81 @@
+"""What waits and streams have told of processes outside the model, for as long as something older is remembered.
+
+A plain request after it must not be answered with something older. The state itself goes into the read-through cache;
+here it is kept for the lists in that cache, whose rows were read before. Lives on the event loop.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.api.list_query import ListQuery
+from service.schema.documents import ProcessSummary
+
+MAX_TOLD = 1_000
+"""Processes kept; beyond them no list that was read before the oldest of them is answered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """`summary` is None for a deletion; `at` is on the injected clock."""
+
+    summary: ProcessSummary | None
+    at: float
+
+
+class ToldStates:
+    """The last state told of each process, oldest first. Forgets what is older than `keep_s`."""
+
+    def __init__(self, keep_s: float) -> None:
+        self._keep_s = keep_s
+        self._told: OrderedDict[str, Told] = OrderedDict()
+        self._lists_from = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def add(self, process_id: str, summary: ProcessSummary | None, now: float) -> None:
+        """A client has been told this now."""
+        self._told[process_id] = Told(summary, now)
+        self._told.move_to_end(process_id)
+        while self._told:
+            oldest = next(iter(self._told.values()))
+            if len(self._told) <= MAX_TOLD and oldest.at >= now - self._keep_s:
+                break
+            self._lists_from = oldest.at
+            self._told.popitem(last=False)
+
+    def contradict(self, query: ListQuery, rows: Sequence[ProcessSummary], as_of: float) -> bool:
+        """Whether a list that was read at `as_of` shows less than what has been told since."""
+        if as_of <= self._lists_from:
+            return True
+        later = [(process_id, told.summary) for process_id, told in self._told.items() if told.at >= as_of]
+        if not later:
+            return False
+        versions = {row.process_id: row.version for row in rows}
+        for process_id, told in later:
+            shown = versions.get(process_id)
+            if told is None:
+                is_older = shown is not None
+            elif shown is None:
+                is_older = _would_show(query, rows, told)
+            else:
+                is_older = shown < told.version
+            if is_older:
+                return True
+        return False
+
+
+def _would_show(query: ListQuery, rows: Sequence[ProcessSummary], summary: ProcessSummary) -> bool:
+    """Whether the process belongs among these rows."""
+    position = summary.position
+    if position is None or query.status not in (None, summary.status):
+        return False
+    start = (position[0],)
+    is_within = (
+        (query.after is None or position < query.after)
+        and (query.lower is None or start >= (query.lower,))
+        and (query.upper is None or start < (query.upper,) or (query.upper_inclusive and start == (query.upper,)))
+    )
+    last = rows[-1].position if len(rows) == query.limit else None
+    return is_within and (last is None or position > last)

@@ -81,6 +81,10 @@ SCHEMAS: dict[str, Schema] = {
             "documents": {"type": "integer", "minimum": 0},
             "confirmed_s_ago": {"type": ["number", "null"], "minimum": 0},
             "model_trusted": {"type": "boolean"},
+            "direct_reads": {
+                "enum": ["proven", "failing", "unproven"],
+                "description": "proven: one succeeded in the last 10 s; unproven: none was made lately",
+            },
         },
     ),
     "Error": _object(

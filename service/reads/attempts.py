@@ -28,6 +28,12 @@ T = TypeVar("T")
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 1.0
 """Between two tries of one read: doubled each time, and any part of that."""
 
+GIVEN_UP_AFTER = 0.4
+"""A read that is cancelled after this share of its time has failed: no request waits for it any longer, and some of
+them have spent half of their time on asking the listener."""
+
+_TOO_LATE = "no answer in time"
+
 Ask = Callable[[FirestoreCalls, float], Awaitable[T]]
 """Makes one call; the number is the seconds it has."""
 
@@ -43,12 +49,17 @@ class Attempts:
 
     async def answer(self, ask: Ask[T], deadline: float) -> T:
         """What Firestore answers. `deadline`: on the loop's clock."""
-        successes = self.circuit.successes
+        loop = asyncio.get_running_loop()
+        began, successes = loop.time(), self.circuit.successes
         try:
             async with asyncio.timeout_at(deadline):
                 answer = await self._until_answered(ask, deadline)
+        except asyncio.CancelledError:
+            if loop.time() >= began + GIVEN_UP_AFTER * (deadline - began):
+                self.circuit.read_failed(successes, _TOO_LATE)
+            raise
         except TimeoutError:
-            reason = "no answer in time"
+            reason = _TOO_LATE
             self.circuit.read_failed(successes, reason)
         except _Refused as refused:
             reason = str(refused)

@@ -1,7 +1,7 @@
 """Whether this replica can answer: from the model, or by direct reads that are proven to work."""
 
-import logging
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from listeners.listener import ListenerState
@@ -10,14 +10,24 @@ from service.model.read_model import ReadModel
 from service.reads.firestore_reader import PROOF_ID
 from service.reads.read_through import ReadThrough
 
-log = logging.getLogger(__name__)
-
 PROVEN_FOR_S = 10.0
-"""How long a direct read's success counts as a proof where the budget allows no other: longer than one may hang."""
+"""How long a direct read's success counts as a proof: longer than one may hang."""
+
+
+_REFUSED = "Firestore refuses direct reads; the log has its reason"
+_UNREACHABLE = "Firestore can't be reached"
+
+
+class DirectReads(StrEnum):
+    """Whether a direct read has succeeded lately, or is known to fail now; unproven: neither."""
+
+    PROVEN = "proven"
+    FAILING = "failing"
+    UNPROVEN = "unproven"
 
 
 class SupervisedListener(Protocol):
-    """What is asked of the listener's supervisor."""
+    """The part of the listener's supervisor that is needed here."""
 
     @property
     def state(self) -> ListenerState:
@@ -40,6 +50,7 @@ class Readiness:
     documents: int
     confirmed_s_ago: float | None
     model_trusted: bool
+    direct_reads: DirectReads
 
 
 class ReadinessCheck:
@@ -66,22 +77,27 @@ class ReadinessCheck:
             documents=len(self._model),
             confirmed_s_ago=None if age_s is None else round(age_s, 3),
             model_trusted=self._model.is_trusted(),
+            direct_reads=self._direct_reads(),
         )
+
+    def _direct_reads(self) -> DirectReads:
+        if not self._reads.circuit.is_closed:
+            return DirectReads.FAILING
+        since_s = self._reads.since_success_s
+        return DirectReads.PROVEN if since_s is not None and since_s <= PROVEN_FOR_S else DirectReads.UNPROVEN
 
     async def _direct_reads_work(self) -> tuple[bool, str]:
         why = "the model is not synced yet" if not self._model.has_synced else "the model's lease has lapsed"
-        if self._reads.remembered(PROOF_ID, include_products=False) is not None:
+        is_closed = self._reads.circuit.is_closed
+        if is_closed and self._reads.remembered(PROOF_ID, include_products=False) is not None:
             return True, f"{why}; direct reads work"
         try:
             await self._reads.get(PROOF_ID, include_products=False)
         except BudgetExhausted:
-            since_s = self._reads.since_success_s
-            proven = since_s is not None and since_s <= PROVEN_FOR_S
-            return proven, f"{why}; direct reads are at the limit of their budget"
-        except Unreachable as error:
-            log.warning("not ready: %s, and Firestore can't be reached: %s", why, error)
-            return False, f"{why}, and Firestore can't be reached"
-        except ReadRefused as error:
-            log.error("not ready: %s, and Firestore refuses direct reads: %s", why, error)
-            return False, f"{why}, and Firestore refuses direct reads; the log has its reason"
+            is_proven = self._direct_reads() is DirectReads.PROVEN
+            return is_proven, f"{why}; direct reads are at the limit of their budget"
+        except ReadRefused:
+            return False, f"{why}, and {_REFUSED}"
+        except Unreachable:
+            return False, f"{why}, and {_REFUSED if self._reads.circuit.is_refused else _UNREACHABLE}"
         return True, f"{why}; direct reads work"

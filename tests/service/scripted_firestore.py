@@ -90,6 +90,24 @@ class PendingGet:
 
 
 @dataclass
+class PendingMany:
+    """One read of several processes under way."""
+
+    process_ids: Sequence[str]
+    as_of: float
+    outcome: "asyncio.Future[dict[str, Read]]"
+
+    def finds(self, *found: ProcessSummary, read_time: int) -> None:
+        """These; the others do not exist."""
+        by_id = {each.process_id: each for each in found}
+        reads = {
+            id_: Read(by_id.get(id_), by_id[id_].body if id_ in by_id else b"", read_time, self.as_of)
+            for id_ in self.process_ids
+        }
+        self.outcome.set_result(reads)
+
+
+@dataclass
 class PendingRows:
     """One list under way."""
 
@@ -103,6 +121,7 @@ class ScriptedReader(FirestoreReader):
     def __init__(self, clock: Clock) -> None:
         self._now = clock
         self.gets: list[PendingGet] = []
+        self.batches: list[PendingMany] = []
         self.lists: list[PendingRows] = []
         self.newest: list[ProcessSummary] = []
         self.stored_versions: dict[str, int | None] = {}
@@ -113,6 +132,11 @@ class ScriptedReader(FirestoreReader):
     async def get(self, process_id: str, *, include_products: bool = False) -> Read:
         pending = PendingGet(process_id, include_products, self._now(), asyncio.get_running_loop().create_future())
         self.gets.append(pending)
+        return await pending.outcome
+
+    async def get_many(self, process_ids: Sequence[str]) -> dict[str, Read]:
+        pending = PendingMany(process_ids, self._now(), asyncio.get_running_loop().create_future())
+        self.batches.append(pending)
         return await pending.outcome
 
     async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:

@@ -7,7 +7,7 @@ import pytest
 
 from service.api.list_query import ListQuery
 from service.api.sources import Source
-from service.errors import BudgetExhausted, Unreachable
+from service.errors import BudgetExhausted, ReadRefused, Unreachable
 from service.reads.answers import Answer, Answers
 from tests.service.scripted_firestore import Parts, ScriptedListener, document, summary
 from tests.service.virtual_time import settle
@@ -154,6 +154,72 @@ async def test_max_age_asks_for_a_proof_only_where_the_model_is_older(max_age_s:
     assert answer.source is HIT
     assert answer.age_s <= max_age_s
     assert parts.listener.proofs == proofs
+
+
+async def test_a_request_that_joins_a_read_under_way_claims_that_reads_age() -> None:
+    parts = Parts()
+    first = await parts.asks()
+    parts.clock.advance(0.5)
+    joined = await parts.asks()
+    parts.clock.advance(0.2)
+    parts.reader.gets[0].finds(summary("p", 5), read_time=10)
+    assert claim(await first) == (MISS, 5, 0)
+    assert claim(await joined) == (CACHED, 5, 1)
+    assert len(parts.reader.gets) == 1
+
+
+async def test_a_joined_read_that_is_too_old_by_its_end_is_made_anew() -> None:
+    parts = Parts()
+    first = await parts.asks()
+    parts.clock.advance(0.5)
+    joined = await parts.asks()
+    parts.clock.advance(1)
+    parts.reader.gets[0].finds(None, read_time=10)  # an absence is remembered for 1 s
+    await first
+    await settle()
+    parts.reader.gets[1].finds(summary("p", 20), read_time=20)
+    assert claim(await joined) == (MISS, 20, 0)
+
+
+@pytest.mark.parametrize("error", [Unreachable("down"), ReadRefused("no index"), BudgetExhausted(1)])
+async def test_the_last_known_state_is_stale_whatever_kept_it_from_being_read(error: Exception) -> None:
+    parts = Parts()
+    await parts.hears_all(1, document("p", 7))
+    parts.clock.advance(20)
+    asking = await parts.asks()
+    parts.reader.gets[0].fails(error)
+    assert claim(await asking) == (STALE, 7, 20)
+
+
+async def test_polls_beyond_the_budget_get_the_last_known_state_at_once() -> None:
+    parts = Parts(concurrency=1)
+    await parts.hears_all(1, document("p", 7))
+    parts.clock.advance(20)
+    hanging = await parts.asks("unknown")
+    assert claim(await parts.answers.status("p")) == (STALE, 7, 20)
+    with pytest.raises(BudgetExhausted):
+        await parts.answers.status("p", max_age_s=0)
+    hanging.cancel()
+    await settle()
+
+
+async def test_a_known_outage_costs_neither_a_read_nor_the_budget() -> None:
+    parts = Parts(rate=1)
+    await parts.hears_all(1, document("p", 7))
+    parts.clock.advance(20)
+    parts.circuit.read_failed(0, "down")
+    for _ in range(5):
+        assert claim(await parts.answers.status("p")) == (STALE, 7, 20)
+        assert (await parts.answers.page(ListQuery(10))).source is STALE
+        assert (await parts.answers.batch(["p"])).source is STALE
+        for max_age_s, known_version in ((0, 0), (19, 0), (None, 8)):
+            with pytest.raises(Unreachable):
+                await parts.answers.status("p", max_age_s=max_age_s, known_version=known_version)
+    assert (parts.reader.gets, parts.reader.lists, parts.reader.batches) == ([], [], [])
+    parts.circuit.succeeded()
+    asking = await parts.asks()
+    parts.reader.gets[0].finds(summary("p", 8), read_time=10)
+    assert claim(await asking) == (MISS, 8, 0)
 
 
 async def test_max_age_holds_for_what_is_remembered_too() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from listeners.listener import ListenerState
 from service.errors import ReadRefused, Unreachable
-from service.reads.readiness import Readiness, ReadinessCheck
+from service.reads.readiness import DirectReads, Readiness, ReadinessCheck
 from tests.service.scripted_firestore import Parts, document
 from tests.service.virtual_time import settle
 
@@ -34,6 +34,7 @@ async def test_a_confirmed_model_is_ready_without_a_read() -> None:
         documents=1,
         confirmed_s_ago=1.235,
         model_trusted=True,
+        direct_reads=DirectReads.UNPROVEN,
     )
 
 
@@ -51,6 +52,43 @@ async def test_direct_reads_that_work_are_enough_and_proven_once_for_all() -> No
 
 
 @pytest.mark.parametrize(
+    ("is_refused", "reason"),
+    [
+        (False, "the model is not synced yet, and Firestore can't be reached"),
+        (True, "the model is not synced yet, and Firestore refuses direct reads; the log has its reason"),
+    ],
+)
+async def test_a_known_outage_is_not_ready_at_once_whatever_was_proven_before(is_refused: bool, reason: str) -> None:
+    parts = Parts()
+    task = await checking(parts)
+    parts.reader.gets[0].finds(None, read_time=1)
+    assert (await task).direct_reads is DirectReads.PROVEN
+    parts.circuit.read_failed(parts.circuit.successes, "down", is_refused=is_refused)
+    state = await check_of(parts).check()
+    assert (state.ready, state.reason, state.direct_reads) == (False, reason, DirectReads.FAILING)
+
+
+async def test_a_ready_model_does_not_hide_that_direct_reads_fail() -> None:
+    parts = Parts()
+    await parts.hears_all(1)
+    parts.circuit.read_failed(parts.circuit.successes, "down")
+    state = await check_of(parts).check()
+    assert (state.ready, state.direct_reads) == (True, DirectReads.FAILING)
+
+
+async def test_a_proof_is_one_for_ten_seconds() -> None:
+    parts = Parts()
+    await parts.hears_all(1)
+    reading = await parts.gets("x")
+    parts.reader.gets[0].finds(None, read_time=1)
+    await reading
+    parts.clock.advance(10)
+    assert (await check_of(parts).check()).direct_reads is DirectReads.PROVEN
+    parts.clock.advance(0.1)
+    assert (await check_of(parts).check()).direct_reads is DirectReads.UNPROVEN
+
+
+@pytest.mark.parametrize(
     ("error", "reason"),
     [
         (Unreachable("503 ipv4:10.0.0.1:8080 refused"), "the model's lease has lapsed, and Firestore can't be reached"),
@@ -60,9 +98,7 @@ async def test_direct_reads_that_work_are_enough_and_proven_once_for_all() -> No
         ),
     ],
 )
-async def test_where_nothing_can_answer_the_reason_is_told_and_the_inside_only_logged(
-    error: Exception, reason: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_where_nothing_can_answer_the_reason_is_given_without_the_inside(error: Exception, reason: str) -> None:
     parts = Parts()
     await parts.hears_all(1)
     parts.clock.advance(16)
@@ -73,7 +109,7 @@ async def test_where_nothing_can_answer_the_reason_is_told_and_the_inside_only_l
     state = await task
     assert (state.ready, state.reason, state.model_trusted) == (False, reason, False)
     assert (state.listener_state, state.listener_reason) == ("backing_off", "unavailable")
-    assert str(error) in caplog.text
+    assert str(error) not in repr(state)
 
 
 @pytest.mark.parametrize(("since_s", "ready"), [(None, False), (9.0, True), (11.0, False)])

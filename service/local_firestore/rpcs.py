@@ -103,13 +103,11 @@ class Rpcs:
 
     def list_documents(self, request: Message) -> Message:
         database = self._store.named(check_parent(request.parent))
-        snapshot = self._snapshot(database, request)
-        return list_documents(database, request, snapshot.at_us, snapshot.read_us)
+        return list_documents(database, request, self._snapshot(database, request).at_us)
 
     def list_collection_ids(self, request: Message) -> Message:
         database = self._store.named(check_parent(request.parent))
-        snapshot = self._snapshot(database, request)
-        return list_collection_ids(database, request, snapshot.at_us, snapshot.read_us)
+        return list_collection_ids(database, request, self._snapshot(database, request).at_us)
 
     # -- queries
 

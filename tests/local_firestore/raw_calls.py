@@ -5,6 +5,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,27 +53,38 @@ class RawCalls:
         self._channel.close()
 
     def ask(self, call: Call) -> Answer:
+        return self._outcome(lambda: self.responses(call))
+
+    def _outcome(self, responses: Callable[[], list[Any]]) -> Answer:
         try:
-            found = self.responses(call)
+            found = responses()
         except grpc.RpcError as refused:
             return Answer(refused.code().name, _without_order(self._anonymous(refused.details())))
         shown = (json.dumps(_lasting(json_format.MessageToDict(each)), sort_keys=True) for each in found)
         return Answer("OK", responses=tuple(text for each in shown if (text := self._anonymous(each)) != "{}"))
 
+    def ask_with_value(self, value: Any) -> Answer:
+        """A commit of a document whose field has this value, which JSON has no form for."""
+        request = types.CommitRequest.pb()(database=self._database)
+        request.writes.add().update.name = f"{self._database}/documents/c/d"
+        request.writes[0].update.fields["a"].CopyFrom(value)
+        return self._outcome(lambda: self._responses("Commit", request))
+
     def responses(self, call: Call) -> list[Any]:
         """The responses as messages. Raises RpcError."""
         rpc, request = call
         text = json.dumps(request).replace("$D", f"{self._database}/documents").replace("$B", self._database)
-        request_type = getattr(types, f"{rpc}Request").pb()
-        message = json_format.Parse(text, request_type())
+        return self._responses(rpc, json_format.Parse(text, getattr(types, f"{rpc}Request").pb()()))
+
+    def _responses(self, rpc: str, request: Any) -> list[Any]:
         response_type = _OTHER_RESPONSES.get(rpc) or getattr(types, f"{rpc}Response").pb()
         method = self._channel.unary_stream if rpc in _STREAMING else self._channel.unary_unary
-        call_it = method(
+        call = method(
             f"/google.firestore.v1.Firestore/{rpc}",
-            request_serializer=request_type.SerializeToString,
+            request_serializer=type(request).SerializeToString,
             response_deserializer=response_type.FromString,
         )
-        answered = call_it(message, metadata=[("authorization", "Bearer owner")], timeout=PATIENCE_S)
+        answered = call(request, metadata=[("authorization", "Bearer owner")], timeout=PATIENCE_S)
         return list(answered) if rpc in _STREAMING else [answered]
 
     def _anonymous(self, text: str) -> str:
@@ -138,13 +150,11 @@ def transform(*transforms: Request, name: str = "$D/c/d") -> Call:
 
 
 def _structured(query: Request) -> Request:
-    return {"from": [{"collectionId": "c"}], **query}
+    """`frm` are the collections; otherwise it is the one called c."""
+    return {"from": query.pop("frm", [{"collectionId": "c"}]), **query}
 
 
 def query(parent: str = "$D", **parts: Any) -> Call:
-    """`frm` are the collections; otherwise the one called c."""
-    if "frm" in parts:
-        parts["from"] = parts.pop("frm")
     return "RunQuery", {"parent": parent, "structuredQuery": _structured(parts)}
 
 

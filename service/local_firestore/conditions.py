@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from service.local_firestore import messages
 from service.local_firestore.errors import invalid
-from service.local_firestore.filter_limits import NEGATIONS
+from service.local_firestore.filter_limits import NEGATIONS, RANGES
 from service.local_firestore.index import after
 from service.local_firestore.messages import DocumentMessage, Message, ValueMessage
 from service.local_firestore.names import check_is_in, name_key
@@ -19,7 +19,6 @@ from service.local_firestore.values import ARRAY, NAN_KEY, NULL, NULL_KEY, REFER
 
 _FIELD_OPERATORS = {o.number: o.name for o in messages.StructuredQuery.FieldFilter.Operator.DESCRIPTOR.values}
 _UNARY_OPERATORS = {o.number: o.name for o in messages.StructuredQuery.UnaryFilter.Operator.DESCRIPTOR.values}
-_RANGES = {"LESS_THAN", "LESS_THAN_OR_EQUAL", "GREATER_THAN", "GREATER_THAN_OR_EQUAL"}
 _ARRAY_FILTERS = {"ARRAY_CONTAINS", "ARRAY_CONTAINS_ANY"}
 _LISTS = {"IN": 30, "ARRAY_CONTAINS_ANY": 30, "NOT_IN": 10}
 
@@ -43,12 +42,12 @@ class Condition:
 
     @property
     def is_inequality(self) -> bool:
-        return self.operator in _RANGES or self.operator in NEGATIONS
+        return self.operator in RANGES or self.operator in NEGATIONS
 
     @property
     def interval(self) -> tuple[Key, Key] | None:
         """The positions in its field's order that a range selects; None where it is no such range."""
-        if self.operator not in _RANGES or not _is_comparable(self.key):
+        if self.operator not in RANGES or not _is_comparable(self.key):
             return None
         return _interval(self)
 

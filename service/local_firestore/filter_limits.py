@@ -4,12 +4,13 @@ The words of the refusals are the emulator's; the limits are documented under "Q
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from service.local_firestore import messages
 from service.local_firestore.errors import invalid
 from service.local_firestore.messages import Message
 from service.local_firestore.paths import NAME, FieldPath
-from service.local_firestore.values import sort_key
+from service.local_firestore.values import NULL_KEY, Key, sort_key
 
 MAX_FILTERS_AND_ORDERS = 100
 _MAX_DISJUNCTIONS = 30
@@ -20,9 +21,28 @@ _MAX_EXPANDED = 1000
 NEGATIONS = frozenset({"NOT_EQUAL", "NOT_IN", "IS_NOT_NAN", "IS_NOT_NULL"})
 OR = messages.StructuredQuery.CompositeFilter.OR
 _FIELD_FILTER = messages.StructuredQuery.FieldFilter
-_ARRAY_FILTERS = {_FIELD_FILTER.ARRAY_CONTAINS, _FIELD_FILTER.ARRAY_CONTAINS_ANY}
+_UNARY_FILTER = messages.StructuredQuery.UnaryFilter
+_ARRAY_FILTERS = {"ARRAY_CONTAINS", "ARRAY_CONTAINS_ANY"}
+RANGES = frozenset({"LESS_THAN", "LESS_THAN_OR_EQUAL", "GREATER_THAN", "GREATER_THAN_OR_EQUAL"})
 
-Conjunction = frozenset[tuple[object, ...]]
+
+class Term(NamedTuple):
+    """One condition of a disjunction; `in` stands for a disjunction of `==`."""
+
+    field: str
+    operator: str
+    operand: Key
+
+    @property
+    def is_inequality(self) -> bool:
+        return self.operator in RANGES or self.operator in NEGATIONS
+
+    @property
+    def is_of_name(self) -> bool:
+        return self.field == NAME[0]
+
+
+Conjunction = frozenset[Term]
 
 
 def check_operators(operators: Sequence[str], *, has_or: bool) -> None:
@@ -60,8 +80,18 @@ def check_disjunctions(message: Message) -> None:
             f"which is more than the maximum of {_MAX_DISJUNCTIONS}"
         )
     for conjunction in found:
-        if sum(term[1] in _ARRAY_FILTERS for term in conjunction) > 1:
-            raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
+        _check_conjunction(conjunction)
+
+
+def _check_conjunction(conjunction: Conjunction) -> None:
+    if sum(term.operator in _ARRAY_FILTERS for term in conjunction) > 1:
+        raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
+    compared = [term.is_of_name for term in conjunction if term.is_inequality]
+    if compared and not any(compared) and any(term.is_of_name for term in conjunction):
+        raise invalid(
+            "Equality on key is not allowed if there are other inequality fields "
+            "and key does not appear in inequalities."
+        )
 
 
 def _disjunctions(message: Message) -> set[Conjunction]:
@@ -70,12 +100,13 @@ def _disjunctions(message: Message) -> set[Conjunction]:
         parts = [_disjunctions(part) for part in message.composite_filter.filters]
         return set().union(*parts) if message.composite_filter.op == OR else _product(parts)
     if kind == "unary_filter":
-        return {frozenset({(message.unary_filter.field.field_path, "unary", message.unary_filter.op)})}
+        unary = message.unary_filter
+        return {frozenset({Term(unary.field.field_path, _UNARY_FILTER.Operator.Name(unary.op), NULL_KEY)})}
     part = message.field_filter
-    operator = _FIELD_FILTER.EQUAL if part.op == _FIELD_FILTER.IN else part.op
-    has_parts = part.op in {_FIELD_FILTER.IN, _FIELD_FILTER.ARRAY_CONTAINS_ANY}
-    operands = part.value.array_value.values if has_parts else [part.value]
-    return {frozenset({(part.field.field_path, operator, sort_key(operand))}) for operand in operands}
+    operator = _FIELD_FILTER.Operator.Name(part.op)
+    operands = part.value.array_value.values if operator in {"IN", "ARRAY_CONTAINS_ANY"} else [part.value]
+    operator = "EQUAL" if operator == "IN" else operator
+    return {frozenset({Term(part.field.field_path, operator, sort_key(operand))}) for operand in operands}
 
 
 def _product(parts: Sequence[set[Conjunction]]) -> set[Conjunction]:

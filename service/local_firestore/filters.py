@@ -46,6 +46,10 @@ class Conjuncts:
         return len({(condition.path, condition.operator, condition.key) for condition in self.conditions})
 
     @property
+    def have_names(self) -> bool:
+        return any(condition.path == NAME for condition in self.conditions)
+
+    @property
     def are_on_names_only(self) -> bool:
         return all(condition.path == NAME for condition in self.conditions)
 

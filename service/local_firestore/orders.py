@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from service.local_firestore.errors import invalid
+from service.local_firestore.filters import Conjuncts
 from service.local_firestore.index import EVERYTHING, Bounds, Order, Ordering, after
 from service.local_firestore.messages import QueryMessage, ValueMessage
 from service.local_firestore.names import database_of
@@ -12,7 +13,7 @@ from service.local_firestore.values import Key, sort_key
 
 
 def complete_orders(
-    explicit: Sequence[Order], inequalities: Sequence[FieldPath], aggregated: Sequence[FieldPath] = ()
+    explicit: Sequence[Order], where: Conjuncts, aggregated: Sequence[FieldPath] = ()
 ) -> tuple[Order, ...]:
     """The explicit orders, the fields of inequality filters, aggregated fields, and the name.
 
@@ -22,11 +23,11 @@ def complete_orders(
     for position, path in enumerate(paths):
         if path in paths[:position]:
             raise invalid(f"order by clause cannot contain duplicate fields {'.'.join(path)}")
-    implied = _missing(paths, inequalities)
+    implied = _missing(paths, where.inequalities)
     if NAME in paths and (implied or paths[-1] != NAME):
         raise invalid("order by clause cannot contain more fields after the key")
     summed = _missing(paths + implied, aggregated)
-    if summed and (NAME in paths or NAME in inequalities):
+    if summed and (NAME in paths or where.have_names):
         raise invalid(
             f"This query requires an index that has fields [{', '.join(map('.'.join, summed))}] after __name__ "
             "and Firestore does not currently support such an index. "

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
+from typing import NamedTuple
 
 import grpc
 
@@ -114,18 +115,18 @@ def _compiled(parent: str, serialized: bytes, aggregated: tuple[FieldPath, ...])
     if message.offset < 0:
         raise invalid("offset is negative")
     selector = message.from_[0] if message.from_ else None
+    source = _Source(
+        parent,
+        _check_kind(selector.collection_id) if selector is not None else "",
+        descend=selector is None or selector.all_descendants,
+    )
     explicit = [Order(parse_field_path(o.field.field_path), o.direction == _DESCENDING) for o in message.order_by]
     where = compile_filters(message.where if message.HasField("where") else None, database_of(parent))
-    check_count(
-        len({(c.path, c.operator, c.key) for c in where.conditions}), len(explicit), has_ancestor=bool(ids_of(parent))
-    )
-    ordering = Ordering(complete_orders(explicit, where.inequalities, aggregated))
-    collection_id = _check_kind(selector.collection_id) if selector is not None else ""
-    _check_scan(collection_id, explicit, where)
+    check_count(where.distinct, len(explicit), has_ancestor=bool(ids_of(parent)))
+    _check_scan(source, explicit, where)
+    ordering = Ordering(complete_orders(explicit, where, aggregated))
     return Query(
-        parent=parent,
-        collection_id=collection_id,
-        descend=selector is None or selector.all_descendants,
+        **source._asdict(),
         ordering=ordering,
         filters=where.split(ordering),
         bounds=cursor_bounds(message, ordering, len(explicit), database_of(parent)),
@@ -135,23 +136,33 @@ def _compiled(parent: str, serialized: bytes, aggregated: tuple[FieldPath, ...])
     )
 
 
+class _Source(NamedTuple):
+    """The collections a query reads; see Query."""
+
+    parent: str
+    collection_id: str
+    descend: bool
+
+
 def _check_kind(collection_id: str) -> str:
     if len(collection_id.encode()) > MAX_ID_BYTES:
         raise invalid(f"The query kind is longer than {MAX_ID_BYTES} bytes.")
     return check_collection_id(collection_id)
 
 
-def _check_scan(collection_id: str, explicit: Sequence[Order], where: Conjuncts) -> None:
+def _check_scan(source: _Source, explicit: Sequence[Order], where: Conjuncts) -> None:
     """Raise for orders and filters that Firestore has no index for."""
-    is_by_name_down = explicit[:1] == [Order(NAME, descending=True)]
-    if not collection_id:
-        if explicit and explicit != [Order(NAME, descending=False)]:
-            raise invalid("kind is required for all orders except __key__ ascending")
-        if not where.are_on_names_only:
-            field = next(condition.path for condition in where.conditions if condition.path != NAME)
-            raise invalid(f"kind is required for filter: {'.'.join(field)}")
-    elif is_by_name_down and where.are_on_names_only:
-        raise FirestoreError(grpc.StatusCode.FAILED_PRECONDITION, "Firestore does not support descending key scans")
+    is_by_name = not explicit or explicit == [Order(NAME, descending=False)]
+    if source.descend and ids_of(source.parent) and not (is_by_name and where.are_on_names_only):
+        raise invalid("collection group queries are only allowed at the root parent")
+    if source.collection_id:
+        if explicit == [Order(NAME, descending=True)] and where.are_on_names_only:
+            raise FirestoreError(grpc.StatusCode.FAILED_PRECONDITION, "Firestore does not support descending key scans")
+    elif not is_by_name:
+        raise invalid("kind is required for all orders except __key__ ascending")
+    elif not where.are_on_names_only:
+        field = next(condition.path for condition in where.conditions if condition.path != NAME)
+        raise invalid(f"kind is required for filter: {'.'.join(field)}")
 
 
 def _projection(message: QueryMessage) -> tuple[FieldPath, ...] | None:

@@ -26,7 +26,9 @@ _OTHER_RESPONSES = {
     "DeleteDocument": empty_pb2.Empty,
     "Rollback": empty_pb2.Empty,
 }
-_OF_THE_MOMENT = {"readTime", "createTime", "updateTime", "commitTime", "transaction", "nextPageToken", "done"}
+_TIMES = {"readTime", "createTime", "updateTime", "commitTime"}
+_INCOMPARABLE = _TIMES | {"transaction", "nextPageToken", "done", "skippedResults"}
+"""Where the emulator reports skipped results is arbitrary."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Answer:
     @property
     def is_refusal(self) -> bool:
         return self.code != "OK"
+
+    @property
+    def without_detail(self) -> "Answer":
+        return Answer(self.code, responses=self.responses)
 
 
 class RawCalls:
@@ -94,7 +100,7 @@ class RawCalls:
 def _lasting(value: Any) -> Any:
     """The same without what differs from moment to moment."""
     if isinstance(value, dict):
-        return {name: _lasting(part) for name, part in value.items() if name not in _OF_THE_MOMENT}
+        return {name: _lasting(part) for name, part in value.items() if name not in _INCOMPARABLE}
     return [_lasting(part) for part in value] if isinstance(value, list) else value
 
 

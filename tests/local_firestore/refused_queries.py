@@ -86,6 +86,8 @@ COMBINATIONS: dict[str, Call] = {
         *(_above(f"f{number}") for number in range(10)), compare("__name__", "GREATER_THAN", reference("$D/c/d"))
     ),
     "11 inequality fields with !=": where(*(_above(f"f{number}") for number in range(10)), _unequal("g")),
+    "name beside an inequality": where(compare("__name__", "EQUAL", reference("$D/c/d")), _above("a")),
+    "names beside an inequality": where(compare("__name__", "IN", array(reference("$D/c/d"))), _unequal("a")),
     "101 filters": where(*(_is("a", number) for number in range(101))),
     "100 filters below a document": where(*(_is("a", number) for number in range(100)), parent="$D/c/d"),
     "101 orders": query(orderBy=[up(f"f{number}") for number in range(101)]),
@@ -133,6 +135,12 @@ ORDERS: dict[str, Call] = {
     "down by name in any collection": where(_is("a"), orderBy=[down("__name__")], frm=[]),
     "filter of any collection": where(_is("a"), frm=[]),
     "inequality of any collection": where(_above("a"), frm=[{"collectionId": ""}]),
+    "group below a document, filtered": where(
+        _is("a"), parent="$D/c/d", frm=[{"collectionId": "c", "allDescendants": True}]
+    ),
+    "group below a document, ordered": query(
+        "$D/c/d", orderBy=[up("a")], frm=[{"collectionId": "c", "allDescendants": True}]
+    ),
     "negative limit": query(limit=-1),
     "negative offset": query(offset=-1),
     "two collections": query(frm=[{"collectionId": "c"}, {"collectionId": "d"}]),
@@ -168,5 +176,7 @@ AGGREGATIONS: dict[str, Call] = {
     "sum after a filter of names": aggregate(
         total("f"), where=compare("__name__", "GREATER_THAN", reference("$D/c/d")), limit=1
     ),
+    "sum of a named document": aggregate(total("f"), where=compare("__name__", "EQUAL", reference("$D/c/d"))),
+    "sum down by name": aggregate(total("f"), orderBy=[down("__name__")]),
     "count down by name": aggregate(counted(), orderBy=[down("__name__")]),
 }

@@ -35,7 +35,7 @@ def _check_aliases(aliases: list[str]) -> None:
     if not aliases:
         raise invalid("Aggregations can not be empty.")
     if len(aliases) > _MAX_AGGREGATIONS:
-        raise invalid(f"A query may not have more than {_MAX_AGGREGATIONS} aggregations.")
+        raise invalid(f"A query can not have more than {_MAX_AGGREGATIONS} aggregations.")
     names = _names(aliases)
     for position, name in enumerate(names):
         if is_reserved(name):

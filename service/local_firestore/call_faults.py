@@ -1,4 +1,4 @@
-"""Faults of single calls: the next ones of one RPC fail, are late, or wait."""
+"""Faults of single calls: the next calls of one RPC fail, are late, or wait."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ class CallFault(Fault):
         self._acting = 0
 
     async def act(self) -> None:
-        """Strike one call; the last one to be done with it releases the fault that is spent."""
+        """Strike one call. The last call that a spent fault strikes releases it when it is done."""
         self.strike()
         self._acting += 1
         try:
@@ -63,7 +63,7 @@ class CallFault(Fault):
 
 
 class CallFaults:
-    """What every call passes first. `active` lists every fault in force, those of others included."""
+    """The faults that every call passes. `active` lists every fault in force, those of other kinds included."""
 
     def __init__(self, active: list[Fault]) -> None:
         self._active = active
@@ -80,7 +80,7 @@ class CallFaults:
         return self._on_calls(rpc, "fail_calls", calls, fail)
 
     def delay_calls(self, rpc: str, delay_s: float, *, calls: int | None = 1) -> Fault:
-        """Start on the next calls of one RPC so much later, or once released."""
+        """Start the next calls of one RPC `delay_s` later, or when released."""
 
         async def delay(fault: CallFault) -> None:
             with contextlib.suppress(TimeoutError):
@@ -90,7 +90,7 @@ class CallFaults:
         return self._on_calls(rpc, "delay_calls", calls, delay)
 
     def hold_calls(self, rpc: str, *, calls: int | None = None) -> Fault:
-        """Accept the next calls of one RPC and start on them when released; `hits` says how many wait."""
+        """Accept the next calls of one RPC and start them when released; `hits` is how many wait."""
 
         async def hold(fault: CallFault) -> None:
             await fault.released.wait()
@@ -98,7 +98,7 @@ class CallFaults:
         return self._on_calls(rpc, "hold_calls", calls, hold)
 
     def hold_answers(self, rpc: str, *, calls: int | None = None) -> Fault:
-        """Do what the next calls of one RPC ask, and answer when released: what was true then may no longer be."""
+        """Carry out the next calls of one RPC, and answer when released: the answer can be outdated by then."""
         if rpc in {"Listen", "Write"}:
             raise ValueError(f"{rpc} is a stream and has no answer to hold")
 
@@ -129,11 +129,11 @@ class CallFaults:
         return fault
 
     async def gate(self, rpc: str) -> None:
-        """What every call passes first: raises or waits where a fault says so."""
+        """Every call passes it first: it raises or waits where a fault is in force."""
         await self._pass(rpc, is_answer=False)
 
     async def gate_of_answer(self, rpc: str) -> None:
-        """What every answer passes once it is made."""
+        """Every answer passes it before it is sent."""
         await self._pass(rpc, is_answer=True)
 
     async def _pass(self, rpc: str, *, is_answer: bool) -> None:

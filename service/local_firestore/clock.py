@@ -7,7 +7,7 @@ from collections.abc import Callable
 class Clock:
     """Whole microseconds since the epoch.
 
-    A time handed out by `now` is never again given to a commit: whatever commits later has a greater time.
+    No commit gets a time that `now` has returned: later commits have greater times.
     """
 
     def __init__(self, source: Callable[[], int] = lambda: time.time_ns() // 1000) -> None:
@@ -15,7 +15,7 @@ class Clock:
         self._last_us = 0
 
     def now(self) -> int:
-        """A time at which everything committed is visible and nothing will ever be added."""
+        """A time at which every commit so far is visible; no later commit gets it."""
         self._last_us = max(self._source(), self._last_us)
         return self._last_us
 

@@ -1,7 +1,7 @@
 """One filter on one field as a test of documents, with Firestore's rules about types, null and NaN.
 
 A comparison is true only between values of one type. Null equals nothing and NaN is never equal or ordered: the
-unary filters ask for them. A filter on a field the document has not is never true.
+unary filters ask for them. A filter on a field that the document lacks is never true.
 """
 
 from collections.abc import Callable

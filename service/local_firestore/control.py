@@ -2,7 +2,7 @@
 
 `POST /faults/{name}` with the method's arguments as a JSON object (status codes by name) → `{"id": …|null, "name",
 "hits"}`; `GET /faults` lists those in force; `DELETE /faults/{id}` and `DELETE /faults` release. `GET /stats` counts
-calls, documents returned, commits and streams. For 127.0.0.1: it asks nobody who they are.
+calls, documents returned, commits and streams. For 127.0.0.1: it checks no credentials.
 """
 
 import inspect

@@ -32,7 +32,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one commit did, and what its caller is told. Writes that changed nothing are in no change."""
+    """What one commit did, and the results of its writes. Writes that changed nothing are in no change."""
 
     time_us: int
     changes: Sequence[Change]
@@ -66,7 +66,7 @@ class Retention:
 
 
 class Database:
-    """One database's documents. Observers are told of each commit that changed something, in order."""
+    """One database's documents. Observers are called with each commit that changed something, in order."""
 
     def __init__(self, path: str, clock: Clock, retention: Retention) -> None:
         self.path = path
@@ -91,7 +91,7 @@ class Database:
         return record.latest if at_us is None else record.document_at(at_us)
 
     def documents(self, collections: Iterable[Collection], at_us: int | None = None) -> Iterator[DocumentMessage]:
-        """Every document of the collections, in no order. Nothing may be committed meanwhile."""
+        """Every document of the collections, in no order. No commit is allowed meanwhile."""
         for collection in collections:
             for record in collection.records.values():
                 document = record.latest if at_us is None else record.document_at(at_us)
@@ -128,12 +128,12 @@ class Database:
             raise FirestoreError(grpc.StatusCode.FAILED_PRECONDITION, "The requested 'read_time' is too old.")
 
     def can_resume(self, at_us: int) -> bool:
-        """Whether a listener that stopped then can be told what has changed since."""
+        """Whether the changes since then are still known, so that a listener can resume."""
         now = self.clock.now()
         return max(self._versions.horizon_us, now - self._retention.resume_us) <= at_us <= now
 
     def history(self, collection: str | None = None) -> list[CommitRecord]:
-        """The latest commits, oldest first, as many as the store was told to keep; of one collection: by ID."""
+        """The latest commits, oldest first, as many as the store keeps; those of one collection by ID."""
         if collection is None:
             return list(self._history)
         start = collection + "/"
@@ -236,7 +236,7 @@ class Database:
             )
 
     def _forget(self, record: Record) -> None:
-        """A deleted document whose last version nobody may read any more."""
+        """Drop a deleted document whose last version is past the retention."""
         path = record.name.rpartition("/")[0]
         collection = self.collections[path]
         del collection.records[record.name]

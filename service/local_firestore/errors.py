@@ -4,7 +4,7 @@ import grpc
 
 
 class FirestoreError(Exception):
-    """What a call is answered with instead of a result."""
+    """The status that a call has instead of a result."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)

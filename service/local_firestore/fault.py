@@ -1,4 +1,4 @@
-"""One fault: how often it has struck, and its release."""
+"""One fault: how often it has struck, and how it ends."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Fault:
         self._struck.set()
 
     async def struck(self, times: int = 1) -> None:
-        """Wait until it has struck so often."""
+        """Wait until it has struck this often."""
         while self.hits < times:
             self._struck.clear()
             await self._struck.wait()

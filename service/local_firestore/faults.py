@@ -1,4 +1,4 @@
-"""What can go wrong with a Firestore, on demand. Every method returns once its fault is in force.
+"""Failures of a Firestore, on demand. Every method returns once its fault is in force.
 
 Called on the server's event loop. A fault that lasts is released by itself when its count is used up, by
 `Fault.release`, by leaving its `with` block, or by `Faults.release_all`. Nothing ever reorders messages.
@@ -73,7 +73,7 @@ class Faults(CallFaults):
         return fault
 
     def stall_streams(self, *, existing: bool = True, new: bool = True) -> Fault:
-        """Streams stay open, or are accepted, and say nothing; released, they say what they had to say."""
+        """Streams stay open, or are accepted, and send nothing; released, they send what has been queued."""
 
         def stall(stream: ListenStream) -> None:
             fault.strike()
@@ -111,7 +111,7 @@ class Faults(CallFaults):
     # ("jobs/a"), and returns to how many
 
     def send_existence_filter(self, *, off_by: int = 1, document: str = "") -> int:
-        """An existence filter that is wrong by so much (0: right), and the consistent point after it."""
+        """An existence filter whose count is wrong by `off_by` (0: right), and the consistent point after it."""
         targets = self._listening.targets(document)
         for hub, target in targets:
             hub.send_filter(target, max(0, hub.count(target) + off_by))
@@ -137,7 +137,7 @@ class Faults(CallFaults):
 
     def drop_deltas(self, count: int = 1) -> Fault:
         """The next deltas (over all streams: a commit is one) lose their documents, but not their consistent
-        point: the listener is confirmed in an outdated state, and only an audit can notice."""
+        point: the stream confirms an outdated state, and only an audit can notice."""
 
         def drop() -> None:
             fault.strike()

@@ -1,6 +1,6 @@
-"""What the Listen streams of one database are told: targets added and removed, and each commit's delta.
+"""What the Listen streams of one database are sent: targets added and removed, and each commit's delta.
 
-Everything is queued in one go on the event loop's thread, so a stream's queue is in commit order: whatever a stream
+Each commit is queued in one go on the event loop's thread, so a stream's queue is in commit order: everything a stream
 is sent after a commit's answer, a probe's answer included, comes after that commit's delta.
 """
 
@@ -33,7 +33,7 @@ class Target:
 
 @dataclass(slots=True)
 class _Shared:
-    """A live query and the targets that are sent its deltas."""
+    """A live query and the targets that get its deltas."""
 
     live: LiveQuery
     targets: list[Target] = field(default_factory=list)
@@ -43,7 +43,7 @@ Parts = list[tuple[Target, Sequence[Entry]]]
 
 
 class Hub:
-    """The targets of one database. `drops_delta` is asked for each delta whether its documents are left out."""
+    """The targets of one database. `drops_delta` decides for each delta whether its documents are left out."""
 
     def __init__(self, database: Database, tokens: Tokens, drops_delta: Callable[[], bool]) -> None:
         self._drops_delta = drops_delta

@@ -14,7 +14,7 @@ from service.local_firestore.tokens import Tokens
 class Listening:
     """Opens streams and finds the hub for each.
 
-    `on_open` is called with every new stream before it says a word. While there are `droppers`, deltas are sent
+    `on_open` is called with every new stream before it sends anything. While there are `droppers`, deltas are sent
     without their documents, and the first dropper is called for each.
     """
 
@@ -58,7 +58,7 @@ class Listening:
         return self.hubs[path]
 
     def _drops_delta(self) -> bool:
-        """Asked once for each delta; a dropper is told of the one it got."""
+        """Called once per delta; calls the dropper that takes it."""
         if not self.droppers:
             return False
         self.droppers[0]()

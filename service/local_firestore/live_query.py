@@ -17,7 +17,7 @@ from service.local_firestore.values import Key
 
 
 class Kind(Enum):
-    """What became of a document, as seen by one target."""
+    """What a change did to a document, as one target sees it."""
 
     CHANGED = "document_change"
     REMOVED = "document_remove"
@@ -68,7 +68,7 @@ class LiveQuery:
         return self.query.shown(self._database.document(name))
 
     def apply(self, changes: Sequence[Change]) -> list[Entry]:
-        """Take over one commit's changes (those it covers) and say what they do to the window."""
+        """Take over one commit's changes (those it covers) and return what they do to the window."""
         before = self._boundary()
         touched = []
         for change in changes:
@@ -108,7 +108,7 @@ class LiveQuery:
         return [Entry(Kind.CHANGED, name, self._shown(name)) for name in moved_up if name not in touched]
 
     def entries_since(self, at_us: int) -> list[Entry]:
-        """What has become of the window since then: the entries a resumed target is sent."""
+        """The window's changes since then: the entries a resumed target gets."""
         query, database = self.query, self._database
         collections = database.collections_of(query.parent, query.collection_id, descend=query.descend)
         if all(collection.changed_us <= at_us for collection in collections):

@@ -1,6 +1,6 @@
 """The protocol's messages as plain protobuf classes: proto-plus wrappers would cost more than all else here.
 
-The classes have no static types, so the aliases at the end say in annotations which message is meant.
+The classes have no static types, so annotations use the aliases at the end to name the message that is meant.
 """
 
 from typing import Any

@@ -125,7 +125,7 @@ def _check(name: str, role: Role) -> None:
 
 
 def _fault(name: str, role: Role) -> str | None:
-    """What is wrong with the form of a name, as Firestore says it."""
+    """What is wrong with the form of a name, in Firestore's words."""
     segments = name.split("/")
     position = 0
     for index, segment in enumerate(segments):

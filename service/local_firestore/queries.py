@@ -1,7 +1,6 @@
 """A StructuredQuery understood: what it selects, in which order, from where to where.
 
-Compiling checks it as Firestore does and raises INVALID_ARGUMENT or UNIMPLEMENTED. Orders are completed with
-Firestore's rules: the fields of inequality filters, then the name, each in the direction of the last order given.
+Compiling checks it as Firestore does, and raises FirestoreError for what Firestore refuses or this server lacks.
 """
 
 from collections.abc import Sequence
@@ -45,7 +44,7 @@ class Query:
         return document if self.projection is None else project(document, self.projection)
 
     def index_of_matches(self, database: Database, at_us: int | None = None) -> OrderedIndex:
-        """Exactly the documents the query selects, the limit aside, in an index of the caller's own."""
+        """Exactly the documents the query selects, the limit aside, in a new index that the caller owns."""
         collections = database.collections_of(self.parent, self.collection_id, descend=self.descend)
         index = OrderedIndex(self.ordering, self.filters.predicate, self.bounds)
         return index.load(database.documents(collections, at_us))
@@ -95,7 +94,7 @@ def _source(database: Database, query: Query, at_us: int | None) -> tuple[Ordere
 
 
 def compile_query(parent: str, message: QueryMessage, aggregated: tuple[FieldPath, ...] = ()) -> Query:
-    """Raises FirestoreError for what Firestore refuses and for what this server has not.
+    """Raises FirestoreError for what Firestore refuses and for what this server lacks.
 
     The query of an aggregation orders by the `aggregated` fields too, so only documents that have them all count.
     """

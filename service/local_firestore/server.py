@@ -61,7 +61,7 @@ class LocalFirestore:
         self.listening = Listening(self.store, heartbeat_s=heartbeat_s, max_queued=max_queued)
         self.faults = Faults(self.store, self.listening, self)
         self.calls: Counter[str] = Counter()
-        """How often each call came in, refused ones included."""
+        """How often the server received each call, refused ones included."""
         self.documents_read: Counter[str] = Counter()
         """How many responses each reading call sent, one for each document found or missing; Listen aside."""
         self._rpcs = Rpcs(self.store)

@@ -11,7 +11,7 @@ from service.local_firestore.server import LocalFirestore
 
 def _print_at_once(line: str) -> None:
     sys.stdout.write(line + "\n")
-    sys.stdout.flush()  # whoever started this process reads the addresses from a pipe
+    sys.stdout.flush()  # the parent process reads the addresses from a pipe
 
 
 async def serve(

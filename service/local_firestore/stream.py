@@ -1,7 +1,7 @@
 """One Listen stream on its way to the client: an ordered, bounded queue, a writer, heartbeats, an end.
 
 Messages leave in the order they were queued, one at a time, each only while the stream is not stalled. A reader
-too slow for the bound is cut off (ABORTED), never waited for and never skipped over.
+too slow for the bound is cut off (ABORTED); the server neither waits for it nor skips messages.
 """
 
 import asyncio
@@ -82,14 +82,14 @@ class ListenStream:
                 end = await self._until_free()
                 if end is not None:
                     return end
-                self.sent += 1  # before it is out, so that who has received it finds it counted
+                self.sent += 1  # before it is out, so that a client that has it finds it counted
                 await write(message)
                 self._note_sent()
 
     async def _until_ready(self, reader: asyncio.Task[None]) -> End | None:
         while self._end is None and (self.stalled or not self._queue):
             if reader.done():
-                reader.result()  # done without an end: it raises what nobody expected
+                reader.result()  # done without an end: it raises an unexpected error
             self._wake.clear()
             await self._wake.wait()
         return self._end
@@ -127,13 +127,13 @@ class ListenStream:
         self._wake.set()
 
     def push_lazily(self, messages: Iterator[bytes]) -> None:
-        """Queue what is serialized only when its turn comes; it counts as one message to the bound."""
+        """Queue messages that are serialized when their turn comes; they count as one to the bound."""
         if self._end is None and not self._overflowed:
             self._queue.append(messages)
             self._wake.set()
 
     def stall(self, by: object) -> None:
-        """Say nothing from now on, until all who stalled it resume it. What would be said waits, up to the bound."""
+        """Send nothing until every fault that stalled the stream resumes it. Messages queue up to the bound."""
         self._stalled_by.add(by)
 
     def resume(self, by: object) -> None:

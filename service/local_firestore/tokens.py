@@ -6,7 +6,7 @@ _LENGTH = 24
 
 
 class Tokens:
-    """Issues tokens and reads them back; an expired, foreign or malformed one says nothing."""
+    """Issues tokens and reads them back; an expired, foreign or malformed one has no time."""
 
     def __init__(self) -> None:
         # Another run of the server has other documents, so it must not understand this one's tokens.

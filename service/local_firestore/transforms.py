@@ -45,7 +45,7 @@ def _take_over_operand(transform: Any, place: Place) -> None:
 
 
 def apply_transform(document: DocumentMessage, transform: Any, time_us: int) -> ValueMessage:
-    """Apply one field transform in place; return what the write result says of it."""
+    """Apply one field transform in place; return its part of the write result."""
     path = parse_field_path(transform.field_path)
     kind = transform.WhichOneof("transform_type")
     current = field_of(document, path)

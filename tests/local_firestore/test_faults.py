@@ -59,7 +59,7 @@ async def test_the_next_streams_end_too_where_asked_and_those_after_live(
     assert await third.lines_until_consistent() == ["ADD[2]", "delete a [2]", "CURRENT[2]", "NO_CHANGE[]"]
 
 
-async def test_stalled_streams_say_nothing_until_released_and_then_everything_in_order(
+async def test_stalled_streams_send_everything_in_order_once_released(
     local: BackgroundFirestore, synced: RawListen, local_channel: grpc.aio.Channel, jobs: Any, project: str
 ) -> None:
     stall = local.faults.stall_streams()

@@ -1,64 +1,108 @@
-"""Keeps the garbage collector out of the way of answers: a full collection walks every table of what is held.
+"""Decides when the garbage collector runs a full collection, which holds the event loop. Lives on the event loop.
 
-The documents and processes themselves are out of its sight (listeners/untracked.py). What the client library makes of
-each document of a first load (`on_snapshot`) and the tables that all are held in are not, so there are no collections
-while the listener synchronises for the first time, and what that has built is put aside, where no collection looks.
+A full collection walks every container that the collector tracks. Processes held are not tracked
+(listeners/untracked.py), so with few clients waiting it takes 20 to 30 ms, with 10,000 waiting 50 to 200 ms. Hence:
 
-Ten thousand clients that wait are not out of its sight either: a full collection among them takes 50 to 100 ms. They
-leave no cycles behind, so it can wait until they have gone. Should something else leave cycles, memory grows: then it
-waits no longer.
+- Memory that grows is collected, however many clients wait and however few collections there were. Malformed, abandoned
+  and upgraded requests leave cycles, and anyone can send them. Full collections take at most MOST_OF_THE_TIME.
+  What they free goes back to the operating system, which glibc has to be asked for.
+- While memory is flat and more than FEW_WAITING clients wait there is no full collection.
+- With few clients waiting there is one for every DUE_AFTER smaller ones.
+- During the first load there is none: what the client library makes of each document (`on_snapshot`) and the tables of
+  the model are tracked. What the load has built is then frozen, where no collection looks. Requests can have left
+  cycles meanwhile, so the first time that memory grows after it, what is frozen is looked at too.
+
+Nothing here depends on a third generation, which Python 3.14 does not have: collections are counted by `gc.get_stats`.
 """
 
+import ctypes
 import gc
+import os
 import resource
+import sys
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import NoReturn
 
-from listeners.listener import ListenerState
+from listeners.listener import Clock, ListenerState
 from listeners.supervisor import SupervisorObserver
 
 THRESHOLDS = (1_000, 3, 1_000_000)
-"""Objects between collections of the young; how many of these before those that outlived one are looked at too. The
-third is never reached: full collections are made by `collect_if_due`.
+"""New objects before a collection of the young; how many of these before a collection of those that survived one. The
+third is never reached: `CollectorPolicy.look` runs the full collections. Python 3.14 has two: each of its collections
+looks at the new objects, and at no more than twice as many old ones.
 
-The loop waits for each: what lies in memory far apart takes a microsecond an object, so these look at 1,000 and 5,000.
-With 10,000 and 60,000, as it was, it took 8 to 25 ms again and again while ten thousand clients came to wait. No object
-is looked at more often for it."""
+The loop waits for each. What is far apart in memory takes a microsecond per object, so they look at 1,000 and 5,000."""
 
-DUE_AFTER = 1_500
-"""Collections of those that outlived one before a full one is due: six million objects more than have gone."""
+DUE_AFTER = 6_000
+"""Smaller collections before a full one is due: six million objects more than were freed."""
 
 FEW_WAITING = 50
-"""So many waits and streams make a full collection a millisecond longer."""
+"""This many waits and streams make a full collection a millisecond longer."""
 
-OVERDUE_AFTER = 20 * DUE_AFTER
-"""However many wait, where memory has grown: at a thousand waits a second that is an hour."""
+GROWN_BY = 0.25
+LEAST_GROWTH_BYTES = 32 * 2**20
+"""Memory has grown if it exceeds what the last full collection left by a quarter, and by at least 32 MiB."""
 
-GROWN = 1.25
-"""Times the most memory that the process has ever had, when the last full collection was made."""
+WAITING_BYTES = 8 * 1024
+"""Of each client that waits: this growth needs no collection to explain it."""
 
-LOOK_EVERY_S = 5.0
+MOST_OF_THE_TIME = 0.05
+"""After a full collection none follows until 20 times as long as it took has passed."""
+
+LOOK_EVERY_S = 1.0
+
+_STATM = "/proc/self/statm"
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
-def peak_memory() -> int:
-    """KiB on Linux."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def resident_bytes() -> int:
+    """Memory that this process has now; where /proc is missing, the most that it has ever had.
+
+    A peak never falls, so growth below an earlier peak goes unseen; growth beyond it is seen.
+    """
+    try:
+        with open(_STATM, "rb") as statm:  # noqa: PTH123 - once a second, on the event loop: 10 µs
+            return int(statm.read().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _PEAK_UNIT_BYTES
+
+
+_malloc_trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+
+
+def smaller_collections() -> int:
+    """Collections so far that were not full ones, on any version of Python."""
+    young, middle = gc.get_stats()[:2]
+    return int(young["collections"] + middle["collections"])
 
 
 class CollectorPolicy:
     """Stands between a supervisor and its observer, and acts on the listener's states.
 
-    `peak_memory`: the most that the process has ever had, in whatever unit.
+    `memory` in bytes, `collections` and `clock` are injected by tests.
     """
 
-    def __init__(self, observer: SupervisorObserver, *, peak_memory: Callable[[], int] = peak_memory) -> None:
+    def __init__(
+        self,
+        observer: SupervisorObserver,
+        *,
+        memory: Callable[[], int] = resident_bytes,
+        collections: Callable[[], int] = smaller_collections,
+        clock: Clock = perf_counter,
+    ) -> None:
         self._observer = observer
-        self._peak_memory = peak_memory
+        self._memory = memory
+        self._collections = collections
+        self._clock = clock
         self._had_synced = False
+        self._froze_cycles = False
+        self._not_before = clock()
         gc.collect()
         gc.freeze()  # what imports have made stays
         gc.set_threshold(*THRESHOLDS)
-        self._peak_then = peak_memory()
+        self._note_what_is_left()
 
     def state_changed(self, state: ListenerState, reason: str) -> None:
         """Collections stop while a first load is under way, which the listener's timeouts bound."""
@@ -68,7 +112,8 @@ class CollectorPolicy:
             if state is ListenerState.LIVE and not self._had_synced:
                 self._had_synced = True
                 gc.freeze()
-                self._peak_then = self._peak_memory()
+                self._froze_cycles = True
+                self._note_what_is_left()
             gc.enable()
         self._observer.state_changed(state, reason)
 
@@ -77,18 +122,37 @@ class CollectorPolicy:
         self._observer.restarted(reason)
 
     async def run(self, waiting: Callable[[], int], sleep: Callable[[float], Awaitable[None]]) -> NoReturn:
-        """Until cancelled. `waiting`: how many waits and streams are open."""
+        """Look again and again, until cancelled. `waiting`: how many waits and streams are open."""
         while True:
             await sleep(LOOK_EVERY_S)
-            self.collect_if_due(waiting(), gc.get_count()[2])
+            self.look(waiting())
 
-    def collect_if_due(self, waiting: int, collections: int) -> None:
-        """A full collection, after so many smaller ones since the last, where it holds up few or can't wait."""
-        if not gc.isenabled() or collections < DUE_AFTER:
+    def look(self, waiting: int) -> None:
+        """Run a full collection, where memory has grown, or where one is due and holds up few."""
+        began = self._clock()
+        if not gc.isenabled() or began < self._not_before:
             return
-        if waiting <= FEW_WAITING or (collections >= OVERDUE_AFTER and self._has_grown()):
-            gc.collect()
-            self._peak_then = self._peak_memory()
+        is_due = waiting <= FEW_WAITING and self._collections() - self._collections_then >= DUE_AFTER
+        explained = max(0, waiting - self._waiting_then) * WAITING_BYTES
+        has_grown = self._memory() - explained >= self._most_memory
+        if has_grown or is_due:
+            self._collect(with_frozen=has_grown and self._froze_cycles)
+            if has_grown and _malloc_trim is not None:
+                _malloc_trim(0)
+            ended = self._clock()
+            self._not_before = ended + (ended - began) / MOST_OF_THE_TIME
+            self._note_what_is_left(waiting)
 
-    def _has_grown(self) -> bool:
-        return self._peak_memory() >= GROWN * self._peak_then
+    def _collect(self, *, with_frozen: bool) -> None:
+        if with_frozen:
+            self._froze_cycles = False
+            gc.unfreeze()
+        gc.collect()
+        if with_frozen:
+            gc.freeze()
+
+    def _note_what_is_left(self, waiting: int = 0) -> None:
+        self._waiting_then = waiting
+        memory = self._memory()
+        self._most_memory = memory + max(LEAST_GROWTH_BYTES, GROWN_BY * memory)
+        self._collections_then = self._collections()

@@ -1,0 +1,54 @@
+"""The collector's policy in a process of its own: real cycles, real memory, many clients waiting."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MIB = 2**20
+
+PROGRAM = '''
+"""Leaves 1,000 MiB in cycles that have grown old, within seconds. Prints the most memory above the start, in bytes."""
+import asyncio, gc, sys
+from service.runtime import gc_policy
+
+class Told:
+    def state_changed(self, state, reason): ...
+    def restarted(self, reason): ...
+
+class Cycle:
+    def __init__(self):
+        self.itself, self.body = self, b"x" * 65_536
+
+async def main():
+    policy = gc_policy.CollectorPolicy(Told())
+    if sys.argv[1] == "two generations":
+        gc.get_count = lambda: (0, 0, 0)
+    looking = asyncio.create_task(policy.run(lambda: 10_000, lambda seconds: asyncio.sleep(seconds / 10)))
+    before = most = gc_policy.resident_bytes()
+    for _ in range(100):
+        alive = [Cycle() for _ in range(160)]
+        gc.collect(1)
+        gc.collect(1)
+        del alive
+        most = max(most, gc_policy.resident_bytes())
+        await asyncio.sleep(0.03)
+    looking.cancel()
+    print(most - before)
+
+asyncio.run(main())
+'''
+
+
+@pytest.mark.parametrize("generations", ["three generations", "two generations"])
+def test_old_cycles_never_fill_the_memory_while_10000_wait(generations: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, generations],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=50,
+    )
+    assert int(ran.stdout) < 500 * MIB

@@ -244,7 +244,9 @@ REQUEST_ID = HeaderParameter[str | None](
     lambda text: text if _REQUEST_ID.fullmatch(text) else None,
     default=None,
 )
-ACCEPT = HeaderParameter("Accept", {"type": "string"}, "OpenMetrics where it names that.", str, default="")
+ACCEPT = HeaderParameter(
+    "Accept", {"type": "string"}, "OpenMetrics where it is preferred; `q` is obeyed.", str, default=""
+)
 
 
 # -- what takes more than one of them

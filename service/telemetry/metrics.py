@@ -15,12 +15,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sized
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from listeners.listener import Clock, ListenerState
 from service import __version__
+from service.telemetry.exposition import choose
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # a `_created` series for each counter doubles every scrape
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,9 @@ _LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _PROBE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REMEMBERED_VERSIONS = 10_000
+WARN_EVERY_S = 60.0
+"""Of each field that can't be read: one warning, however many documents and versions have it."""
+
 PUBLISH_INTERVAL_S = 1.0
 
 
@@ -109,6 +114,7 @@ class Metrics:
         self._clock = clock
         self._multiprocess = multiprocess
         self._malformed_versions: OrderedDict[tuple[str, int], None] = OrderedDict()
+        self._warned_at: dict[str, float] = {}
         self.registry = CollectorRegistry()
         self._requests = self._counter("http_requests", "HTTP requests answered", ["route", "method", "code"])
         self._durations = Histogram(
@@ -206,7 +212,7 @@ class Metrics:
         self._rejected.inc()
 
     def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
-        """Count and log the fields, once for each version of a document."""
+        """Count the fields, once for each version of a document, and log each field once per WARN_EVERY_S."""
         key = (process_id, version)
         if key in self._malformed_versions:
             return
@@ -215,11 +221,17 @@ class Metrics:
             self._malformed_versions.popitem(last=False)
         for field in fields:
             self._malformed.labels(field).inc()
-        log.warning(
-            "document %r holds values that can't be read and are answered as null: %s",
-            process_id,
-            ", ".join(fields),
-        )
+        now = self._clock()
+        due = [field for field in fields if now - self._warned_at.get(field, float("-inf")) >= WARN_EVERY_S]
+        if due:
+            self._warned_at.update(dict.fromkeys(due, now))
+            log.warning(
+                "document %r has fields that can't be read and are answered as null: %s"
+                " (one such warning per field in %.0f s; process_status_malformed_fields_total counts all)",
+                process_id,
+                ", ".join(due),
+                WARN_EVERY_S,
+            )
 
     # -- the listener
 
@@ -276,11 +288,8 @@ class Metrics:
             self.publish()
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """The exposition and its content type: Prometheus text, or OpenMetrics where `accept` asks for it."""
-        try:
-            encode, content_type = choose_encoder(accept)
-        except (TypeError, ValueError):  # it trips over versions that are no numbers
-            encode, content_type = choose_encoder("")
+        """The exposition and its content type: Prometheus text, or OpenMetrics where `accept` prefers it."""
+        encode, content_type = choose(accept)
         self.publish()
         if not self._multiprocess:
             return encode(self.registry), content_type

@@ -133,15 +133,38 @@ def test_lookups_and_reads_have_the_contracts_labels() -> None:
     assert shown["listener_restarts_total", ("unavailable",)] == 1
 
 
-def test_malformed_fields_are_counted_and_logged_once_for_each_version(caplog: pytest.LogCaptureFixture) -> None:
+def test_malformed_fields_are_counted_once_for_each_version(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics(Clock())
     for version in (1, 1, 2, 1):
         metrics.malformed("a", version, ("status", "end_time"))
     shown = samples(metrics)
     assert shown["malformed_fields_total", ("status",)] == 2
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "'a'" in caplog.messages[0]
     assert "status, end_time" in caplog.messages[0]
+
+
+def test_an_unreadable_field_is_logged_once_a_minute_and_counted_always(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock(now=50.0)
+    metrics = Metrics(clock)
+    for version in range(40):
+        metrics.malformed("a", version, ("status",))
+        metrics.malformed(f"b{version}", 1, ("status",))
+    assert len(caplog.messages) == 1
+    metrics.malformed("c", 1, ("status", "end_time"))
+    assert "'c'" in caplog.messages[1]
+    assert ": end_time (" in caplog.messages[1]
+    clock.now += 60
+    metrics.malformed("d", 1, ("status",))
+    assert len(caplog.messages) == 3
+    assert samples(metrics)["malformed_fields_total", ("status",)] == 82
+
+
+def test_no_series_says_when_a_counter_was_created() -> None:
+    metrics = Metrics(Clock())
+    metrics.request_answered("/status", "GET", 200, 0.1)
+    for accept in ("", "application/openmetrics-text"):
+        assert b"_created" not in metrics.render(accept)[0]
 
 
 def test_the_model_was_confirmed_when_the_wall_clock_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,6 +175,12 @@ def test_the_model_was_confirmed_when_the_wall_clock_said_so(monkeypatch: pytest
     assert samples(metrics)["model_confirmed_timestamp_seconds", ()] == 1_795_435_197.5
 
 
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;"
+    "q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
 @pytest.mark.parametrize(
     ("accept", "content_type"),
     [
@@ -159,6 +188,22 @@ def test_the_model_was_confirmed_when_the_wall_clock_said_so(monkeypatch: pytest
         ("*/*", "text/plain; version=0.0.4"),
         ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version=1.0.0"),
         ("application/openmetrics-text; version=abc", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text; version=2.0.0", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text; version=0.0.1", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;q=0", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;q=0, */*", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;q=0.5, text/plain;q=0.9", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;q=0.5, text/*", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;q=x, */*;q=0.1", "text/plain; version=0.0.4"),
+        ("text/plain; version=1.0.0; escaping=allow-utf-8", "text/plain; version=0.0.4"),
+        ('Application/OpenMetrics-Text; Version="1.0.0"', "application/openmetrics-text; version=1.0.0"),
+        (
+            "text/plain;q=0.3,application/openmetrics-text;q=0.5,*/*;q=0.1",
+            "application/openmetrics-text; version=1.0.0",
+        ),
+        ("*/*;q=1, application/openmetrics-text;q=1.000", "application/openmetrics-text; version=1.0.0"),
+        ("text/plain;q=0, */*, application/openmetrics-text;q=0.1", "application/openmetrics-text; version=1.0.0"),
+        (PROMETHEUS_3, "application/openmetrics-text; version=1.0.0"),
     ],
 )
 def test_the_exposition_is_what_the_scraper_asks_for(accept: str, content_type: str) -> None:

@@ -56,7 +56,11 @@ class ListenerFailure(Exception):
 
 
 class CannotConfirm(Exception):
-    """The listener can't prove freshness now, or never can; read from Firestore instead."""
+    """The listener can't prove freshness now, or, where `is_final`, never can on this connection."""
+
+    def __init__(self, why: str, *, is_final: bool = False) -> None:
+        super().__init__(why)
+        self.is_final = is_final
 
 
 class ListenerObserver(Protocol):

@@ -79,7 +79,7 @@ class OnSnapshotListener:
 
     async def confirm(self) -> float:
         """Never possible: a Watch has one target, so there is nothing to ask Firestore over its stream."""
-        raise CannotConfirm("on_snapshot can't be probed")
+        raise CannotConfirm("on_snapshot can't be probed", is_final=True)
 
     def forget(self) -> None:
         """End the run in progress; none resumes anything."""

@@ -79,6 +79,7 @@ class OpenStream:
         self._has_begun = False
         self._has_synced = False
         self._no_probes = "the listener has not synced"  # why not; empty once they can be sent
+        self._are_refused = False
         self._silent_s = 0.0
         self._billed = protocol.documents_billed
         self._changes_at_last_step = protocol.changes_received
@@ -213,6 +214,7 @@ class OpenStream:
         self._documents.ended(ended.document_ids, ended.failure)
         if ended.has_probe:
             _log.warning("Firestore refuses probes (%s): no strong reads", ended.failure)
+            self._are_refused = True
             self.end("Firestore refuses probes")
 
     async def _send_probes(self) -> None:
@@ -230,7 +232,7 @@ class OpenStream:
     def confirm(self) -> asyncio.Future[float]:
         """The `as_of` of a probe that is sent from now on. Raises, now or when awaited: CannotConfirm."""
         if self._no_probes:
-            raise CannotConfirm(self._no_probes)
+            raise CannotConfirm(self._no_probes, is_final=self._are_refused)
         return self._probes.ask()
 
     # -- time

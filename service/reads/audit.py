@@ -1,7 +1,10 @@
 """A sampled comparison of the model with Firestore: finds what no event told of.
 
-A difference counts only where it outlasts the normal lag of a listener that is live; then the model answers nothing
-more until the listener has fetched a whole result. Where a listener hears nothing of an idle result, neither probes
+A difference counts only where it is more than the lag of a live listener. A probe proves that: once Firestore has
+answered one that was sent after the audit's read, the model holds everything that the read can have seen. Without an
+answer there is no verdict. A listener that can't be probed (`on_snapshot`) gets `SETTLE_S` instead, in which this
+process must have run, and a second read. A difference that counts distrusts the model until the listener has fetched a
+whole result. Where a listener hears nothing of an idle result, neither probes
 answered nor heartbeats, an agreeing audit is all the evidence of freshness there is and renews the model's lease;
 nowhere else, since a sample can't prove that the rest is as young. Also says, once, why a model is empty while its
 collection is not.
@@ -15,7 +18,7 @@ from datetime import datetime
 from random import Random
 from typing import Protocol
 
-from listeners.listener import Clock, ListenerState
+from listeners.listener import CannotConfirm, Clock, ListenerState
 from service.api.list_query import ListQuery
 from service.errors import ReadRefused, Unreachable
 from service.model.read_model import Applied, ReadModel
@@ -25,7 +28,13 @@ from service.schema.documents import ProcessSummary
 log = logging.getLogger(__name__)
 
 SETTLE_S = 3.0
-"""How long a difference may last before it is more than a listener's lag."""
+"""How long a difference may last before it is more than the lag of a listener that can't be probed."""
+
+SETTLE_STEP_S = 0.25
+"""That time is counted in steps; one that takes twice as long does not count: the process did not run in it."""
+
+SETTLE_STEPS = 120
+"""Steps tried before the audit gives up: this process hardly runs."""
 
 
 class AuditedListener(Protocol):
@@ -34,6 +43,9 @@ class AuditedListener(Protocol):
     @property
     def state(self) -> ListenerState:
         """What it is doing."""
+
+    async def confirm(self) -> float:
+        """See `Listener.confirm`."""
 
     def resync(self, reason: str) -> None:
         """Fetch a whole result again."""
@@ -105,7 +117,8 @@ class Audit:
         as_of = self._clock()
         differences = await self._compare()
         if differences:
-            await self._sleep(SETTLE_S)
+            if not await self._has_caught_up():
+                return False
             differences = await self._lasting(differences)
         if differences:
             if self._listener.state is ListenerState.LIVE:  # else it is known to be behind: the lease sees to that
@@ -138,17 +151,43 @@ class Audit:
             return newest is None or newest.position < there.position  # type: ignore[operator] # both are listed
         return held_version is not None and (there is None or held_version < there)
 
+    async def _has_caught_up(self) -> bool:
+        """Whether the model now holds everything that Firestore had when this was called."""
+        try:
+            await self._listener.confirm()
+        except CannotConfirm as cannot:
+            if not cannot.is_final:
+                log.info("no audit: the listener may be behind: %s", cannot)
+                return False
+            return await self._settles()
+        return True
+
+    async def _settles(self) -> bool:
+        """Let SETTLE_S pass in which this process runs. False where it runs too seldom."""
+        awake_s = 0.0
+        for _ in range(SETTLE_STEPS):
+            began_at = self._clock()
+            await self._sleep(SETTLE_STEP_S)
+            if self._clock() - began_at < 2 * SETTLE_STEP_S:
+                awake_s += SETTLE_STEP_S
+            if awake_s >= SETTLE_S:
+                return True
+        log.info("no audit: this process hardly runs")
+        return False
+
     async def _lasting(self, differences: list[Difference]) -> list[Difference]:
-        """Those that are still there. What is not held may have come and gone meanwhile: Firestore is asked again."""
+        """Those that are still there. What came and went meanwhile is none: Firestore is read again."""
         lasting = [difference for difference in differences if self._lasts(difference)]
-        not_held = [each.process_id for each in lasting if self._held_version(each.process_id) is None]
-        versions = await self._reader.versions(not_held) if not_held else {}
-        return [
-            each
-            for each in lasting
-            if not isinstance(each.in_firestore, ProcessSummary)
-            or versions.get(each.process_id, each.in_firestore.version) == each.in_firestore.version
-        ]
+        ids = list(dict.fromkeys(each.process_id for each in lasting))
+        versions = await self._reader.versions(ids) if ids else {}
+        return [each for each in lasting if self._is_still_true(each, versions[each.process_id]) and self._lasts(each)]
+
+    def _is_still_true(self, difference: Difference, version: int | None) -> bool:
+        """Whether a second read bears out the first."""
+        first = difference.in_firestore
+        if first is None or version is None:
+            return version is first
+        return version >= (first.version if isinstance(first, ProcessSummary) else first)
 
     def _lasts(self, difference: Difference) -> bool:
         held_version = self._held_version(difference.process_id)

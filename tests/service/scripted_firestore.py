@@ -171,7 +171,7 @@ class ScriptedListener:
     async def confirm(self) -> float:
         """Proves the model where it was given one to prove. Raises: CannotConfirm otherwise."""
         if self.clock is None or self.model is None:
-            raise CannotConfirm("this listener can't be probed")
+            raise CannotConfirm("this listener can't be probed", is_final=True)
         self.proofs += 1
         as_of = self.clock()
         await asyncio.sleep(0)

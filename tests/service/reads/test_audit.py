@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from listeners.listener import ListenerState
+from listeners.listener import CannotConfirm, ListenerState
 from service.errors import ReadRefused, Unreachable
-from service.reads.audit import SETTLE_S, Audit
-from tests.service.scripted_firestore import Parts, document, summary
+from service.reads.audit import SETTLE_S, SETTLE_STEP_S, SETTLE_STEPS, Audit
+from tests.service.scripted_firestore import Parts, ScriptedListener, document, summary
 
 
 class Audited(Parts):
@@ -111,11 +111,24 @@ async def differ(parts: Audited, kind: str) -> None:
         parts.reader.stored_versions["p1"] = None
     elif kind == "newest_behind":
         parts.reader.newest = [summary("p1", 9, 1)]
+        parts.reader.stored_versions["p1"] = 9
     else:
         parts.reader.newest = [summary("p5", 9, 5)]
         parts.reader.stored_versions["p5"] = 9
         if kind == "all_missing":
             await parts.hears_all(3)
+
+
+async def catches_up(parts: Audited, kind: str) -> None:
+    """The listener tells the model what it differed in."""
+    if parts.model.read_time >= 9:
+        return
+    if kind == "deleted":
+        await parts.hears_removal(9, "p1")
+    elif "missing" in kind:
+        await parts.hears(9, document("p5", 9, 5))
+    else:
+        await parts.hears(9, document("p1", 9, 1))
 
 
 @pytest.mark.parametrize("kind", DIFFERENCES)
@@ -125,7 +138,7 @@ async def test_a_difference_that_lasts_distrusts_the_model_and_asks_for_one_resy
     parts = Audited()
     await differ(parts, kind)
     assert not await parts.audit.once()
-    assert parts.clock.slept == [SETTLE_S]
+    assert sum(parts.clock.slept) == SETTLE_S
     assert not parts.model.is_trusted()
     assert (parts.mismatches, parts.listener.resyncs) == (1, ["audit_mismatch"])
     assert ["p5" if "missing" in kind else "p1"] == caplog.records[-1].__dict__["process_ids"]
@@ -139,15 +152,7 @@ async def test_a_difference_that_settles_is_the_listeners_lag_and_no_mismatch(ki
     parts = Audited()
     await differ(parts, kind)
 
-    async def listener_catches_up() -> None:
-        if kind == "deleted":
-            await parts.hears_removal(9, "p1")
-        elif "missing" in kind:
-            await parts.hears(9, document("p5", 9, 5))
-        else:
-            await parts.hears(9, document("p1", 9, 1))
-
-    parts.meanwhile = listener_catches_up
+    parts.meanwhile = lambda: catches_up(parts, kind)
     assert await parts.audit.once()
     assert parts.model.is_trusted()
     assert (parts.mismatches, parts.listener.resyncs) == (0, [])
@@ -172,6 +177,90 @@ async def test_being_ahead_of_a_read_or_past_the_window_is_no_mismatch() -> None
     parts.reader.newest = [summary("p-evicted", 3, 0)]
     assert await parts.audit.once()
     assert (parts.mismatches, parts.clock.slept) == (0, [])
+
+
+class Probed(ScriptedListener):
+    """A listener that answers a probe after `lag_s`, when it has caught up, or not at all."""
+
+    def __init__(self, parts: Audited, catch_up: Callable[[], Awaitable[None]] | None, *, answers: bool = True) -> None:
+        super().__init__()
+        self._parts = parts
+        self._catch_up = catch_up
+        self._answers = answers
+
+    async def confirm(self) -> float:
+        asked_at = self._parts.clock()
+        if self._catch_up is not None:
+            self._parts.clock.advance(60)  # far more than any time to settle
+            await self._catch_up()
+        if not self._answers:
+            raise CannotConfirm("no answer within 2.5 s")
+        self.proofs += 1
+        return asked_at
+
+
+def probed(parts: Audited, catch_up: Callable[[], Awaitable[None]] | None = None, *, answers: bool = True) -> Probed:
+    listener = Probed(parts, catch_up, answers=answers)
+    parts.audit._listener = parts.listener = listener
+    return listener
+
+
+@pytest.mark.parametrize("kind", DIFFERENCES)
+async def test_a_difference_that_an_answered_probe_resolves_is_lag(kind: str) -> None:
+    parts = Audited()
+    await differ(parts, kind)
+    listener = probed(parts, lambda: catches_up(parts, kind))
+    assert await parts.audit.once()
+    assert (parts.mismatches, listener.resyncs, listener.proofs) == (0, [], 1)
+
+
+@pytest.mark.parametrize("kind", DIFFERENCES)
+async def test_a_difference_after_an_answered_probe_counts_at_once(kind: str) -> None:
+    parts = Audited()
+    await differ(parts, kind)
+    listener = probed(parts)
+    assert not await parts.audit.once()
+    assert (parts.mismatches, listener.resyncs) == (1, ["audit_mismatch"])
+    assert parts.clock.slept == []
+
+
+@pytest.mark.parametrize("kind", DIFFERENCES)
+async def test_without_an_answer_to_a_probe_there_is_no_verdict(kind: str) -> None:
+    parts = Audited()
+    await differ(parts, kind)
+    listener = probed(parts, answers=False)
+    for _ in range(3):
+        assert not await parts.audit.once()
+    assert (parts.mismatches, listener.resyncs) == (0, [])
+    assert parts.model.is_trusted()  # its lease sees to that
+
+
+async def test_a_process_that_hardly_runs_finds_no_difference() -> None:
+    parts = Audited()
+    await differ(parts, "behind")
+
+    async def does_not_run() -> None:
+        parts.clock.advance(5)
+
+    parts.meanwhile = does_not_run
+    assert not await parts.audit.once()
+    assert (parts.mismatches, parts.listener.resyncs) == (0, [])
+    assert len(parts.clock.slept) == SETTLE_STEPS
+
+
+async def test_steps_in_which_the_process_did_not_run_do_not_settle_anything() -> None:
+    parts = Audited()
+    await differ(parts, "behind")
+    pauses = [1.0] * 20
+
+    async def runs_later() -> None:
+        if pauses:
+            parts.clock.advance(pauses.pop())
+
+    parts.meanwhile = runs_later
+    assert not await parts.audit.once()
+    assert parts.mismatches == 1
+    assert len(parts.clock.slept) == 20 + SETTLE_S / SETTLE_STEP_S
 
 
 class Enough(BaseException):

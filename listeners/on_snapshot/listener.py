@@ -16,6 +16,7 @@ from google.cloud import firestore
 from listeners.endpoints import OPENING_S
 from listeners.events import Changed, Confirmed, Event, Removal, Replaced
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
+from listeners.on_snapshot.ages import Ages
 from listeners.on_snapshot.watch import Connection
 from listeners.on_snapshot.watch_inspection import DocumentsRead, Opened, Point, Told, failure_of_error
 from listeners.window import Window
@@ -55,7 +56,7 @@ class OnSnapshotListener:
         self._client_factory = client_factory
         self._observer = observer
         self._clock = clock
-        self._wall_clock = wall_clock
+        self._ages = Ages(clock, wall_clock)
         self._sleep = sleep
         self._check_interval_s = check_interval_s
         self._idle_timeout_s = idle_timeout_s
@@ -106,21 +107,13 @@ class OnSnapshotListener:
                     raise failure
 
     def _event(self, point: Point, *, first: bool) -> Event:
-        as_of = self._as_of(point.read_time)
+        as_of = self._ages.as_of(point.read_time)
         if first:
             return Replaced(point.upserts, point.read_time, as_of)
         if not point.upserts and not point.removed_ids:
             return Confirmed(point.read_time, as_of)
         removals = [Removal(document_id, deleted=None) for document_id in point.removed_ids]
         return Changed(point.upserts, removals, point.read_time, as_of)
-
-    def _as_of(self, read_time: int) -> float:
-        """`read_time` on the listener's clock, however long the event lay in a socket or a queue.
-
-        The clock is read first: a freeze between the two makes the result too old, never too fresh.
-        """
-        now = self._clock()
-        return now - max(0.0, self._wall_clock() - read_time / 1e6)
 
     async def _supervise(self, connection: Connection, inbox: "_Inbox") -> None:
         """Notice a watch that died or fell silent without a word. Time counts in steps, so a freeze is one of them."""

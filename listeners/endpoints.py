@@ -1,7 +1,7 @@
 """Where Firestore is, and how to get a grpc.aio channel to it.
 
-A channel is made in the running event loop, so always after any fork, which gRPC does not survive. Each belongs to
-whoever opened it, who closes it.
+A channel is made in the running event loop, so always after any fork, which gRPC does not survive. The code that opens
+a channel closes it.
 """
 
 import asyncio
@@ -33,13 +33,18 @@ RECONNECT_OPTIONS: Sequence[tuple[str, Any]] = (
 
 # Google's front end ends a connection on which pings come too often (GOAWAY, "too_many_pings"). Every 30 s is what
 # Google's client sends (`_DEFAULT_CHANNEL_OPTIONS` in google/cloud/firestore_v1/base_client.py), while calls are open.
-CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
+CLIENT_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
     *RECONNECT_OPTIONS,
+)
+"""For channels that share their connection with others of this process: many followed documents need one."""
+
+CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
+    *CLIENT_OPTIONS,
     # When to try again is the supervisor's decision: a new channel must not inherit an old one's back-off.
     ("grpc.use_local_subchannel_pool", 1),
 )

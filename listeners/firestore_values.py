@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from listeners.events import Document
-from listeners.untracked import untrack
+from listeners.gc_untrack import untrack
 
 Message = Any
 """A protobuf message, or a value of one: the generated classes have no static types."""

@@ -14,6 +14,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from listeners.compat import reads_grpc_wakeups
+
 _MOST_WAKEUPS = 65_536
 
 
@@ -25,18 +27,12 @@ def take_all_wakeups(loop: asyncio.AbstractEventLoop, on_events: Callable[[], ob
     add_reader = loop.add_reader
 
     def add(fd: Any, callback: Callable[..., object], *args: Any) -> None:
-        if isinstance(fd, socket.socket) and _is_grpcs(callback):
+        if isinstance(fd, socket.socket) and reads_grpc_wakeups(callback):
             add_reader(fd, _take_all, fd, on_events, functools.partial(callback, *args))
         else:
             add_reader(fd, callback, *args)
 
     loop.add_reader = add  # type: ignore[method-assign, assignment] # a callback's arguments can't be told here
-
-
-def _is_grpcs(callback: Callable[..., object]) -> bool:
-    if isinstance(callback, functools.partial):
-        callback = callback.func
-    return type(getattr(callback, "__self__", None)).__name__ == "PollerCompletionQueue"
 
 
 def _take_all(wakeups: socket.socket, on_events: Callable[[], object], handle_events: Callable[[], object]) -> None:

@@ -25,6 +25,7 @@ from google.cloud.firestore_v1.query import Query
 from google.cloud.firestore_v1.types import ListenResponse
 from google.cloud.firestore_v1.watch import ChangeType, Watch
 
+from listeners import compat
 from listeners.events import Document
 from listeners.on_snapshot.watch_inspection import Inspector, Opened, Point, Tell, failure_of_error
 from listeners.times import microseconds
@@ -64,13 +65,11 @@ class _OneCall:
 
 
 def end_with_first_stream(client: firestore.Client, tell: Tell) -> None:
-    """Make the client's Listen calls such that no Watch reopens them."""
+    """Make the client's Listen calls such that no Watch reopens them, on a connection with our options."""
     try:
-        # No public way leads to the calls. Without this one, Watch still tells reopenings and most ends itself.
-        transport = client._firestore_api.transport
-        listen = transport.listen
-        transport._stubs["listen"] = lambda requests, **options: _OneCall(listen(requests, **options), tell)
-    except AttributeError as error:
+        compat.connect(client)
+        compat.wrap_listen(client, lambda call: _OneCall(call, tell))
+    except AttributeError as error:  # Watch still tells reopenings and most ends itself
         _log.warning("this google-cloud-firestore is unknown: its reopening can't be prevented (%s)", error)
 
 

@@ -11,6 +11,7 @@ from random import Random
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.cloud.firestore_v1.types import ListenRequest
 
+from listeners.compat import call_tasks
 from listeners.endpoints import Endpoint, Metadata
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
 from listeners.stream.document_targets import DocumentTargets
@@ -20,11 +21,8 @@ from listeners.window import Window
 
 LISTEN = "/google.firestore.v1.Firestore/Listen"
 
-GRPC_TASKS = frozenset({"_AioCall._handle_status_once_received", "StreamStreamCall._prepare_rpc"})
-"""The tasks that gRPC runs for a call, by their coroutines' names: it offers no way to wait for them."""
-
 CLOSING_S = 0.25
-"""How long these may take to notice that their call is over; they take a millisecond."""
+"""How long gRPC's own tasks may take to notice that their call is over; they take a millisecond."""
 
 
 class StreamListener:
@@ -105,7 +103,7 @@ class StreamListener:
         Looked for among all tasks, which takes 10 ms where ten thousand clients wait: too long for a stream that is
         not the last.
         """
-        running = {task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in GRPC_TASKS}
+        running = call_tasks()
         if running:
             await asyncio.wait(running, timeout=CLOSING_S)  # some may be another call's, that is still under way
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from listeners.events import Changed, Confirmed, Document, Event, Removal, Replaced
-from listeners.stream.told_versions import ToldVersions
+from listeners.stream.snapshot_tracker import SnapshotTracker
 
 SLICE = 1000
 """Documents looked at in one step: a fifth of a millisecond's work."""
@@ -45,7 +45,7 @@ class TargetResult:
 
     def __init__(self) -> None:
         self._has_been_taken = False
-        self._versions = ToldVersions()  # what is pending included; what an earlier round told has not come again
+        self._versions = SnapshotTracker()  # what is pending included; what an earlier round told has not come again
         self._begin()
 
     def _begin(self) -> None:
@@ -64,14 +64,14 @@ class TargetResult:
 
     def version_of(self, document_id: str) -> int | None:
         """The update time that was told last."""
-        return self._versions.known(document_id) if self._has_been_taken else self._versions.told(document_id)
+        return self._versions.known(document_id) if self._has_been_taken else self._versions.current(document_id)
 
     def upsert(self, document: Document) -> None:
         """A version that is not the one told last."""
         document_id = document.id
         self._removals.pop(document_id, None)
         known = self.version_of(document_id)
-        self._versions.tell(document_id, document.update_time)
+        self._versions.record(document_id, document.update_time)
         if not self._has_been_taken:
             if known is not None:
                 self._superseded.add(document_id)
@@ -88,7 +88,7 @@ class TargetResult:
         """The version that was told last has come again."""
         known = self.version_of(document_id)
         if known is not None:
-            self._versions.tell(document_id, known)
+            self._versions.record(document_id, known)
 
     def remove(self, document_id: str, *, deleted: bool) -> None:
         """The document has left the result. What was never taken needs no removal."""
@@ -104,23 +104,23 @@ class TargetResult:
     def reset(self) -> None:
         """The whole result will be told again: what is not told again is removed at the end."""
         self.drop_pending()
-        self._versions.begin_round()
+        self._versions.begin()
 
     def drop_pending(self) -> None:
         """Back to what was taken last. Not while a result is being told again."""
         if not self._has_been_taken:
-            self._versions.begin_round()
+            self._versions.begin()
         for document_id, version in self._before.items():
             if version is None:
                 self._versions.drop(document_id)
             else:
-                self._versions.tell(document_id, version)
+                self._versions.record(document_id, version)
         self._begin()
 
     def forget(self) -> None:
         """Nothing was ever taken. What was is overwritten, or dropped at the end, as it is told again."""
         self._has_been_taken = False
-        self._versions.begin_round()
+        self._versions.begin()
         self._begin()
 
     def difference(self) -> Difference:
@@ -131,7 +131,7 @@ class TargetResult:
         upserts, self._upserts = self._upserts, []
         removals = list(self._removals.values())
         before = self._before if self._has_been_taken else None
-        steps = _steps(upserts, removals, self._versions, self._versions.drop_untold(), before, self._superseded)
+        steps = _steps(upserts, removals, self._versions, self._versions.sweep(), before, self._superseded)
         return Difference(upserts, removals, not self._has_been_taken, steps)
 
     def take(self) -> None:
@@ -143,7 +143,7 @@ class TargetResult:
 def _steps(
     upserts: list[Document],
     removals: list[Removal],
-    versions: ToldVersions,
+    versions: SnapshotTracker,
     untold: Iterator[list[tuple[str, int]]],
     before: dict[str, int | None] | None,
     superseded: set[str],
@@ -161,7 +161,7 @@ def _steps(
         yield from _keep_last(upserts, versions, superseded)
 
 
-def _keep_last(upserts: list[Document], versions: ToldVersions, superseded: set[str]) -> Iterator[None]:
+def _keep_last(upserts: list[Document], versions: SnapshotTracker, superseded: set[str]) -> Iterator[None]:
     """Within the list, from its end: a second one of 100,000 would take long to free."""
     kept: set[str] = set()
     free = len(upserts)
@@ -169,7 +169,7 @@ def _keep_last(upserts: list[Document], versions: ToldVersions, superseded: set[
         document = upserts[place]
         document_id = document.id
         if document_id in superseded:
-            if document_id in kept or versions.told(document_id) != document.update_time:
+            if document_id in kept or versions.current(document_id) != document.update_time:
                 continue
             kept.add(document_id)
         free -= 1

@@ -1,7 +1,7 @@
 """Decides when the garbage collector runs a full collection, which holds the event loop. Lives on the event loop.
 
 A full collection walks every container that the collector tracks. Processes held are not tracked
-(listeners/untracked.py), so with few clients waiting it takes 20 to 30 ms, with 10,000 waiting 50 to 200 ms. Hence:
+(listeners/gc_untrack.py), so with few clients waiting it takes 20 to 30 ms, with 10,000 waiting 50 to 200 ms. Hence:
 
 - Memory that grows is collected, however many clients wait and however few collections there were. Malformed, abandoned
   and upgraded requests leave cycles, and anyone can send them. Full collections take at most MOST_OF_THE_TIME.

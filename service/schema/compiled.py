@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from orjson import dumps
 
 from listeners.field_paths import FieldPath, Projection, parse_field_path
-from listeners.untracked import untrack
+from listeners.gc_untrack import untrack
 from service.schema.order import Key, Order
 from service.schema.readers import MALFORMED, Reader, read_integer, reader_of, status_reader
 from service.schema.schema_file import SchemaFile

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import orjson
 
+from listeners.gc_untrack import untrack
 from listeners.times import microseconds, moment
-from listeners.untracked import untrack
 from service.api.list_query import Position
 from service.runtime.times import render_time
 

@@ -153,8 +153,8 @@ def test_no_table_grows_or_is_copied_as_a_whole() -> None:
     assert max(tables) < 500
     result.reset()
     result.keep("p0")
-    assert result._versions._untold is not None
-    assert sum(map(len, result._versions._untold.values())) < 500
+    assert result._versions._unsent is not None
+    assert sum(map(len, result._versions._unsent.values())) < 500
 
 
 def test_steps_of_what_was_forgotten_touch_nothing_that_is_told_after() -> None:

@@ -1,0 +1,104 @@
+"""Everything of grpcio and google-cloud-firestore that listeners use and that is not public, each with what it is for.
+
+`check` names what an upgrade has taken away. Each use has a slower or safer way for that case, said with it.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import grpc
+from google.cloud.firestore import Client
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+from google.cloud.firestore_v1.watch import Watch
+from grpc._cython import cygrpc
+from grpc.aio import _call
+
+from listeners.endpoints import CLIENT_OPTIONS
+
+CALL_TASKS = frozenset({"_AioCall._handle_status_once_received", "StreamStreamCall._prepare_rpc"})
+"""The tasks that gRPC runs for a call, by their coroutines' names. gRPC offers no way to wait for them.
+Without: where the event loop ends right after its last call, Python logs that they were destroyed while pending."""
+
+WAKEUP_READER = "PollerCompletionQueue"
+"""The class whose method reads gRPC's wakeups from a socket. Without: they are read one per turn of the loop."""
+
+WATCH_HOOKS = ("on_snapshot", "push", "close", "unsubscribe", "for_query", "is_active")
+"""What the listener on Watch overrides or calls; of these only on_snapshot's callback and unsubscribe are public.
+Without: the listener fails at its start and says so; `LISTENER=stream` needs none of it."""
+
+WATCH_STATE = ("doc_map", "change_map")
+"""What Watch holds, to be compared with an existence filter. Without: as above."""
+
+CLIENT_STATE = ("_firestore_api_internal", "_emulator_host", "_target", "_credentials")
+"""Where the client library keeps its connection. Without: it has the library's own options, and ends as garbage."""
+
+
+def check() -> list[str]:
+    """The names that are missing in the installed versions; empty where all is well."""
+    names: list[tuple[str, bool]] = [
+        (f"grpc: {WAKEUP_READER}", hasattr(cygrpc, WAKEUP_READER)),
+        ("grpc: _AioCall._handle_status_once_received", _has(cygrpc, "_AioCall", "_handle_status_once_received")),
+        ("grpc: StreamStreamCall._prepare_rpc", _has(_call, "StreamStreamCall", "_prepare_rpc")),
+        ("firestore: Client._firestore_api", hasattr(Client, "_firestore_api")),
+        ("firestore: FirestoreGrpcTransport._stubs", _mentions(FirestoreGrpcTransport.__init__, "_stubs")),
+    ]
+    names += [(f"firestore: Watch.{name}", hasattr(Watch, name)) for name in WATCH_HOOKS]
+    names += [(f"firestore: Watch.{name}", _mentions(Watch.__init__, name)) for name in WATCH_STATE]
+    helper = getattr(Client, "_firestore_api_helper", None)
+    names += [(f"firestore: Client.{name}", _mentions(helper, name)) for name in CLIENT_STATE]
+    return [name for name, is_there in names if not is_there]
+
+
+def _has(module: Any, class_name: str, method: str) -> bool:
+    return hasattr(getattr(module, class_name, None), method)
+
+
+def _mentions(function: Any, attribute: str) -> bool:
+    """Whether a function's code has an attribute of this name: instances have it, the class does not."""
+    return attribute in getattr(getattr(function, "__code__", None), "co_names", ())
+
+
+def call_tasks() -> set[asyncio.Task[Any]]:
+    """The tasks that gRPC runs for calls on this loop. Looks at every task, 10 ms where there are 10,000."""
+    return {task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in CALL_TASKS}
+
+
+def reads_grpc_wakeups(callback: Callable[..., object]) -> bool:
+    """Whether this reader of a socket is gRPC's."""
+    if isinstance(callback, functools.partial):
+        callback = callback.func
+    return type(getattr(callback, "__self__", None)).__name__ == WAKEUP_READER
+
+
+def connect(client: Client) -> None:
+    """Give a client that has no connection yet one with the listeners' options. Raises: AttributeError."""
+    if client._firestore_api_internal is not None:
+        return
+    if client._emulator_host is not None:
+        channel = grpc.insecure_channel(client._emulator_host, options=CLIENT_OPTIONS)
+    else:
+        channel = FirestoreGrpcTransport.create_channel(
+            client._target, credentials=client._credentials, options=CLIENT_OPTIONS
+        )
+    client._firestore_api_internal = FirestoreClient(transport=FirestoreGrpcTransport(channel=channel))
+
+
+def wrap_listen(client: Client, wrap: Callable[[Any], Any]) -> None:
+    """Let every Listen call of this client go through `wrap`. Raises: AttributeError."""
+    transport = client._firestore_api.transport
+    listen = transport.listen
+
+    def wrapped(requests: Iterable[Any], **options: Any) -> Any:
+        return wrap(listen(requests, **options))
+
+    transport._stubs["listen"] = wrapped
+
+
+def close(client: Client | None) -> None:
+    """Close the connection of a client, where it has one: it offers no way to do so."""
+    api = getattr(client, "_firestore_api_internal", None)
+    if api is not None:
+        api.transport.close()

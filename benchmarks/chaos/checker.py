@@ -1,8 +1,7 @@
 """Compares each answer with the history: was it true, as fresh as it claims, and never older than what was known? Pure.
 
-A `HIT`, `CACHED` or `STALE` must have been Firestore's state at an instant no earlier than its `Age` before the
-question, a `MISS` at one between question and answer (a read shared with those who asked within the second before is
-theirs too), the answer to a strong read at or after the question. Each row of a batch is as fresh as the whole claims.
+A `HIT`, `CACHED`, `STALE` or `MISS` must have been Firestore's state at an instant no earlier than its `Age` before the
+question; the answer to a strong read at or after the question. Each row of a batch is as fresh as the whole claims.
 What Firestore itself kept from its listener may be believed until the audit must have noticed; such answers are counted
 apart. Every answer is there within its bound, counted from when it was its turn; the time in which the replica was
 frozen is no fault of its own.
@@ -18,7 +17,6 @@ from benchmarks.chaos.history import History, Page, Query, Version, rendered_pag
 from benchmarks.chaos.intervals import Intervals
 from benchmarks.chaos.questions import Answered, Batch
 
-SHARED_READ_US = 1_000_000
 CLOCKS_US = 1_000
 """What two readings of one clock through different time scales may differ by."""
 
@@ -125,8 +123,7 @@ class Checker:
         age_s, question = answer.age_s, answer.question
         if question.max_age_s is not None:
             return answer.sent_us - min(age_s, question.max_age_s) * 1_000_000 - CLOCKS_US
-        is_shared = not question.known and answer.source == "MISS"
-        return answer.sent_us - max(age_s * 1_000_000, SHARED_READ_US if is_shared else 0) - CLOCKS_US
+        return answer.sent_us - age_s * 1_000_000 - CLOCKS_US
 
     def _judge(self, answer: Answered) -> None:
         fault = self._fault(answer, believing_lies=False)

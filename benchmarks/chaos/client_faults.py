@@ -44,9 +44,9 @@ def _crowd(stage: Stage) -> Iterator[None]:
     from_s, until_s = began + times.lease_s + KNOWN_AFTER_S, began + times.stale_if_error_s - times.lease_s / 5 - 0.2
     verdict = judge_outage(polls, int(began * 1e6), int(from_s * 1e6), int(until_s * 1e6))
     stage.findings.blame(HELD_REFUSED, verdict.refused, f"{verdict.refused} of {verdict.polls}, as {verdict.example}")
-    stage.findings.blame(
-        STALE_SLOW, verdict.p99_ms > AT_ONCE_MS, f"{verdict.p99_ms:.0f} ms, p50 {verdict.p50_ms:.0f} ms"
-    )
+    if verdict.is_slow:
+        why = f"p50 {verdict.p50_ms:.0f} ms, p99 {verdict.p99_ms:.0f} ms, before {verdict.before_p99_ms:.0f} ms"
+        stage.findings.blame(STALE_SLOW, 1, why)
     stage.findings.note("p99 of held processes in outages, ms", round(verdict.p99_ms))
 
 

@@ -34,14 +34,23 @@ class Polled(NamedTuple):
 
 @dataclass
 class OutageVerdict:
-    """Of the polls of held processes while Firestore is known to be away."""
+    """Of the polls of held processes while Firestore is known to be away.
+
+    What the machine itself is slow at shows in the polls before the fault: `before_p99_ms`.
+    """
 
     polls: int
     refused: int
     """Anything but `STALE`."""
     p50_ms: float
     p99_ms: float
+    before_p99_ms: float
     example: Polled | None
+
+    @property
+    def is_slow(self) -> bool:
+        """Longer than "at once" is, and than it took before."""
+        return self.p99_ms > max(AT_ONCE_MS, 2 * self.before_p99_ms)
 
 
 def judge_outage(polls: Sequence[Polled], began_us: int, from_us: int, until_us: int) -> OutageVerdict:
@@ -50,9 +59,15 @@ def judge_outage(polls: Sequence[Polled], began_us: int, from_us: int, until_us:
     held = {key for key, source in before.items() if source == "HIT"}
     judged = [each for each in polls if from_us <= each.sent_us < until_us and (each.replica, each.process_id) in held]
     refused = [each for each in judged if each.status not in (200, 304) or each.source != "STALE"]
-    times = sorted(each.took_ms for each in judged) or [0.0]
+    times = [each.took_ms for each in judged] or [0.0]
+    times_before = [each.took_ms for each in polls if each.sent_us < began_us and each.source == "HIT"] or [0.0]
     return OutageVerdict(
-        len(judged), len(refused), percentile(times, 0.5), percentile(times, 0.99), refused[0] if refused else None
+        len(judged),
+        len(refused),
+        percentile(times, 0.5),
+        percentile(times, 0.99),
+        percentile(times_before, 0.99),
+        refused[0] if refused else None,
     )
 
 

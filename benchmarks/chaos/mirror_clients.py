@@ -98,12 +98,15 @@ class Follower:
             writer.transport.abort()
 
     async def _note(self, url: str, events: "AsyncIterator[tuple[Event, str]]") -> None:
-        """Events up to an ID are a batch; those without one at the end have not been said."""
+        """Events up to an ID are a batch; those without one at the end have not been said.
+
+        0 begins a batch of several: a client that is cut off within it begins anew.
+        """
         pending: list[Event] = []
         async for event, event_id in events:
             pending.append(event)
-            if event_id:
-                self._last_id = event_id
+            self._last_id = event_id or self._last_id
+            if event_id not in ("", "0"):
                 self.batches.append(Batch(self._number, url, int(event_id), tuple(pending)))
                 pending = []
 

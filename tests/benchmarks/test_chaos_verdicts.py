@@ -64,3 +64,11 @@ def test_in_an_outage_held_processes_alone_must_be_stale() -> None:
     verdict = judge_outage([*before, *during, *others], began_us=10, from_us=15, until_us=30)
     assert (verdict.polls, verdict.refused, verdict.p99_ms) == (3, 2, 5.0)
     assert verdict.example == during[1]
+
+
+@pytest.mark.parametrize(("before_ms", "during_ms", "slow"), [(1, 100, False), (1, 101, True), (60, 101, False)])
+def test_stale_is_slow_beyond_100_ms_and_twice_what_it_took_before(
+    before_ms: float, during_ms: float, slow: bool
+) -> None:
+    polls = [polled("a", 1, 200, "HIT", before_ms), polled("a", 20, 200, "STALE", during_ms)]
+    assert judge_outage(polls, began_us=10, from_us=15, until_us=30).is_slow is slow

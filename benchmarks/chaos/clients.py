@@ -28,6 +28,9 @@ PAUSE_S = 0.02
 ANOTHER_CONNECTION = 0.01
 """How likely a client leaves its connection after a batch."""
 
+LEAVES_WITHIN_S = 10.0
+"""Until a client that is to leave has its answers."""
+
 POLLS = 24
 """Requests that a busy client pipelines."""
 
@@ -191,14 +194,15 @@ def _main(pipe: Connection, crew: Crew) -> None:
 async def _serve(pipe: Connection, crew: Crew) -> None:
     answers: list[Answered] = []
     polling: list[asyncio.Task[None]] = []
+    clients: list[Client] = []
     ids = process_ids(crew.ids)
     choosers = [Chooser(ids, crew.held, random.Random(crew.seed * 1000 + n)) for n in range(crew.connections)]
 
     async def start() -> None:
         for number, chooser in enumerate(choosers):
             next_questions = (chooser.pipeline, chooser.one, chooser.one_that_waits)[number % 3]
-            client = Client(crew, chooser, next_questions, answers)
-            polling.append(asyncio.create_task(client.poll()))
+            clients.append(Client(crew, chooser, next_questions, answers))
+            polling.append(asyncio.create_task(clients[-1].poll()))
 
     async def taken() -> list[Answered]:
         nonlocal answers
@@ -210,6 +214,11 @@ async def _serve(pipe: Connection, crew: Crew) -> None:
         return chunk
 
     async def pause() -> None:
+        for client in clients:
+            client.is_leaving = True
+        if polling:
+            await asyncio.wait(polling, timeout=LEAVES_WITHIN_S)
+        clients.clear()
         for task in polling:
             task.cancel()
         await asyncio.gather(*polling, return_exceptions=True)
@@ -236,11 +245,12 @@ class Client:
         self._answers = answers
         self._chance = random.Random(chooser.number_at_random())
         self._reader = ReplyReader()
+        self.is_leaving = False
 
     async def poll(self) -> None:
-        """Until cancelled."""
+        """Until it is to leave, with every answer it has asked for."""
         try:
-            while True:
+            while not self.is_leaving:
                 if not await self._connect() or not await self._ask():
                     await asyncio.sleep(PAUSE_S)
                 if self._chance.random() < ANOTHER_CONNECTION:

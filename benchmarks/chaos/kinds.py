@@ -12,10 +12,11 @@ Fault = Callable[[Stage], None]
 
 @dataclass(frozen=True)
 class Kind:
-    """`slower`: how many times longer than others it may take to recover from it."""
+    """`slower`: how many times longer than others recovery may take. `crowd`: whether the crowd polls meanwhile."""
 
     fault: Fault
     slower: float = 1.0
+    crowd: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -47,8 +48,8 @@ KINDS: dict[str, Kind] = {
     "clock jumps": Kind(firestore_faults.move_clock),
     "dropped update": Kind(functools.partial(firestore_faults.lie, deletion=False)),
     "dropped deletion": Kind(functools.partial(firestore_faults.lie, deletion=True)),
-    "crowd in an outage": Kind(client_faults.crowd_in_an_outage),
-    "crowd while Firestore hangs": Kind(client_faults.crowd_while_firestore_hangs),
-    "crowd while refused": Kind(client_faults.crowd_while_refused, slower=3.0),
+    "crowd in an outage": Kind(client_faults.crowd_in_an_outage, crowd=True),
+    "crowd while Firestore hangs": Kind(client_faults.crowd_while_firestore_hangs, crowd=True),
+    "crowd while refused": Kind(client_faults.crowd_while_refused, slower=3.0, crowd=True),
     "clients leave": Kind(client_faults.leave_at_once),
 }

@@ -1,6 +1,6 @@
 """The clients behind the mirrors: each follows `/events` at one replica, leaves, and goes on at another. In a process.
 
-A client sends the last ID it was given. It leaves in the middle of whatever is being said.
+A client sends the last ID it was given. It leaves in the middle of whatever is being said, once its stream has begun.
 """
 
 import asyncio
@@ -77,15 +77,14 @@ class Follower:
             url = self._chance.choice(self._urls)
             stay = None if self.is_settled else self._chance.uniform(*STAYS_S)
             try:
-                async with asyncio.timeout(stay):
-                    await self._read(url)
+                await self._read(url, stay)
             except TimeoutError:
                 continue  # it has stayed long enough
             except (OSError, EOFError):
                 pass
             await asyncio.sleep(PAUSE_S)
 
-    async def _read(self, url: str) -> None:
+    async def _read(self, url: str, stay_s: float | None) -> None:
         where = urlsplit(url)
         reader, writer = await asyncio.open_connection(where.hostname, where.port)
         try:
@@ -93,7 +92,8 @@ class Follower:
             writer.write(f"GET {self._path} HTTP/1.1\r\nHost: mirrors\r\n{seen}\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             if head.startswith(b"HTTP/1.1 200"):
-                await self._note(url, _events(_body(reader)))
+                async with asyncio.timeout(stay_s):
+                    await self._note(url, _events(_body(reader)))
         finally:
             writer.transport.abort()
 

@@ -13,6 +13,7 @@ from benchmarks.chaos.crowd import Crowd, crowd_process
 from benchmarks.chaos.firestore import MARKER, firestore_process, process_ids
 from benchmarks.chaos.history import History, Written
 from benchmarks.chaos.injector import Injector
+from benchmarks.chaos.kinds import KINDS
 from benchmarks.chaos.mirror import Batch, Mirrors
 from benchmarks.chaos.mirror_clients import mirrors_process
 from benchmarks.chaos.options import Options
@@ -40,13 +41,15 @@ def run(options: Options, say: Callable[[str], None]) -> Result:
         urls = [replica.url for replica in replicas]
         clients = [SharedChild(stack.enter_context(each)) for each in _clients(options, urls)]
         ids = [*process_ids(options.ids), MARKER]
-        crowd = SharedChild(stack.enter_context(crowd_process(Crowd(urls, ids, options.crowd, options.seed))))
+        crowd = crowd_process(Crowd(urls, ids, options.crowd, options.seed))
+        if any(KINDS[kind].crowd for kind in options.kinds or KINDS):
+            stack.enter_context(crowd)
         followers = SharedChild(stack.enter_context(mirrors_process(urls, options.mirrored, options.seed)))
         stage = Stage(
             firestore,
             replicas,
             clients,
-            crowd,
+            SharedChild(crowd),
             options.times,
             random.Random(options.seed),
             options.commits_per_second,

@@ -23,7 +23,7 @@ from benchmarks.chaos.options import Options
 from service.demo.google_emulator import free_port
 
 AUDIT_ALARM = "the model differs from Firestore"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Logged(NamedTuple):

@@ -176,7 +176,12 @@ class Service:
             rng=random.Random(),  # noqa: S311 - jitter
         )
         self._long_polls = LongPolls(
-            self._answers, self.watchers, self.model, clock=clock, lease_s=settings.listener_lease_s
+            self._answers,
+            self.watchers,
+            self.model,
+            clock=clock,
+            lease_s=settings.listener_lease_s,
+            max_wait_s=settings.max_wait_s,
         )
         self._resuming = Resuming(self.model, self._long_polls, self.supervisor)
 

@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     fallback_concurrency: int = Field(64, ge=1)
     fallback_rate: Annotated[float, AfterValidator(_finite)] = Field(500, gt=0)
     max_watchers: int = Field(20_000, ge=0)
+    max_wait_s: int = Field(55, ge=1)
 
     audit_interval_s: Seconds = Field(30, gt=0)
     audit_sample: int = Field(5, ge=1, le=100)

@@ -118,7 +118,17 @@ STATUS = Operation(
         404: _error("There is no such process", X_CACHE, AGE, PREFERENCE_APPLIED),
         **_FROM_FIRESTORE,
     },
-    (p.PROCESS_ID, p.INCLUDE_PRODUCTS, p.WAIT, p.UNTIL, p.IF_MATCH, p.IF_NONE_MATCH, p.CACHE_CONTROL, p.PREFER),
+    (
+        p.PROCESS_ID,
+        p.INCLUDE_PRODUCTS,
+        p.WAIT,
+        p.UNTIL,
+        p.AFTER,
+        p.IF_MATCH,
+        p.IF_NONE_MATCH,
+        p.CACHE_CONTROL,
+        p.PREFER,
+    ),
 )
 LISTING = Operation(
     "listProcesses",
@@ -163,7 +173,8 @@ PROCESS_EVENTS = Operation(
     "streamProcess",
     "/status/{process_id}/events",
     "One process as Server-Sent Events",
-    "Its present state, then every change, each with its version as ID; ends after a terminal status or `removed`."
+    "Its present state, then every change, each with its version as ID; ends after `removed`, and after a terminal"
+    " status unless `follow=true`."
     " A `Last-Event-ID` that means nothing here is answered with `reset` before the present state.",
     {
         200: Response(
@@ -175,7 +186,7 @@ PROCESS_EVENTS = Operation(
         404: NO_PROCESS,
         **_FROM_FIRESTORE,
     },
-    (p.PROCESS_ID, p.LAST_EVENT_ID),
+    (p.PROCESS_ID, p.FOLLOW, p.LAST_EVENT_ID),
     has_head=False,
 )
 EVENTS = Operation(

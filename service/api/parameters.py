@@ -27,7 +27,10 @@ from service.errors import BadParameter
 MAX_IDS = 100
 DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
 MAX_STATUS_CHARACTERS = 64
-MAX_WAIT_S = 60
+LONGEST_WAIT_S = 999_999_999
+TERMINAL = "terminal"
+"""In `until`: any status with which a process ends."""
+
 
 known_version, etag_matches = etags.known_version, etags.matches  # their old place, until all callers import etags
 
@@ -49,12 +52,34 @@ class BatchQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What ends a wait: one of the statuses `until`, TERMINAL perhaps among them, or, where it names none, any version
+    but the one known. `after` is the version known by the query; 0 where it names none.
+    """
+
+    until: frozenset[str] = frozenset()
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class WaitQuery:
     """How long a client would wait, in whole seconds, and for what; `preferred`: said so by `Prefer: wait`."""
 
     seconds: int
-    until_terminal: bool
+    wanted: Wanted
     preferred: bool
+
+    @property
+    def until_terminal(self) -> Wanted:
+        """The former name of `wanted`."""
+        return self.wanted
+
+    def seen(self, if_none_match: str) -> str:
+        """The ETags of all versions that the client knows, whichever way it named them."""
+        if not self.wanted.after:
+            return if_none_match
+        after = ", ".join(etags.version_etag(self.wanted.after, with_products=products) for products in (False, True))
+        return f"{if_none_match}, {after}" if if_none_match else after
 
 
 # -- how each is read
@@ -98,10 +123,29 @@ def _status(text: str) -> str:
     return text
 
 
-def _until(text: str) -> str:
-    if text != "terminal":
-        raise BadParameter("until must be terminal")
-    return text
+def _until(text: str) -> frozenset[str]:
+    statuses = frozenset(status.strip() for status in text.split(","))
+    if not all(1 <= len(status) <= MAX_STATUS_CHARACTERS for status in statuses):
+        raise BadParameter(f"until must be statuses of 1 to {MAX_STATUS_CHARACTERS} characters, separated by commas")
+    return statuses
+
+
+def _wait_s(text: str) -> int:
+    if not re.fullmatch("[0-9]+", text) or not text.strip("0"):
+        raise BadParameter("wait must be a whole number of seconds, at least 1")
+    return _bounded(text)
+
+
+def _bounded(digits: str) -> int:
+    significant = digits.lstrip("0")
+    return int(significant) if len(significant) <= len(str(LONGEST_WAIT_S)) else LONGEST_WAIT_S
+
+
+def _after(text: str) -> int:
+    version = read_event_id(text) or known_version(f'"{text}"')
+    if not version:
+        raise BadParameter("after must be the version seen last, as its ETag has it: v and digits")
+    return version
 
 
 def _preferred_wait_s(prefer: str) -> int | None:
@@ -109,7 +153,7 @@ def _preferred_wait_s(prefer: str) -> int | None:
     for preference in prefer.split(","):
         match = _PREFER_WAIT.fullmatch(preference.strip())
         if match and int(match[1]):
-            return min(int(match[1]), MAX_WAIT_S)
+            return int(match[1])
     return None
 
 
@@ -152,22 +196,32 @@ INCLUDE_PRODUCTS = QueryParameter(
 )
 WAIT = QueryParameter[int | None](
     "wait",
-    {"type": "integer", "minimum": 1, "maximum": MAX_WAIT_S},
-    "Seconds to wait for another version than those that If-None-Match names; 304 at the end.",
-    _whole_number("wait", 1, MAX_WAIT_S, "of seconds "),
+    {"type": "integer", "minimum": 1},
+    "Seconds to wait for another version than those that `If-None-Match` or `after` names; 304 at the end."
+    " A process that does not exist yet is waited for too; 404 at the end. More than MAX_WAIT_S (55) is shortened.",
+    _wait_s,
     default=None,
 )
-UNTIL = QueryParameter[str | None](
+UNTIL = QueryParameter[frozenset[str]](
     "until",
-    {"type": "string", "enum": ["terminal"]},
-    "With `wait`: answer once the process has ended, whatever else changes.",
+    {"type": "string", "minLength": 1, "pattern": r"^[^,]{1,64}(,[^,]{1,64}){0,15}$"},
+    "With `wait`: answer once the status is one of these, separated by commas, whatever else changes; `terminal` stands"
+    " for any status with which a process ends.",
     _until,
-    default=None,
+    default=frozenset(),
+)
+AFTER = QueryParameter(
+    "after",
+    {"type": "string", "pattern": "^v[1-9][0-9]{0,17}$"},
+    "With `wait`: the version seen last, as in its ETag. Names it like `If-None-Match`, which caches may strip.",
+    _after,
+    default=0,
 )
 PREFER = HeaderParameter[int | None](
     "Prefer",
     {"type": "string"},
-    f"`wait=N` asks for the same as `wait` (RFC 7240), shortened to {MAX_WAIT_S}; what is not understood is ignored.",
+    "`wait=N` asks for the same as `wait` (RFC 7240); `Preference-Applied` names the seconds granted. What is not"
+    " understood is ignored.",
     _preferred_wait_s,
     default=None,
 )
@@ -177,6 +231,13 @@ LIMIT = QueryParameter(
     "The most processes on a page.",
     _whole_number("limit", 1, MAX_LIMIT),
     default=DEFAULT_LIMIT,
+)
+FOLLOW = QueryParameter(
+    "follow",
+    {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _ANY_CASE}], "default": False},
+    "Whether the stream goes on after a terminal status: a retry leaves it.",
+    _flag("follow"),
+    default=False,
 )
 STATUS_FILTER = QueryParameter[str | None](
     "status", _STATUS, "Only processes of exactly this status.", _status, default=None
@@ -253,15 +314,16 @@ ACCEPT = HeaderParameter(
 
 
 def read_wait(query: Query, headers: Headers) -> WaitQuery | None:
-    """The wait asked for by `wait` and `until`, or by a Prefer header; None where there is none."""
-    seconds, until = WAIT.of(query), UNTIL.of(query)
+    """The wait asked for by `wait`, or by a Prefer header; None where there is none."""
+    seconds, wanted = WAIT.of(query), Wanted(UNTIL.of(query), AFTER.of(query))
     if seconds is not None:
-        return WaitQuery(seconds, until is not None, preferred=False)
+        return WaitQuery(seconds, wanted, preferred=False)
     preferred_s = PREFER.of(headers)
     if preferred_s is not None:
-        return WaitQuery(preferred_s, until is not None, preferred=True)
-    if until is not None:
-        raise BadParameter("until needs wait: the seconds to wait at most")
+        return WaitQuery(preferred_s, wanted, preferred=True)
+    for name, is_given in ((UNTIL.name, wanted.until), (AFTER.name, wanted.after)):
+        if is_given:
+            raise BadParameter(f"{name} needs wait: the seconds to wait at most")
     return None
 
 

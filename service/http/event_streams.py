@@ -11,7 +11,7 @@ import socket
 from aiohttp import HttpVersion11, hdrs, web
 
 from service.api.operations import EVENTS, PROCESS_EVENTS
-from service.api.parameters import LAST_EVENT_ID, PROCESS_ID, STATUS_FILTER
+from service.api.parameters import FOLLOW, LAST_EVENT_ID, PROCESS_ID, STATUS_FILTER
 from service.errors import Unreachable
 from service.http.middleware import HttpFrame, error_response, process_not_found
 from service.http.routes import Route
@@ -85,11 +85,11 @@ class EventStreams:
     async def process(self, request: web.Request) -> web.StreamResponse:
         """One process: its present state, then every change, to its end."""
         process_id = PROCESS_ID.read(request.rel_url.raw_path.rpartition("/events")[0].rpartition("/")[2])
-        PROCESS_EVENTS.query(request.rel_url.raw_query_string)
+        follows = FOLLOW.of(PROCESS_EVENTS.query(request.rel_url.raw_query_string))
         since = LAST_EVENT_ID.of(request.headers)
-        stream = self._watchers.stream(process_id)
+        stream = self._watchers.stream(process_id, follows=follows)
         try:
-            beginning = await self._resuming.process(process_id, since)
+            beginning = await self._resuming.process(process_id, since, follows=follows)
             answer = beginning.answer
             headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
             if answer.summary is None:

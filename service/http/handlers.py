@@ -136,16 +136,17 @@ class Handlers:
     ) -> web.StreamResponse:
         """One process, once it has changed."""
         request[ROUTE_LABEL] = WAITED_STATUS
-        seen = IF_NONE_MATCH.of(request.headers)
+        seen = wait.seen(IF_NONE_MATCH.of(request.headers))
         max_age_s = CACHE_CONTROL.of(request.headers)
-        awaited = Awaited(wait.seconds - waited_s(request), wait.until_terminal, seen, with_products)
+        granted_s = self._long_polls.granted_s(wait.seconds)
+        awaited = Awaited(granted_s - waited_s(request), wait.wanted, seen, with_products)
         answer = await self._long_polls.status(process_id, awaited, max_age_s=max_age_s)
         if with_products and not _is_seen(answer, seen, with_products=True):
             answer = await self._answers.status(process_id, known_version=answer.version, include_products=True)
         self._metrics.looked_up(_lookup(answer))
         response = _render(process_id, answer, seen, IF_MATCH.of(request.headers), with_products=with_products)
         if wait.preferred:
-            response.headers["Preference-Applied"] = f"wait={wait.seconds}"
+            response.headers["Preference-Applied"] = f"wait={granted_s}"
         return response
 
     async def listing(self, request: web.Request) -> web.Response:

@@ -1,6 +1,8 @@
 """A request that waits for a process to change: registers, looks, waits, and answers what may be claimed then.
 
-The answer is newer than what the client knows, or, at the end of the wait, what any request would get. A lapsed lease
+The answer is newer than what the client knows, or, at the end of the wait, what any request would get. A process that
+does not exist yet is waited for without listening to it, for a new one comes through the window; a direct read at each
+end of the wait finds one that does not. A lapsed lease
 ends no wait; it only decides where the answer comes from. While the server stops, nothing is read any more: what the
 model still vouches for is answered, anything else refused.
 """
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 
 from listeners.listener import Clock
 from service.api.etags import known_version, matches, version_etag
+from service.api.parameters import Wanted
 from service.api.sources import Source
 from service.errors import WatchRefused
 from service.model.read_model import ReadModel
@@ -19,19 +22,22 @@ from service.runtime.slices import Handle
 from service.watch.watched_process import Change, Wait
 from service.watch.watchers import Followed, Watchers
 
+MAX_WAIT_S = 55
+"""Under the 60 s after which common proxies give up."""
+
 LEAST_S = 0.01
 """Less is no time to wait: timers are not as exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """What a client waits for: another version than those its `if_none_match` names, or the process's end.
+    """What a client waits for: see Wanted. `if_none_match` names the versions it knows, those of `after` too.
 
     `seconds` from now on; none are left where it has waited for long enough before.
     """
 
     seconds: float
-    until_terminal: bool
+    wanted: Wanted
     if_none_match: str
     with_products: bool = False
 
@@ -41,14 +47,28 @@ End = Callable[[Answer | None], None]
 
 
 class LongPolls:
-    """Waits for single processes. `lease_s` bounds the age of what a followed document may answer."""
+    """Waits for single processes, of `max_wait_s` at most. `lease_s` bounds the age of a followed document's answer."""
 
-    def __init__(self, answers: Answers, watchers: Watchers, model: ReadModel, *, clock: Clock, lease_s: float) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        watchers: Watchers,
+        model: ReadModel,
+        *,
+        clock: Clock,
+        lease_s: float,
+        max_wait_s: int = MAX_WAIT_S,
+    ) -> None:
         self._answers = answers
         self.watchers = watchers
         self._model = model
         self._clock = clock
         self._lease_s = lease_s
+        self._max_wait_s = max_wait_s
+
+    def granted_s(self, seconds: int) -> int:
+        """What a client that asks for so many seconds is granted."""
+        return min(seconds, self._max_wait_s)
 
     def begin(self, process_id: str, awaited: Awaited, end: End) -> "Answer | DirectWait | None":
         """Wait without a task. The answer itself where there is nothing to wait for; None where only `status` can tell.
@@ -56,13 +76,13 @@ class LongPolls:
         Raises: WatchRefused.
         """
         present = self.free(process_id, known_version(awaited.if_none_match))
-        if present is None or present.summary is None:
+        if present is None or present.summary is None or awaited.wanted.after:
             return None
         if awaited.seconds < LEAST_S or self._is_awaited(present, awaited):
             return present
         wait = DirectWait(self, process_id, present.version, awaited, end)
         self.watchers.add(process_id, wait)
-        wait.end_in(awaited.seconds)
+        wait.end_in(min(awaited.seconds, self._max_wait_s))
         return wait
 
     async def status(self, process_id: str, awaited: Awaited, *, max_age_s: float | None = None) -> Answer:
@@ -71,14 +91,16 @@ class LongPolls:
             answer = self.free(process_id, known_version(awaited.if_none_match))
             if answer is not None and self._is_awaited(answer, awaited):
                 return answer
-        deadline = self._clock() + awaited.seconds
+        deadline = self._clock() + min(awaited.seconds, self._max_wait_s)
         wait = self.watchers.wait(process_id)
         try:
             answer = await self.present(process_id, known_version(awaited.if_none_match), max_age_s)
-            while awaited.seconds >= LEAST_S and not self._is_awaited(answer, awaited):
+            existed = answer.summary is not None
+            while awaited.seconds >= LEAST_S and not self._is_awaited(answer, awaited, existed=existed):
                 change = await self._next(process_id, wait, answer, awaited, deadline)
                 if change is None:
                     return await self._last(process_id, answer.version)
+                existed = True
                 answer = self.of_change(change, awaited) or await self.present(process_id, change.key)
             return answer
         finally:
@@ -98,18 +120,24 @@ class LongPolls:
         watchers = self.watchers
         if watchers.is_stopping:
             return None
-        watchers.keep_current(process_id)
+        if answer.summary is not None:
+            watchers.keep_current(process_id)
         return await wait.change_after(
             answer.version,
-            needs_last=awaited.until_terminal,
+            accepts=lambda change: self.accepts(change, awaited),
             end=watchers.end_in(wait, deadline - self._clock()),
         )
 
-    def _is_awaited(self, answer: Answer, awaited: Awaited) -> bool:
+    def accepts(self, change: Change, awaited: Awaited) -> bool:
+        """Whether a new change is one that the client waits for; a deletion always is."""
+        return change.summary is None or self.watchers.changes.is_wanted(change.summary, awaited.wanted)
+
+    def _is_awaited(self, answer: Answer, awaited: Awaited, *, existed: bool = False) -> bool:
+        """Whether this answers the client: what is deleted does, what has never been is waited for."""
         if answer.summary is None:
-            return True
-        if awaited.until_terminal:
-            return self.watchers.changes.is_terminal(answer.summary)
+            return existed or known_version(awaited.if_none_match) > 0
+        if awaited.wanted.until:
+            return self.watchers.changes.is_wanted(answer.summary, awaited.wanted)
         etag = version_etag(answer.version, with_products=awaited.with_products)
         return not matches(awaited.if_none_match, etag)
 
@@ -197,7 +225,7 @@ class DirectWait:
 
     def take(self, change: Change) -> None:
         """See Watcher."""
-        if self._is_over or change.key <= self._seen or (self._awaited.until_terminal and not change.is_last):
+        if self._is_over or change.key <= self._seen or not self._long_polls.accepts(change, self._awaited):
             return
         answer = self._long_polls.of_change(change, self._awaited)
         self._is_over = True

@@ -65,7 +65,7 @@ class Resuming:
         """Whether the client has seen something that this replica's model has not come to."""
         return event_id > self._model.read_time and not self.means_nothing(event_id)
 
-    async def process(self, process_id: str, since: int | None) -> Beginning:
+    async def process(self, process_id: str, since: int | None, *, follows: bool = False) -> Beginning:
         """What a stream begins with whose client has seen the version `since`. Raises as Answers.status does."""
         is_reset = since is not None and self.means_nothing(since)
         seen = 0 if since is None or is_reset else since
@@ -84,7 +84,7 @@ class Resuming:
             answer,
             None if is_contradicted else change,
             is_reset=is_reset,
-            has_ended=change.is_last and change.key == since,
+            has_ended=change.is_last and change.key == since and not follows,
         )
 
     async def catch_up(self, event_id: int) -> None:

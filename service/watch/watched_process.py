@@ -5,9 +5,10 @@ not newer, so it does not matter from how many sources, or how late, a change is
 """
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
+from service.api.parameters import TERMINAL, Wanted
 from service.runtime.crowd import Crowd
 from service.runtime.failure_log import FailureLog
 from service.runtime.slices import Handle
@@ -60,6 +61,11 @@ class Changes:
         """Whether the process has ended."""
         return summary.status in self._terminal
 
+    def is_wanted(self, summary: ProcessSummary, wanted: Wanted) -> bool:
+        """Whether the status is one that a wait ends with; where it names none, every one is."""
+        until = wanted.until
+        return not until or summary.status in until or (TERMINAL in until and self.is_terminal(summary))
+
     def upsert(self, summary: ProcessSummary) -> Change:
         return Change(summary.process_id, summary.version, summary, is_last=self.is_terminal(summary))
 
@@ -86,7 +92,7 @@ class Watcher(CanFail, Protocol):
 class Wait:
     """One client that waits for one change. Told from its creation on, so that nothing is missed before the wait."""
 
-    __slots__ = ("_base", "_failure", "_future", "_latest", "_needs_last", "_timer", "_told")
+    __slots__ = ("_accepts", "_base", "_failure", "_future", "_latest", "_timer", "_told")
 
     def __init__(self) -> None:
         self._told: Change | None = None
@@ -95,7 +101,7 @@ class Wait:
         self._future: asyncio.Future[Change | None] | None = None
         self._timer: Handle | None = None
         self._base = 0
-        self._needs_last = False
+        self._accepts: Callable[[Change], bool]
 
     def take(self, change: Change) -> None:
         """See Watcher."""
@@ -110,12 +116,14 @@ class Wait:
         if self._told is not None and self._future is not None and not self._future.done():
             self._future.set_result(self._told)
 
-    def change_after(self, key: int, *, needs_last: bool, end: Handle) -> "asyncio.Future[Change | None]":
-        """The first change after `key` (where `needs_last`, the first that `is_last`); None after `farewell`.
+    def change_after(
+        self, key: int, *, accepts: Callable[[Change], bool], end: Handle
+    ) -> "asyncio.Future[Change | None]":
+        """The first change after `key` that `accepts` is true of; None after `farewell`.
 
         `end` is the timer that calls `farewell`.
         """
-        self._base, self._needs_last, self._told = key, needs_last, None
+        self._base, self._accepts, self._told = key, accepts, None
         self._cancel_timer()
         self._timer = end
         future = self._future = asyncio.get_running_loop().create_future()
@@ -143,7 +151,7 @@ class Wait:
             self._future.set_exception(error)
 
     def _is_awaited(self, change: Change) -> bool:
-        return change.key > self._base and (change.is_last or not self._needs_last)
+        return change.key > self._base and self._accepts(change)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -152,12 +160,16 @@ class Wait:
 
 
 class ProcessStream(EventStream):
-    """The changes of one process. A client that lags is told the newest version, not each one between."""
+    """The changes of one process. A client that lags is told the newest version, not each one between.
 
-    __slots__ = ("_key", "_waiting")
+    `follows`: a terminal status does not end it; a deletion does.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_follows", "_key", "_waiting")
+
+    def __init__(self, *, follows: bool = False) -> None:
         super().__init__()
+        self._follows = follows
         self._key = 0
         self._waiting: Change | None = None
 
@@ -177,7 +189,7 @@ class ProcessStream(EventStream):
             self._key = since or 0
         elif present.key == since:
             self._key = present.key
-            if present.is_last:
+            if self._is_last(present):
                 self._enter(StreamState.ENDED)
         else:
             self.take(present)
@@ -187,7 +199,7 @@ class ProcessStream(EventStream):
     def take(self, change: Change) -> None:
         """See Watcher."""
         if change.key <= self._key or self.is_over:
-            if change.key == self._key and change.is_last and not self.is_over:
+            if change.key == self._key and self._is_last(change) and not self.is_over:
                 self._enter(StreamState.ENDED)  # the client has seen this end already, at another replica
             return
         if self.state is not StreamState.FLOWING:
@@ -196,8 +208,11 @@ class ProcessStream(EventStream):
             return
         self._key = change.key
         self._send(change.frame)
-        if change.is_last:
+        if self._is_last(change):
             self._enter(StreamState.ENDED)
+
+    def _is_last(self, change: Change) -> bool:
+        return change.summary is None if self._follows else change.is_last
 
     def settle(self) -> None:
         """See Watcher."""

@@ -87,10 +87,12 @@ class Followed:
 class _Topic(WatchedProcess):
     """A watched process, and what keeps it current where the model does not."""
 
-    __slots__ = ("followed", "following", "letting_go")
+    __slots__ = ("exists", "followed", "following", "letting_go")
 
     def __init__(self, process_id: str) -> None:
         super().__init__(process_id)
+        self.exists = False
+        """Whether it has been found: what does not exist is not listened to, it comes through the window."""
         self.followed: Followed | None = None
         self.following: Following | None = None
         self.letting_go: Handle | None = None
@@ -145,9 +147,9 @@ class Watchers:
         self.add(process_id, wait)
         return wait
 
-    def stream(self, process_id: str) -> ProcessStream:
+    def stream(self, process_id: str, *, follows: bool = False) -> ProcessStream:
         """Register a client that one process is streamed to. Raises: WatchRefused. `leave` must follow."""
-        stream = ProcessStream()
+        stream = ProcessStream(follows=follows)
         self.add(process_id, stream)
         self._comments.add(stream)
         return stream
@@ -182,6 +184,7 @@ class Watchers:
     def keep_current(self, process_id: str) -> None:
         """The process exists and is watched: where the model does not hold it, follow it by itself."""
         topic = self._topics[process_id]
+        topic.exists = True
         is_outside = self._model.has_synced and not self._model.holds_everything and self._model.get(process_id) is None
         if is_outside and topic.following is None:
             topic.following = self._documents.follow(
@@ -249,7 +252,7 @@ class Watchers:
 
     def _follow_those_outside(self) -> Iterator[None]:
         for topic in tuple(self._topics.values()):
-            if topic.watchers:
+            if topic.watchers and topic.exists:
                 self._try_to_keep_current(topic)
             yield
 

@@ -40,6 +40,7 @@ def test_the_defaults_are_the_contracts(monkeypatch: pytest.MonkeyPatch) -> None
         "fallback_concurrency": 64,
         "fallback_rate": 500,
         "max_watchers": 20_000,
+        "max_wait_s": 55,
         "audit_interval_s": 30,
         "audit_sample": 5,
         "terminal_statuses": ("completed", "failed", "cancelled"),

@@ -21,13 +21,25 @@ def map_case(context: Any, case: Any) -> Any:
     query = case.query
     if query:
         _separate_the_two_forms_of_a_list(case, query)
-        if "until" in query:
+        if "until" in query or "after" in query:
             query.setdefault("wait", 1)
-        if str(query.get("wait")).isdigit() and 1 < int(query["wait"]) <= 60:
-            query["wait"] = 1
+        _shorten_waits(case, query)
         if case.operation.path == "/events" and 1 <= len(str(query.get("status", ""))) <= 64:
             query["status"] = "running"  # one whose events come
     return case
+
+
+def _shorten_waits(case: Any, query: dict[str, Any]) -> None:
+    """A process that does not exist, and a status that does not come, are waited for to the end."""
+    if not str(query.get("wait")).isdigit() or int(query["wait"]) < 1:
+        return
+    query["wait"] = 1
+    if 1 <= len(str(query.get("until", ""))) <= 64:
+        query["until"] = "running,terminal"
+    broken = getattr(case.meta.phase.data, "parameter", None)
+    is_negative = case.meta.generation.mode is schemathesis.GenerationMode.NEGATIVE
+    if broken != "process_id" and not (is_negative and broken is None):
+        case.path_parameters["process_id"] = "import-0"
 
 
 def _separate_the_two_forms_of_a_list(case: Any, query: dict[str, Any]) -> None:

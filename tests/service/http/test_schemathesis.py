@@ -73,7 +73,12 @@ async def test_everything_is_answered_as_the_document_says(local_firestore: Back
     async with (
         changing_processes(local_firestore, project),
         program(
-            *SERVE, FIRESTORE_EMULATOR_HOST=local_firestore.host, PROJECT_ID=project, API_KEYS=KEY, LOG_LEVEL="WARNING"
+            *SERVE,
+            FIRESTORE_EMULATOR_HOST=local_firestore.host,
+            PROJECT_ID=project,
+            API_KEYS=KEY,
+            LOG_LEVEL="WARNING",
+            MAX_WAIT_S="1",  # processes that do not exist are waited for too
         ) as started,
     ):
 

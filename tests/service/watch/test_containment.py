@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from google.cloud.firestore_v1 import AsyncCollectionReference
 
+from service.api.parameters import Wanted
 from service.reads.answers import Answer
 from service.runtime.failure_log import FailureLog
 from service.runtime.slices import InOrder, Slices
@@ -27,7 +28,7 @@ from tests.service.running import RunningService, waiting
 from tests.service.scripted_firestore import Parts, document
 from tests.service.virtual_time import Clock
 from tests.service.watch.test_long_poll import held, put, seen
-from tests.service.watch.test_watchers import Documents, Observer, Reader, Timers
+from tests.service.watch.test_watchers import Documents, Observer, Reader, Timers, every_change
 from tests.waiting import until
 
 OTHERS = 100
@@ -121,12 +122,12 @@ class Service:
             client.answers.append(answer)
             client.watcher.leave()
 
-        client.watcher = self.polls.begin(process_id, Awaited(60, until_terminal=False, if_none_match='"v1"'), end)
+        client.watcher = self.polls.begin(process_id, Awaited(60, Wanted(), '"v1"'), end)
         return client
 
     def tasked(self, process_id: str) -> Tasked:
         wait = self.watchers.wait(process_id)
-        return Tasked(wait, wait.change_after(1, needs_last=False, end=self.watchers.end_in(wait, 60)))
+        return Tasked(wait, wait.change_after(1, accepts=every_change, end=self.watchers.end_in(wait, 60)))
 
     def streamed(self, process_id: str) -> Streamed:
         stream, reader = self.watchers.stream(process_id), Reader()
@@ -300,6 +301,8 @@ async def test_a_process_that_cannot_be_followed_keeps_no_other_from_it(
     service = Service()
     victim = service.tasked("outside-1")
     others = [service.tasked(f"outside-{number}") for number in range(2, OTHERS)]
+    for number in range(1, OTHERS):
+        service.watchers.keep_current(f"outside-{number}")
     follow = Documents.follow
 
     def broken(documents: Documents, process_id: str, *how: Any) -> object:

@@ -3,6 +3,7 @@
 import pytest
 from google.cloud.firestore_v1 import AsyncCollectionReference
 
+from service.api.parameters import Wanted
 from service.reads.answers import Answer
 from service.watch.long_polls import Awaited, DirectWait
 from tests.service.running import RunningService
@@ -22,7 +23,7 @@ class Crowd:
         self._waits = [self._begin(running, version, number) for number in range(CROWD)]
 
     def _begin(self, running: RunningService, version: int, number: int) -> DirectWait:
-        awaited = Awaited(60, until_terminal=False, if_none_match=f'"v{version}"')
+        awaited = Awaited(60, Wanted(), f'"v{version}"')
         wait = running.service._long_polls.begin("import-1", awaited, lambda answer: self._end(number, answer))
         assert isinstance(wait, DirectWait)
         return wait

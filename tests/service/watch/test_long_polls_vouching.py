@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
+from service.api.parameters import Wanted
 from service.api.sources import Source
 from service.runtime.slices import Slices
 from service.watch.long_polls import Awaited, LongPolls
@@ -27,7 +28,7 @@ async def test_a_change_heard_too_late_is_read_although_the_model_is_fresh() -> 
     )
     polls = LongPolls(parts.answers, watchers, parts.model, clock=parts.clock, lease_s=15)
     await parts.hears_all(1, document("in the window", 1, 9))
-    waiting = asyncio.create_task(polls.status("p", Awaited(30, until_terminal=False, if_none_match='"v1"')))
+    waiting = asyncio.create_task(polls.status("p", Awaited(30, Wanted(), '"v1"')))
     await settle()
     parts.reader.gets[0].finds(summary("p", 1), read_time=2)
     await settle()

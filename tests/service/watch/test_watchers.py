@@ -25,6 +25,14 @@ from tests.service.virtual_time import Clock, settle
 PROCESS = "import-1"
 
 
+def every_change(_: Change) -> bool:
+    return True
+
+
+def last_change(change: Change) -> bool:
+    return change.is_last
+
+
 class Timer:
     """A timer that a test lets go off."""
 
@@ -191,10 +199,10 @@ class Watched:
         self.run()
 
     def waiting(
-        self, key: int = 100, *, needs_last: bool = False, process_id: str = PROCESS
+        self, key: int = 100, *, accepts: Callable[[Change], bool] = lambda change: True, process_id: str = PROCESS
     ) -> "asyncio.Future[Change | None]":
         wait = self.watchers.wait(PROCESS)
-        return wait.change_after(key, needs_last=needs_last, end=self.watchers.end_in(wait, 10))
+        return wait.change_after(key, accepts=accepts, end=self.watchers.end_in(wait, 10))
 
 
 def heard(future: "asyncio.Future[Change | None]") -> Change:
@@ -224,7 +232,7 @@ async def test_what_becomes_visible_between_the_look_and_the_wait_is_not_missed(
     wait = watched.watchers.wait(PROCESS)
     await watched.change(process(105))
 
-    future = wait.change_after(100, needs_last=False, end=watched.watchers.end_in(wait, 10))
+    future = wait.change_after(100, accepts=every_change, end=watched.watchers.end_in(wait, 10))
 
     assert future.done()
     assert heard(future).key == 105
@@ -233,19 +241,19 @@ async def test_what_becomes_visible_between_the_look_and_the_wait_is_not_missed(
 async def test_what_happens_between_two_waits_of_the_same_client_is_not_missed() -> None:
     watched = await Watched().load(process(100))
     wait = watched.watchers.wait(PROCESS)
-    first = wait.change_after(100, needs_last=False, end=watched.watchers.end_in(wait, 10))
+    first = wait.change_after(100, accepts=every_change, end=watched.watchers.end_in(wait, 10))
     await watched.change(process(101))
     await watched.change(process(102, "completed"))
     assert heard(first).key == 101
 
-    second = wait.change_after(101, needs_last=True, end=watched.watchers.end_in(wait, 10))
+    second = wait.change_after(101, accepts=last_change, end=watched.watchers.end_in(wait, 10))
 
     assert heard(second).key == 102
 
 
 async def test_a_wait_for_the_end_sleeps_through_every_other_status() -> None:
     watched = await Watched().load(process(100))
-    wait = watched.waiting(100, needs_last=True)
+    wait = watched.waiting(100, accepts=last_change)
 
     await watched.change(process(101))
     assert not wait.done()
@@ -256,7 +264,7 @@ async def test_a_wait_for_the_end_sleeps_through_every_other_status() -> None:
 
 async def test_a_deletion_wakes_whoever_waits() -> None:
     watched = await Watched().load(process(100))
-    waits = [watched.waiting(100), watched.waiting(100, needs_last=True)]
+    waits = [watched.waiting(100), watched.waiting(100, accepts=last_change)]
 
     await watched.change(read_time=200, gone=(Removal(PROCESS, True),))
 
@@ -275,7 +283,7 @@ async def test_a_removal_older_than_what_the_client_knows_is_no_news_to_it() -> 
 async def test_a_wait_ends_with_its_time_and_leaves_no_timer() -> None:
     watched = await Watched().load(process(100))
     wait = watched.watchers.wait(PROCESS)
-    future = wait.change_after(100, needs_last=False, end=watched.watchers.end_in(wait, 10))
+    future = wait.change_after(100, accepts=every_change, end=watched.watchers.end_in(wait, 10))
 
     await watched.timers.advance(9.9)
     assert not future.done()
@@ -399,7 +407,7 @@ async def test_a_process_outside_the_window_is_followed_once_and_let_go_a_while_
     waits = [watched.watchers.wait(PROCESS) for _ in range(3)]
     for _ in waits:
         watched.watchers.keep_current(PROCESS)
-    future = waits[0].change_after(50, needs_last=False, end=watched.watchers.end_in(waits[0], 10))
+    future = waits[0].change_after(50, accepts=every_change, end=watched.watchers.end_in(waits[0], 10))
 
     watched.documents.followed[PROCESS](process(60), 70, 1000.0)
     watched.run()

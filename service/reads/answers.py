@@ -6,7 +6,7 @@ the last known state while Firestore can't be read. `known_version` is the versi
 older one is ever answered (monotonic reads). `max_age_s` is what the client asked for: 0 is Firestore's state at or
 after the request's arrival.
 
-An age is tested and claimed by one reading of the clock: a process may be frozen between any two.
+An age is tested and claimed by one reading of the clock: the service can be frozen between any two.
 
 However many reads an answer takes, and whatever they wait for, it is there within `timeout_s` of the question.
 """
@@ -66,7 +66,7 @@ class Answers:
         self._last_known = LastKnown(model, reads, clock=clock, stale_if_error_s=stale_if_error_s)
 
     def held(self, process_id: str, known_version: int = 0) -> tuple[ProcessSummary, int] | None:
-        """What costs nothing: the held version, under the lease, not older than the one known. And its age."""
+        """The held version and its age, under the lease, where it is not older than the one known. Costs no read."""
         age_s = self._model.trusted_age_s
         held = self._model.get(process_id)
         if age_s is None or held is None or held.version < known_version:
@@ -86,12 +86,12 @@ class Answers:
 
     @property
     def model_age_s(self) -> int | None:
-        """What an answer from the model may claim now; None while it may not be asked."""
+        """The Age of an answer from the model now; None while its lease has lapsed."""
         age_s = self._model.trusted_age_s
         return None if age_s is None else rounded(age_s)
 
     def page_from_model(self, query: ListQuery) -> ListAnswer | None:
-        """The page that costs nothing: under the lease, where the window proves it."""
+        """The page from the model: under the lease, where the window proves it. Costs no read."""
         return self._page_from_model(_and_one_more(query), None)
 
     async def status(
@@ -220,7 +220,7 @@ class Answers:
             return True
         age_s = self._model.age_s
         if max_age_s and age_s is not None and age_s + (arrived - self._clock()) <= max_age_s:
-            return True  # never for a strong read: a clock that is read twice may show the same
+            return True  # never for a strong read: two readings of a clock can be the same
         try:
             confirmed = await _before(deadline - self._timeout_s / 2, self._listener.confirm())
         except (CannotConfirm, Unreachable):

@@ -42,7 +42,7 @@ class Budget:
             self._under_way -= 1
 
     def charge(self, documents: int) -> None:
-        """Take what a read cost beyond its first document; the bucket may go below empty and recovers with time."""
+        """Take what a read cost beyond its first document; the bucket can go below empty and recovers with time."""
         self._refill()
         self._tokens -= documents
 

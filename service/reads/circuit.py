@@ -94,7 +94,7 @@ class Circuit:
             self._enter(CircuitState.OPEN, reason)
 
     def _schedule(self) -> None:
-        """The first attempt at once, those after it at growing intervals."""
+        """The first attempt is due at once, later ones at growing intervals."""
         jitter = self._rng.uniform(1 - self.JITTER, 1 + self.JITTER)
         self._due_at = self._clock() + self._delay_s * jitter
         self._delay_s = min(max(self.FIRST_DELAY_S, self._delay_s * self.FACTOR), self.LONGEST_DELAY_S)

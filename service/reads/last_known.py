@@ -87,7 +87,7 @@ class LastKnown:
 
 
 def _is_young_enough(age_s: float, max_age_s: float | None) -> bool:
-    """Never for a strong request: a clock that is read twice may show the same."""
+    """Never for a strong request: two readings of a clock can be the same."""
     return max_age_s is None or (max_age_s > 0 and age_s <= max_age_s)
 
 

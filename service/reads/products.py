@@ -1,4 +1,4 @@
-"""Products as JSON, straight from Firestore's messages, a step at a time: a document may hold 1 MiB of them. Pure.
+"""Products as JSON, straight from Firestore's messages, a step at a time: a document can hold 1 MiB of them. Pure.
 
 Keys are sorted, for Firestore keeps no order of them. What JSON has not is rendered as text: times as RFC 3339, bytes
 as base64, references as their path; geo points are maps of two numbers, vectors lists, numbers that are none null.

@@ -1,14 +1,10 @@
 """Direct reads, remembered: TTL cache, single flight, budget, circuit, and the tombstones against late reads.
 
 Everything runs on the event loop. What the listener has said later than a read's `read_time` always wins over that
-read: such a read is never cached and never answered (invariant 1). A tombstone is needed only while a read that
-began before the removal is under way or on its way to who asked for it, and is kept exactly that long, whatever the
-clock does meanwhile.
+read: such a read is never cached and never answered (invariant 1).
 """
 
-from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from cachetools import TLRUCache
@@ -21,6 +17,7 @@ from service.reads.circuit import Circuit
 from service.reads.firestore_reader import FirestoreReader, Read
 from service.reads.single_flight import SingleFlight
 from service.reads.told_states import ToldStates
+from service.reads.tombstones import Tombstones
 from service.schema.documents import ProcessSummary
 
 _ENTRY_OVERHEAD_BYTES = 700
@@ -72,9 +69,7 @@ class ReadThrough:
         self._gets: SingleFlight[Read | None] = SingleFlight()
         self._batches: SingleFlight[dict[str, Read | None]] = SingleFlight()
         self._lists: SingleFlight[Rows] = SingleFlight()
-        self._reads_under_way: OrderedDict[int, None] = OrderedDict()
-        self._reads_begun = 0
-        self._tombstones: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._tombstones = Tombstones()
         self._told = ToldStates(self._keep_s)
         self._succeeded_at: float | None = None
         model.subscribe(self._on_applied)
@@ -116,7 +111,7 @@ class ReadThrough:
         """
         self.circuit.check()
         key = (process_id, include_products)
-        with self._under_way():  # the read has landed before its waiters run: what is said in between counts too
+        with self._tombstones.read_under_way():  # a read lands before its waiters run: an event in between counts too
             read = await self._gets.share(key, lambda: self._get(process_id, include_products), fresh=fresh)
             return None if read is None or self._is_superseded(process_id, read) else read
 
@@ -127,7 +122,7 @@ class ReadThrough:
         """
         self.circuit.check()
         key = tuple(sorted(process_ids))
-        with self._under_way():
+        with self._tombstones.read_under_way():
             reads = await self._batches.share(key, lambda: self._get_many(key), fresh=fresh)
             return {
                 process_id: None if read is None or self._is_superseded(process_id, read) else read
@@ -140,27 +135,25 @@ class ReadThrough:
         return await self._lists.share(query, lambda: self._list(query), fresh=fresh)
 
     def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
-        """Waits and streams are told this of a process that is followed by itself: no later answer shows less.
+        """Take the state of a process that is followed by itself: waits and streams get it, no later answer is older.
 
         It replaces what is remembered, and is a tombstone to reads that are under way.
         """
         self._told.add(process_id, summary, self._clock())
-        if self._reads_under_way:
-            self._bury(process_id, read_time)
+        self._tombstones.bury(process_id, read_time)
         self._remember_read(
             process_id, False, Read(summary, b"" if summary is None else summary.body, read_time, as_of)
         )
 
     def _is_superseded(self, process_id: str, read: Read) -> bool:
         """Whether the listener has said something later about this process than what was read."""
-        tombstone = self._tombstones.get(process_id)
-        if tombstone is not None and tombstone[0] > read.read_time:
+        if self._tombstones.outdate(process_id, read.read_time):
             return True
         held = self._model.get(process_id)
         return held is not None and held.version > _version(read) and self._model.read_time > read.read_time
 
     async def _get(self, process_id: str, include_products: bool) -> Read | None:
-        with self._under_way():
+        with self._tombstones.read_under_way():
             with self._budget.one_read():
                 read = await self._reader.get(process_id, include_products=include_products)
             self._succeeded_at = self._clock()
@@ -168,7 +161,7 @@ class ReadThrough:
             return self._landed(process_id, read, include_products=include_products)
 
     async def _get_many(self, process_ids: tuple[str, ...]) -> dict[str, Read | None]:
-        with self._under_way():
+        with self._tombstones.read_under_way():
             with self._budget.one_read():
                 reads = await self._reader.get_many(process_ids)
             self._succeeded_at = self._clock()
@@ -191,49 +184,24 @@ class ReadThrough:
         self._remember(query, rows)
         return rows
 
-    @contextmanager
-    def _under_way(self) -> Iterator[None]:
-        """Tombstones made while this holds, or before by one that still does, are kept."""
-        self._reads_begun += 1
-        number = self._reads_begun
-        self._reads_under_way[number] = None
-        try:
-            yield
-        finally:
-            del self._reads_under_way[number]
-            self._drop_tombstones()
-
-    def _drop_tombstones(self) -> None:
-        oldest = next(iter(self._reads_under_way), self._reads_begun + 1)
-        while self._tombstones:
-            process_id, (_, begun) = next(iter(self._tombstones.items()))
-            if begun >= oldest:
-                break
-            del self._tombstones[process_id]
-
     def _on_applied(self, applied: Applied) -> None:
-        """The listener spoke. What it removed is forgotten here; what it changed is told apart when it is asked for,
-        since a whole result may change all that is held in the step in which it becomes visible."""
+        """Forget what the listener removed. What it changed is found out on the next request for it: a whole result can
+        change every process held, in the one step in which it becomes visible."""
         for process_id in self._remembered_among(applied.removed):
             self._cache.pop((process_id, False), None)
             self._cache.pop((process_id, True), None)
-        if self._reads_under_way:
+        if self._tombstones.are_needed:
             for process_id in applied.removed:
-                self._bury(process_id, applied.read_time)
-
-    def _bury(self, process_id: str, read_time: int) -> None:
-        """Reads under way that Firestore served before this time know less than has been said."""
-        self._tombstones[process_id] = (read_time, self._reads_begun)
-        self._tombstones.move_to_end(process_id)
+                self._tombstones.bury(process_id, applied.read_time)
 
     def _remembered_among(self, removed: Mapping[str, object]) -> Iterable[str]:
-        """At least those that are remembered: costs the smaller of the two."""
+        """A superset of the removed IDs that are remembered; costs as much as the smaller of the two."""
         if len(removed) <= len(self._cache):
             return removed
         return {key[0] for key in self._cache if isinstance(key, tuple) and key[0] in removed}
 
     def _remember_read(self, process_id: str, include_products: bool, read: Read) -> None:
-        """Reads may land in another order than Firestore served them: the later `read_time` stays."""
+        """Reads can land in another order than Firestore served them: the later `read_time` stays."""
         for key in ((process_id, False), (process_id, True)):
             known = self._cache.get(key)
             if not isinstance(known, Read) or _version(known) == _version(read):
@@ -248,7 +216,7 @@ class ReadThrough:
             self._cache[key] = value
 
     def _kept_until(self, key: Hashable, value: Read | Rows, _now: float) -> float:
-        """A deletion that the model has not heard of is kept as long as what it contradicts might be answered."""
+        """A deletion that the model does not know of is kept as long as the model's older state could be answered."""
         if isinstance(value, Read) and value.summary is None:
             is_news = isinstance(key, tuple) and self._model.get(key[0]) is not None
             return value.as_of + (self._keep_s if is_news else self._negative_ttl_s)

@@ -11,7 +11,7 @@ from service.reads.firestore_reader import PROOF_ID
 from service.reads.read_through import ReadThrough
 
 PROVEN_FOR_S = 10.0
-"""How long a direct read's success counts as a proof: longer than one may hang."""
+"""How long a direct read's success counts as a proof: longer than one can hang."""
 
 
 _REFUSED = "Firestore refuses direct reads; the log has its reason"
@@ -35,7 +35,7 @@ class SupervisedListener(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why: a short word, then what only the log may show."""
+        """Why: a short word, then details for the log alone."""
 
 
 @dataclass(frozen=True, slots=True)

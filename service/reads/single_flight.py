@@ -32,7 +32,7 @@ class _Flight(Generic[T]):
 
     @property
     def is_open(self) -> bool:
-        """Whether one more may wait for it."""
+        """Whether another caller can join it."""
         return not self.task.done() and not self.task.cancelling()
 
     async def outcome(self) -> T:
@@ -56,7 +56,7 @@ class SingleFlight(Generic[T]):
         return len(self._flights)
 
     async def share(self, key: Hashable, call: Callable[[], Awaitable[T]], *, fresh: bool = False) -> T:
-        """The outcome of `call`, made once for all who share it; its exception too."""
+        """The outcome of `call`, made once for all callers that share it; its exception too."""
         flight = self._flights.get(key)
         if flight is None or not flight.is_open:
             flight = self._flights[key] = self._launch(key, call)

@@ -101,7 +101,7 @@ async def test_a_deletion_seen_on_one_replica_is_read_directly_by_the_other(
     assert (reply.status, reply.headers["X-Cache"]) == (404, "MISS")
 
 
-async def test_firestore_gone_the_replica_that_is_behind_has_nothing_to_say_to_who_knows_more(
+async def test_in_an_outage_a_replica_that_is_behind_answers_no_older_version(
     replicas: Replicas, firestore: BackgroundFirestore, project: str
 ) -> None:
     ahead, behind = replicas

@@ -9,6 +9,8 @@ import pytest
 from service.api.sources import Source
 from service.errors import BudgetExhausted, Unreachable
 from service.reads.answer import BatchAnswer
+from tests.firestore_servers import BackgroundFirestore
+from tests.service.running import COLLECTION, running_service
 from tests.service.scripted_firestore import Parts, document, summary
 from tests.service.virtual_time import settle
 
@@ -41,6 +43,24 @@ async def test_a_hundred_unknown_ids_are_one_read_charged_per_document() -> None
     await sixty
     with pytest.raises(BudgetExhausted):  # of 150 documents per second, 160 were read
         await parts.answers.batch(["r"])
+
+
+async def test_a_hundred_ids_over_http_are_one_call(
+    local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
+    documents: dict[str, dict[str, object]] = {
+        f"{COLLECTION}/p{number}": {"status": "done"} for number in range(0, 100, 2)
+    }
+    local_firestore.commit(project, documents)
+    async with running_service(local_firestore.host, project, window_size=1, fallback_concurrency=1) as running:
+        await running.synced()
+        calls = local_firestore.calls["BatchGetDocuments"]
+        reply = await running.get("/status?" + "&".join(f"process_id=p{number}" for number in range(100)))
+        assert (reply.status, reply.headers["X-Cache"], reply.headers["Age"]) == (200, "MISS", "0")
+        assert [row["process_id"] for row in reply.json()["processes"]] == [f"p{n}" for n in range(0, 100, 2)]
+        assert reply.json()["missing"] == [f"p{n}" for n in range(1, 100, 2)]
+        assert local_firestore.calls["BatchGetDocuments"] == calls + 1
 
 
 async def test_identical_batches_share_one_read() -> None:

@@ -127,7 +127,7 @@ async def test_a_read_served_after_the_removal_is_good() -> None:
     assert remembered(parts) == 25
 
 
-async def test_a_deletion_that_the_listener_has_not_told_of_yet_is_believed() -> None:
+async def test_a_deletion_unknown_to_the_listener_is_believed() -> None:
     parts = Parts()
     await parts.hears_all(5, document("p", 1))
     reading = await parts.gets()
@@ -137,7 +137,7 @@ async def test_a_deletion_that_the_listener_has_not_told_of_yet_is_believed() ->
     assert read.summary is None
 
 
-async def test_an_absence_that_the_listener_has_not_told_of_is_answered_no_longer_than_any_other() -> None:
+async def test_an_absence_unknown_to_the_listener_is_cached_as_long_as_any_other() -> None:
     parts = Parts()
     await parts.hears_all(5, document("p", 1))
     reading = await parts.gets()

@@ -4,9 +4,11 @@ import asyncio
 import logging
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from service.http.middleware import retry_after
+from service.reads.firestore_calls import FirestoreCalls
 from tests.service.running import RunningService, running_service
 
 
@@ -67,15 +69,15 @@ async def test_what_the_parser_refuses_is_json_too(running: RunningService) -> N
 async def test_a_missing_index_is_logged_with_firestores_words_and_hidden_from_the_client(
     running: RunningService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from google.api_core.exceptions import FailedPrecondition
-    from google.cloud.firestore_v1.async_query import AsyncQuery
-
     async def refused(*_: Any, **__: Any) -> Any:
-        raise FailedPrecondition(  # type: ignore[no-untyped-call]
-            "The query requires an index. You can create it here: https://console.example/x"
+        raise grpc.aio.AioRpcError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            grpc.aio.Metadata(),
+            grpc.aio.Metadata(),
+            "The query requires an index. You can create it here: https://console.example/x",
         )
 
-    monkeypatch.setattr(AsyncQuery, "get", refused)
+    monkeypatch.setattr(FirestoreCalls, "run_query", refused)
     running.service.model.distrust()
     response = await running.get("/status?status=running")
     assert response.status == 500

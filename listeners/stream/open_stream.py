@@ -49,7 +49,7 @@ class StreamTimes:
 
     @property
     def step_s(self) -> float:
-        return min(self.probe_interval_s, self.idle_timeout_s, self.lifetime_s, self.opening_s) / STEPS
+        return min(self.probe_interval_s, self.idle_timeout_s, self.lifetime_s) / STEPS
 
 
 class OpenStream:

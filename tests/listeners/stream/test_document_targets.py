@@ -194,7 +194,7 @@ async def test_a_target_that_was_current_since_is_added_again_without_a_pause(
             await setting.time.advance(PROBE_INTERVAL_S / 8)
 
 
-async def test_a_target_that_is_refused_for_good_is_tried_again_at_the_longest_interval(
+async def test_a_target_that_is_refused_for_good_is_tried_again_within_30_s(
     setting: Setting, server: LocalFirestore, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = Follower()
@@ -203,9 +203,9 @@ async def test_a_target_that_is_refused_for_good_is_tried_again_at_the_longest_i
         setting.listener.documents.follow("a", old.hear)
         await old.until_heard("running")
         server.faults.remove_targets(REFUSED, "no", document="jobs/a")
-        await pass_time(setting, 29)
+        await pass_time(setting, 9)
         assert not server.listening.targets("jobs/a")
-        await pass_time(setting, 62)
+        await pass_time(setting, 22)
         assert len(server.listening.targets("jobs/a")) == 1
         assert not run.done()
     [message] = [message for message in caplog.messages if "target ended" in message]

@@ -80,7 +80,7 @@ async def test_a_stream_that_never_begins_is_given_up_within_seconds(setting: Se
     with server.faults.stall_streams():
         async with setting.listening() as run:
             await until(lambda: server.listening.streams, "the stream's arrival")
-            failure = await setting.until_over(run, within_s=6)
+            failure = await setting.until_over(run, within_s=7)
     assert str(failure) == "idle: no message for 5 s"
     assert setting.consumer.opened == []
 

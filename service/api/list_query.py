@@ -17,8 +17,15 @@ from service.runtime.times import render_time
 StartKey = int | str
 """A `start_time` as it is ordered: microseconds since the epoch for timestamps, the text itself for strings."""
 
-Position = tuple[StartKey, str]
-"""(start_time, process ID): lists run from the greatest position to the least, as Firestore's query does."""
+Position = tuple[StartKey, str] | tuple[StartKey, str, int]
+"""Lists run from the greatest position to the least, as Firestore's query does: by start_time, then by process ID.
+
+(start_time, process ID), or (start_time, "", number) where the ID is numeric (`__id7__`): Firestore sorts those by
+number, before all others, and the empty text sorts before every ID.
+"""
+
+_NUMERIC_ID = re.compile(r"__id(-?[1-9][0-9]{0,18})__", re.ASCII)
+_INT64 = range(-(2**63), 2**63)
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_TIME = re.compile(
@@ -91,9 +98,25 @@ def _read_date_or_date_time(name: str, text: str) -> date:
     )
 
 
+def position_of(start: StartKey, process_id: str) -> Position:
+    """Where a process stands in lists."""
+    number = _number_in(process_id) if process_id.startswith("__id") else None
+    return (start, process_id) if number is None else (start, "", number)
+
+
+def process_id_at(position: Position) -> str:
+    """The ID that the position is of."""
+    return position[1] or f"__id{position[2]}__"  # type: ignore[misc] # only numeric IDs have an empty text
+
+
+def _number_in(process_id: str) -> int | None:
+    match = _NUMERIC_ID.fullmatch(process_id)
+    return int(match[1]) if match is not None and int(match[1]) in _INT64 else None
+
+
 def write_page_token(position: Position) -> str:
     """The opaque token of the page after `position`."""
-    return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps((position[0], process_id_at(position)))).decode().rstrip("=")
 
 
 def read_page_token(token: str, start_time_type: StartTimeType) -> Position:
@@ -109,19 +132,24 @@ def read_page_token(token: str, start_time_type: StartTimeType) -> Position:
             moment(start)
         elif not isinstance(start, str):
             raise ValueError
-        if write_page_token((start, process_id)) != token:
+        position = position_of(start, process_id)
+        if write_page_token(position) != token:
             raise ValueError
     except (ValueError, TypeError, OverflowError, binascii.Error):
         raise BadParameter("page_token is not one that this service gave out; start again without it") from None
-    return start, process_id
+    return position
 
 
 def is_process_id(text: str) -> bool:
-    """Firestore's rules for document IDs: UTF-8, 1 to 1,500 bytes, no `/`, not `.`, `..` or `__.*__`."""
+    """Firestore's rules for document IDs: UTF-8, 1 to 1,500 bytes, no `/`, not `.`, `..` or `__.*__`.
+
+    Numeric IDs are valid: `__id7__` and `__id-5__`, of a 64-bit number without leading zeros that is not 0.
+    """
     try:
         length = len(text.encode())
     except UnicodeEncodeError:
         return False
     if not 1 <= length <= 1500 or "/" in text or text in (".", ".."):
         return False
-    return not (text.startswith("__") and text.endswith("__") and len(text) >= 4)
+    is_reserved = text.startswith("__") and text.endswith("__") and len(text) >= 4
+    return not is_reserved or _number_in(text) is not None

@@ -41,6 +41,7 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 PROCESS_ID_RULES = (
     "a process ID is 1 to 1,500 bytes of UTF-8 without '/', and neither '.', '..' nor of the form '__…__'"
+    " (but a numeric ID, like '__id7__')"
 )
 
 
@@ -175,7 +176,7 @@ _PROCESS_ID: Schema = {
     "minLength": 1,
     "maxLength": 1500,
     "pattern": "^[^/]+$",
-    "not": {"pattern": r"^(\.{1,2}|__[\s\S]*__)$"},
+    "not": {"pattern": r"^(\.{1,2}|__(?!id-?[1-9][0-9]{0,18}__$)[\s\S]*__)$"},
 }
 _STATUS: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_STATUS_CHARACTERS}
 _DATE: Schema = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}

@@ -18,7 +18,7 @@ from sortedcontainers import SortedList
 from listeners.events import Changed, Document, Event, Replaced
 from listeners.listener import Clock
 from listeners.window import StartTimeType
-from service.api.list_query import ListQuery, Position, StartKey
+from service.api.list_query import ListQuery, Position, StartKey, process_id_at
 from service.model.process_index import ProcessIndex
 from service.runtime.in_slices import in_slices
 from service.runtime.sharded_set import PartedSet
@@ -157,7 +157,7 @@ class ReadModel:
             positions = index.by_position if status is None else index.by_status.get(status, SortedList())
             place = positions.irange(maximum=below, inclusive=(True, False), reverse=True)
             found = list(islice(place, WALKED_AT_ONCE))
-            yield from [index.by_id[process_id] for _, process_id in found]
+            yield from [index.by_id[process_id_at(position)] for position in found]
             if len(found) < WALKED_AT_ONCE:
                 break
             below = found[-1]
@@ -184,7 +184,7 @@ class ReadModel:
             None if query.lower is None else (query.lower,), below, inclusive=(True, False), reverse=True
         )
         by_id = self._index.by_id
-        rows = [by_id[process_id] for _, process_id in islice(found, query.limit)]
+        rows = [by_id[position[1] or process_id_at(position)] for position in islice(found, query.limit)]
         return rows if len(rows) == query.limit or self._reaches(query.lower) else None
 
     def _reaches(self, lower: StartKey | None) -> bool:
@@ -197,7 +197,7 @@ class ReadModel:
     def newest(self) -> ProcessSummary | None:
         """The first row of the list of all."""
         held = self._index.by_position
-        return self._index.by_id[held[-1][1]] if held else None
+        return self._index.by_id[process_id_at(held[-1])] if held else None
 
     @property
     def lists_nothing(self) -> bool:
@@ -209,7 +209,7 @@ class ReadModel:
         held = self._index.by_position
         others = range(len(held) - 1)
         places = [len(held) - 1, *rng.sample(others, min(count - 1, len(others)))] if held else []
-        return [self._index.by_id[held[place][1]] for place in sorted(places, reverse=True)]
+        return [self._index.by_id[process_id_at(held[place])] for place in sorted(places, reverse=True)]
 
     # -- writing
 
@@ -338,9 +338,9 @@ def _taken_from_the_end(items: list[Item]) -> Iterator[Item]:
         yield items.pop()
 
 
-def _below(query: ListQuery) -> tuple[StartKey, str] | tuple[StartKey] | None:
+def _below(query: ListQuery) -> Position | tuple[StartKey] | None:
     """The least position that is too high for the query: its cursor, or what comes right after its upper bound."""
-    bounds: list[tuple[StartKey, str] | tuple[StartKey]] = []
+    bounds: list[Position | tuple[StartKey]] = []
     if query.after is not None:
         bounds.append(query.after)
     if query.upper is not None:

@@ -8,7 +8,7 @@ from google.protobuf.wrappers_pb2 import Int32Value
 
 from listeners.times import moment
 from listeners.window import ORDER_FIELD, SMALLEST, StartTimeType
-from service.api.list_query import ListQuery, StartKey
+from service.api.list_query import ListQuery, StartKey, process_id_at
 
 _Operator = StructuredQuery.FieldFilter.Operator
 _Direction = StructuredQuery.Direction
@@ -33,9 +33,8 @@ def list_query(
         limit=Int32Value(value=query.limit),
     )
     if query.after is not None:
-        start, process_id = query.after
-        name = Value(reference_value=f"{collection_path}/{process_id}")
-        asked.start_at = Cursor(values=[_value(_start(start)), name], before=False)
+        name = Value(reference_value=f"{collection_path}/{process_id_at(query.after)}")
+        asked.start_at = Cursor(values=[_value(_start(query.after[0])), name], before=False)
     return asked
 
 

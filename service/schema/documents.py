@@ -16,7 +16,7 @@ import orjson
 
 from listeners.gc_untrack import untrack
 from listeners.times import microseconds, moment
-from service.api.list_query import Position
+from service.api.list_query import Position, position_of
 from service.runtime.times import render_time
 
 SUMMARY_FIELDS = (
@@ -109,8 +109,8 @@ def summarize(
 
 def _position(process_id: str, start_time: object, start_time_type: str) -> Position | None:
     if start_time_type == "timestamp":
-        return (microseconds(start_time), process_id) if isinstance(start_time, datetime) else None
-    return (start_time, process_id) if isinstance(start_time, str) else None
+        return position_of(microseconds(start_time), process_id) if isinstance(start_time, datetime) else None
+    return position_of(start_time, process_id) if isinstance(start_time, str) else None
 
 
 def read_time_text(value: object) -> str | None:

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.api.list_query import is_process_id, read_end_date, read_page_token, read_start_date, write_page_token
+from service.api.list_query import (
+    is_process_id,
+    position_of,
+    process_id_at,
+    read_end_date,
+    read_page_token,
+    read_start_date,
+    write_page_token,
+)
 from service.errors import BadParameter
 
 Type = Literal["timestamp", "string"]
@@ -168,6 +176,19 @@ def test_a_token_has_one_spelling() -> None:
         (".", False),
         ("..", False),
         ("____", False),
+        ("__id7__", True),
+        ("__id-5__", True),
+        ("__id9223372036854775807__", True),
+        ("__id-9223372036854775808__", True),
+        ("__id9223372036854775808__", False),
+        ("__id-9223372036854775809__", False),
+        ("__id08__", False),
+        ("__id0__", False),
+        ("__id-0__", False),
+        ("__id+7__", False),
+        ("__id__", False),
+        ("__id7 __", False),
+        ("__id٣__", False),
         ("__x__", False),
         ("a/b", False),
         ("é" * 751, False),
@@ -177,3 +198,18 @@ def test_a_token_has_one_spelling() -> None:
 )
 def test_process_ids_follow_firestores_rules(text: str, is_one: bool) -> None:
     assert is_process_id(text) is is_one
+
+
+def test_numeric_ids_sort_by_number_before_all_others_of_their_start() -> None:
+    ids = ["__id-9223372036854775808__", "__id-5__", "__id7__", "__id12__", "\0", "12", "7", "_id1__", "__idx"]
+    in_order = [*ids[:5], "12", "7", "__idx", "_id1__"]
+    assert [process_id_at(each) for each in sorted(position_of(5, id_) for id_ in ids)] == in_order
+    for id_ in ids:
+        assert position_of(4, "z") < position_of(5, id_) < position_of(6, "__id-9__")
+        assert read_page_token(write_page_token(position_of(5, id_)), "timestamp") == position_of(5, id_)
+
+
+def test_a_page_token_of_an_invalid_numeric_id_is_refused() -> None:
+    token = base64.urlsafe_b64encode(b'[5,"__id08__"]').decode().rstrip("=")
+    with pytest.raises(BadParameter):
+        read_page_token(token, "timestamp")

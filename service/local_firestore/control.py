@@ -2,16 +2,21 @@
 
 `POST /faults/{name}` with the method's arguments as a JSON object (status codes by name) → `{"id": …|null, "name",
 "hits"}`; `GET /faults` lists those in force; `DELETE /faults/{id}` and `DELETE /faults` release. `GET /stats` counts
-calls, documents returned, commits and streams. For 127.0.0.1: it checks no credentials.
+calls, documents returned, commits and streams.
+
+There is no access control, so it listens on 127.0.0.1, and refuses what a web page in a browser on this machine could
+send: another Host (a name that was made to resolve to 127.0.0.1), any Origin, a body that is not declared as JSON.
 """
 
 import inspect
 import itertools
 import json
+import re
 from typing import Any, Self
 
 import grpc
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from service.local_firestore.fault import Fault
 from service.local_firestore.faults import Faults
@@ -43,7 +48,7 @@ class ControlPort:
         self._port = port
         self._faults: dict[int, Fault] = {}
         self._ids = itertools.count(1)
-        app = web.Application()
+        app = web.Application(middlewares=[self._refuse_web_pages])
         app.add_routes(
             [
                 web.post("/faults/{name}", self._start),
@@ -68,6 +73,17 @@ class ControlPort:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._runner.cleanup()
+
+    @web.middleware
+    async def _refuse_web_pages(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = re.sub(r":\d+$", "", request.headers.get(hdrs.HOST, "").lower())
+        if host not in {self._address, "localhost", "127.0.0.1", "[::1]"}:
+            return _error(403, f"the control port is not '{host}': ask {self.url}")
+        if hdrs.ORIGIN in request.headers:
+            return _error(403, "the control port takes no requests from web pages")
+        if request.body_exists and request.content_type != "application/json":
+            return _error(415, "send the arguments as JSON, with Content-Type: application/json (curl --json '{}')")
+        return await handler(request)
 
     async def _start(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

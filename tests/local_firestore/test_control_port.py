@@ -81,6 +81,35 @@ async def test_a_wrong_request_is_answered_with_what_is_wrong(
         assert (await answer.json())["error"]
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Type": "application/json"}, 200),
+        ({"Content-Type": "application/json", "Host": "localhost:8090"}, 200),
+        ({"Content-Type": "application/json", "Host": "[::1]"}, 200),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": "application/json", "Origin": "https://page.example"}, 403),
+        ({"Content-Type": "application/json", "Origin": "null"}, 403),
+        ({"Content-Type": "application/json", "Host": "page.example"}, 403),
+        ({"Content-Type": "application/json", "Host": "page.example:8090"}, 403),
+        ({"Content-Type": "application/json", "Host": "127.0.0.1.page.example"}, 403),
+    ],
+)
+async def test_no_web_page_can_start_a_fault(
+    control: aiohttp.ClientSession, headers: dict[str, str], status: int
+) -> None:
+    async with control.post("/faults/end_streams", data=b"{}", headers=headers) as answer:
+        assert answer.status == status
+
+
+async def test_a_page_of_another_host_reads_nothing(control: aiohttp.ClientSession) -> None:
+    async with control.get("/stats", headers={"Host": "page.example"}) as answer:
+        assert answer.status == 403
+    async with control.delete("/faults", headers={"Origin": "https://page.example"}) as answer:
+        assert answer.status == 403
+
+
 async def test_stats_count_calls_commits_and_streams(
     server: LocalFirestore, control: aiohttp.ClientSession, project: str
 ) -> None:

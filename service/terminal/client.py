@@ -20,6 +20,7 @@ from yarl import URL
 from service import __version__
 
 API_KEY_HEADER = "X-API-Key"
+HOW_TO_GIVE_A_KEY = "set PROCESS_STATUS_API_KEY to a valid one, or name the file that holds it with --api-key-file"
 LONGEST_RETRY_AFTER_S = 60.0
 
 
@@ -97,7 +98,7 @@ class StatusClient:
         except TimeoutError:
             raise Unavailable(f"{self._url} did not answer in time", unreachable=True) from None
         except ValueError as error:  # a URL or a header that can't be sent
-            raise Refused(f"can't ask {self._url}: {error}; check --url and --api-key") from None
+            raise Refused(f"can't ask {self._url}: {error}; check --url and the API key") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"can't reach {self._url} ({_reason(error)})", unreachable=True) from None
 
@@ -114,7 +115,7 @@ class StatusClient:
             retry_after_s = retry_after(headers.get("Retry-After"), time.time())
             raise Unavailable(f"the service says: {message}", unreachable=False, retry_after_s=retry_after_s)
         if status in (401, 403):
-            raise Refused(f"the service wants an API key: give a valid one with --api-key ({message})", status)
+            raise Refused(f"the service wants an API key: {HOW_TO_GIVE_A_KEY} ({message})", status)
         if 300 <= status < 400:
             raise Refused(f"{self._url} redirects to {headers.get('Location')}: give that with --url", status)
         if body is None or "message" not in body:

@@ -1,8 +1,9 @@
 """`process-status watch` and `process-status list`: a terminal client of the HTTP API.
 
 Both return the exit code: for `watch` 0, 1 or 3 as the process completed, failed or was cancelled; for `list`
-0; 2 where the command could not do its work, after one line that tells what to do. Output goes to `console`,
-messages to `messages` (stderr). Environment and arguments are the command line's business.
+0, also where nothing was found; 2 where the command could not do its work or no process has the status that was
+asked for, after one line that says what to do. Output goes to `console`, messages to `messages` (stderr). The command
+line reads environment and arguments.
 """
 
 import asyncio
@@ -15,11 +16,14 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from service.telemetry.logs.format import printable
 from service.terminal.client import Answer, Refused, StatusClient, Unavailable
 from service.terminal.view import Process, WatchView, show_lines, show_table, write_line
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
+USUAL_STATUSES = frozenset({"pending", "running", *EXIT_CODES})
+"""Statuses that are no mistake, though no process has them at the moment."""
 USAGE = 2
 
 POLL_INTERVAL_S = 1.0
@@ -92,20 +96,33 @@ async def list_processes(
     pace = pace or Pace()
     messages = messages or Console(stderr=True)
     shown: list[Process] = []
+    count = 0
     try:
         async with StatusClient(options.url, options.api_key) as client:
             persistence = Persistence(options.give_up_after_s, lambda text: write_line(messages, text), pace)
             async for page in _pages(client, options, persistence):
+                count += len(page)
                 if console.is_terminal:
                     shown += page
                 else:
                     show_lines(console, page)
+            if not count and options.status is not None:
+                await _check_status(client, options.status, persistence)
     except Refused as refused:
         write_line(messages, _advice(refused))
         return USAGE
-    if console.is_terminal:
+    if console.is_terminal and shown:
         show_table(console, shown)
     return 0
+
+
+async def _check_status(client: StatusClient, status: str, persistence: "Persistence") -> None:
+    """Raises: Refused, where the status is most likely misspelt: none of the newest processes has it."""
+    page = await persistence.get(partial(client.page, {"limit": str(LARGEST_PAGE)}))
+    seen = {str(process.get("status")) for process in page["processes"] if process.get("status") is not None}
+    if status not in seen | USUAL_STATUSES:
+        known = printable(", ".join(sorted(seen | USUAL_STATUSES)))
+        raise Refused(f"no process has the status '{printable(status)}'; there are: {known}")
 
 
 def _advice(refused: Refused) -> str:

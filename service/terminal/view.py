@@ -6,8 +6,9 @@ Everything the service sent is shown with its control characters escaped and nev
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -17,6 +18,8 @@ from service.telemetry.logs.format import printable
 
 COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 COLUMNS = ("process_id", "status", "start_time", "end_time", "products_processed", "products_failed")
+LEFT_OUT_FIRST = ("end_time", "products_failed", "products_processed", "start_time")
+"""Columns of a table that a narrow terminal does without."""
 UNKNOWN = "-"
 
 Process = Mapping[str, Any]
@@ -121,16 +124,41 @@ def write_line(console: Console, line: str) -> None:
 
 
 def show_table(console: Console, processes: Sequence[Process]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for column in COLUMNS:
-        numeric = column.startswith("products_")
-        title = column.removeprefix("products_").replace("_", " ")
-        table.add_column(title, justify="right" if numeric else "left", overflow="fold")
+    """Each process on one line. Columns are left out until the rest fits; an ID is never broken, however long it is."""
+    columns = _columns_within(console.width, processes)
+    table = Table(box=None, pad_edge=False, width=_table_width(columns, processes))
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column.startswith("products_") else "left"
+        table.add_column(_title(column), justify=justify, no_wrap=True, min_width=_width(column, processes))
     for process in processes:
-        cells = [Text(text_of(process.get(column))) for column in COLUMNS]
-        cells[1] = status_text(process.get("status"))
-        table.add_row(*cells)
-    console.print(table)
+        table.add_row(*(_cell(process, column) for column in columns))
+    console.print(table, crop=False, no_wrap=True, overflow="ignore")
+
+
+def _columns_within(width: int, processes: Sequence[Process]) -> list[str]:
+    columns = list(COLUMNS)
+    for dispensable in LEFT_OUT_FIRST:
+        if _table_width(columns, processes) <= width:
+            break
+        columns.remove(dispensable)
+    return columns
+
+
+def _table_width(columns: Sequence[str], processes: Sequence[Process]) -> int:
+    return sum(_width(column, processes) for column in columns) + len(columns) - 1
+
+
+def _width(column: str, processes: Sequence[Process]) -> int:
+    return max(cell_len(_title(column)), *(cell_len(_cell(process, column).plain) for process in processes), 0)
+
+
+def _title(column: str) -> str:
+    return column.removeprefix("products_").replace("_", " ")
+
+
+def _cell(process: Process, column: str) -> Text:
+    value = process.get(column)
+    return status_text(value) if column == "status" else Text(text_of(value))
 
 
 def show_lines(console: Console, processes: Sequence[Process]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -358,9 +359,9 @@ async def test_the_api_key_is_sent_and_never_shown(service: Service, server: Tes
     assert await piped.watch(server, api_key="the-key") == 0
     assert await piped.watch(server, api_key="wrong-key") == 2
     assert await piped.watch(server, api_key="broken\nkey") == 2
-    assert "--api-key" in piped.told[0]
-    assert "--api-key" in piped.told[1]
-    assert "-key" not in written(piped.messages).replace("--api-key", "")
+    assert "PROCESS_STATUS_API_KEY" in piped.told[0]
+    assert "API key" in piped.told[1]
+    assert "-key" not in written(piped.messages).replace("--api-key-file", "")
     assert "the-key" not in repr(WatchOptions("a", api_key="the-key"))
 
 
@@ -409,6 +410,61 @@ async def test_a_list_on_a_terminal_is_a_table(service: Service, server: TestSer
     assert tty.lines[0].split() == ["process", "id", "status", "start", "time", "end", "time", "processed", "failed"]
     assert tty.lines[1].split() == ["import-3", "completed", "2026-11-23T20:00:00Z", "-", "3", "1"]
     assert "[bold]" in tty.lines[2]
+
+
+def narrow(width: int) -> Terminal:
+    out = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None, legacy_windows=False)
+    return Terminal(out)
+
+
+LONG_ID = "import-20261123-a1b2c3-northwind-winter-collection"
+
+
+@pytest.mark.parametrize(
+    ("width", "process_id", "columns"),
+    [
+        (200, LONG_ID, ["process id", "status", "start time", "end time", "processed", "failed"]),
+        (100, "import-1", ["process id", "status", "start time", "end time", "processed", "failed"]),
+        (80, "import-20261123-a1b2c3", ["process id", "status", "start time", "processed", "failed"]),
+        (80, LONG_ID, ["process id", "status"]),
+        (20, LONG_ID, ["process id", "status"]),
+    ],
+)
+async def test_a_narrow_table_has_fewer_columns_and_whole_ids(
+    service: Service, server: TestServer, width: int, process_id: str, columns: list[str]
+) -> None:
+    ended = "2026-11-23T20:05:00.123Z"
+    service.listed = [process("completed", 1, process_id=process_id, end_time=ended, start_time=ended)]
+    terminal = narrow(width)
+    assert await terminal.list_processes(server) == 0
+    assert re.split(r"  +|(?<=d) (?=f)|(?<=e) (?=p|e)|(?<=s) (?=s)", terminal.lines[0].strip()) == columns
+    assert terminal.lines[1].startswith(process_id + " ")
+    assert len(terminal.lines) == 2
+
+
+async def test_a_misspelt_status_is_told_with_those_there_are(
+    service: Service, server: TestServer, piped: Terminal, tty: Terminal
+) -> None:
+    service.listed = [row(1, "running"), row(2, "parsing")]
+    for terminal in (piped, tty):
+        assert await terminal.list_processes(server, status="runing") == 2
+        assert terminal.lines == []
+        assert terminal.told == [
+            "process-status: no process has the status 'runing'; "
+            "there are: cancelled, completed, failed, parsing, pending, running"
+        ]
+
+
+@pytest.mark.parametrize("options", [{"status": "failed"}, {"status": "parsing", "end_date": "2026-11-01"}])
+async def test_a_status_that_exists_may_have_no_process_now(
+    service: Service, server: TestServer, piped: Terminal, options: dict[str, str]
+) -> None:
+    service.listed = [row(1, "running"), row(2, "parsing")] if len(options) == 1 else []
+    if len(options) == 2:
+        service.faults.append(web.json_response({"processes": [], "count": 0, "next_page_token": None}))
+        service.listed = [row(2, "parsing")]
+    assert await piped.list_processes(server, **options) == 0
+    assert (piped.lines, piped.told) == ([], [])
 
 
 async def test_filters_are_passed_on(service: Service, server: TestServer, piped: Terminal) -> None:

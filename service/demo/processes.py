@@ -94,12 +94,12 @@ class SimulatedProcess:
         return len(self.products) * (self.processed + self.failed) // self.size
 
 
-def new_process(random: Random, start_time: datetime) -> SimulatedProcess:
-    """A process that starts then, with its whole future decided but for its speed."""
+def new_process(random: Random, start_time: datetime, example_id: str | None = None) -> SimulatedProcess:
+    """A process that starts then, with its whole future decided but for its speed. An example leaves nothing behind."""
     size = int(random.lognormvariate(5.5, 1.0)) + 20
     fate: Fate = random.choices(("completed", "failed", "cancelled"), weights=(84, 11, 5))[0]
     ends_at = size if fate == "completed" else max(1, int(size * random.uniform(0.05, 0.95)))
-    process_id = f"{random.choice(KINDS)}-{start_time:%Y%m%d}-{random.getrandbits(24):06x}"
+    process_id = example_id or f"{random.choice(KINDS)}-{start_time:%Y%m%d}-{random.getrandbits(24):06x}"
     folder = f"https://storage.googleapis.com/{random.choice(SUPPLIERS)}-feeds/{start_time:%Y/%m/%d}"
     return SimulatedProcess(
         id=process_id,
@@ -110,7 +110,7 @@ def new_process(random: Random, start_time: datetime) -> SimulatedProcess:
         fate=fate,
         ends_at=ends_at,
         failure_share=random.choice((0.0, 0.0, 0.01, 0.05)),
-        embeds_products=random.random() < 0.6,
+        embeds_products=random.random() < 0.6 or example_id is not None,
         products=[_product(random) for _ in range(min(size, SHOWN_PRODUCTS))],
     )
 

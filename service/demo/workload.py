@@ -1,7 +1,8 @@
 """A simulated company: product imports that start, make progress and end, written to Firestore for the demo.
 
 Guarantees: the collection never holds more than `processes` documents of this workload (the oldest one that has
-ended makes room for a new one, its products with it); the same seed at the same times gives the same processes.
+ended makes room for a new one, its products with it); one of them is always EXAMPLE_ID, which begins anew some time
+after it has ended; the same seed at the same times gives the same processes.
 Firestore's errors are logged, and the same commit is tried again with backoff, for ever: a commit only sets and
 deletes, so doing it twice changes nothing.
 
@@ -26,6 +27,9 @@ from service.demo.processes import SimulatedProcess, new_process
 
 LOG = logging.getLogger(__name__)
 
+EXAMPLE_ID = "import-1"
+"""The process that the README's examples ask for."""
+BEGINS_ANEW_AFTER = timedelta(seconds=20)
 HISTORY = timedelta(days=3)
 RUNNING_SHARE = 0.15
 COMMITS_PER_SECOND = 20
@@ -111,7 +115,9 @@ class Workload:
             process.play_to_the_end(self._random)
             yield process
         for number in range(running):
-            process = new_process(self._random, now - timedelta(minutes=10) * ((running - number) / running))
+            example_id = EXAMPLE_ID if number == running - 1 else None
+            age = timedelta(minutes=10) * ((running - number) / running)
+            process = new_process(self._random, now - age, example_id)
             process.advance(self._random, now, steps=self._random.randint(0, 15))
             yield process
 
@@ -127,9 +133,8 @@ class Workload:
         now, changed, deleted = self._now(), list[SimulatedProcess](), list[SimulatedProcess]()
         for _ in range(count):
             if self._wants_a_new_one():
-                if len(self._running) + len(self._ended) >= self._processes:
-                    deleted.append(self._ended.popleft())
-                process = new_process(self._random, now)
+                process, replaced = self._new_one(now)
+                deleted += replaced
             else:
                 process = self._running.popleft()
                 process.advance(self._random, now)
@@ -144,6 +149,21 @@ class Workload:
             return True
         has_room = len(self._running) + len(self._ended) < self._processes or bool(self._ended)
         return has_room and len(self._running) < self._processes * RUNNING_SHARE
+
+    def _new_one(self, now: datetime) -> tuple[SimulatedProcess, list[SimulatedProcess]]:
+        """A new process, and the one that makes room for it. The example takes its own document again."""
+        example = next((each for each in self._ended if each.id == EXAMPLE_ID), None)
+        is_full = len(self._running) + len(self._ended) >= self._processes
+        if example is not None and example.end_time is not None:
+            is_only_one = is_full and len(self._ended) == 1
+            if is_only_one or now - example.end_time >= BEGINS_ANEW_AFTER:
+                self._ended.remove(example)
+                return new_process(self._random, now, EXAMPLE_ID), []
+        if not is_full:
+            return new_process(self._random, now), []
+        oldest = next(each for each in self._ended if each is not example)
+        self._ended.remove(oldest)
+        return new_process(self._random, now), [oldest]
 
     def _setting(self, processes: Sequence[SimulatedProcess]) -> Commit:
         commit = Commit()

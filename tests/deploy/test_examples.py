@@ -4,9 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
-from itertools import count
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -131,3 +134,58 @@ def test_it_comes_back_after_a_503(
         eventually(lambda: answered(small_url, 503) > before, "the program was sent away")
     output, _ = example.communicate(timeout=30)
     assert (example.returncode, output.count("1111")) == (0, 1)
+
+
+THAT_KEEP_ASKING = [variant for variant in VARIANTS if "EventSource" not in variant[1]]
+THAT_ASK_FOR_STATES = [each for each in THAT_KEEP_ASKING if not re.search(r"^ *told = changes", each[1], re.MULTILINE)]
+
+
+@pytest.mark.parametrize(("language", "program"), THAT_KEEP_ASKING)
+def test_it_waits_for_a_process_that_has_not_begun(
+    firestore: BackgroundFirestore, url: str, tmp_path: Path, language: str, program: str
+) -> None:
+    process = Process(firestore)
+    before = answered(url, 404)
+    command = command_for(language, program, url, process.id, tmp_path)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as example:
+        eventually(lambda: answered(url, 404) > before or example.poll() is not None, "a 404")
+        process.has("completed", 1111)
+        output, _ = example.communicate(timeout=30)
+    assert (example.returncode, output.count("1111")) == (0, 1), output
+
+
+class ForgetfulCache(BaseHTTPRequestHandler):
+    """Answers every request at once with the same state, whatever the client has seen."""
+
+    asked_at: list[float]
+
+    def do_GET(self) -> None:
+        self.asked_at.append(time.monotonic())
+        body = b'{"process_id":"a","status":"running"}'
+        self.send_response(200)
+        for name, value in (("Content-Type", "application/json"), ("ETag", '"v1"'), ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(("language", "program"), THAT_ASK_FOR_STATES)
+def test_a_cache_that_answers_at_once_is_asked_once_a_second(tmp_path: Path, language: str, program: str) -> None:
+    asked_at: list[float] = []
+    handler = type("Cache", (ForgetfulCache,), {"asked_at": asked_at})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as cache:
+        threading.Thread(target=cache.serve_forever).start()
+        try:
+            url = f"http://127.0.0.1:{cache.server_port}"
+            with subprocess.Popen(
+                command_for(language, program, url, "a", tmp_path), stdout=subprocess.PIPE
+            ) as example:
+                eventually(lambda: len(asked_at) >= 4, "it was asked four times")
+                example.kill()
+        finally:
+            cache.shutdown()
+    pauses = [later - earlier for earlier, later in pairwise(asked_at)]
+    assert min(pauses[1:]) > 0.9, pauses  # the first answer brought news

@@ -12,6 +12,7 @@ from google.cloud.firestore import AsyncClient
 
 from service.demo.workload import Workload
 from tests.emulator import Emulator
+from tests.firestore_servers import BackgroundFirestore
 
 NOW = datetime(2026, 11, 23, 20, tzinfo=UTC)
 COLLECTION = "webServiceLogs"
@@ -259,3 +260,24 @@ def test_a_workload_without_changes_is_refused(connect: Callable[[str], AsyncCli
     for wrong in ({"processes": 0}, {"changes_per_second": 0.0}):
         with pytest.raises(ValueError, match="at least one process"):
             Workload(client, COLLECTION, seed=1, **wrong)
+
+
+@pytest.mark.parametrize("processes", [1, 5, 60])
+async def test_the_example_of_the_readme_is_there_at_any_time_and_goes_on(
+    local_firestore: BackgroundFirestore, connect: Callable[[str], AsyncClient], time: Time, processes: int
+) -> None:
+    client = connect(local_firestore.host)
+    workload = Workload(
+        client, COLLECTION, seed=7, processes=processes, now=time.now, clock=time.clock, sleep=time.sleep
+    )
+    await workload.seed()
+    statuses, starts = set[str](), set[datetime]()
+    for _ in range(12):
+        found = await documents(client)
+        assert len(found) <= processes
+        statuses.add(found["import-1"]["status"])
+        starts.add(found["import-1"]["start_time"])
+        await run_for(workload, time, 20)
+    assert len(starts) > 1, "it has begun anew"
+    assert "running" in statuses
+    await client._firestore_api.transport.close()

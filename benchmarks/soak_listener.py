@@ -23,10 +23,11 @@ import grpc.aio
 
 from listeners.endpoints import EmulatorEndpoint
 from listeners.events import Changed, Document, Event, Replaced
+from listeners.field_paths import Projection, parse_field_path
 from listeners.listener import CannotConfirm, ListenerState
 from listeners.stream.listen_stream import StreamListener
 from listeners.supervisor import Supervisor
-from listeners.window import Window
+from listeners.window import Ordering, Window
 from service.local_firestore import LocalFirestore, messages
 from service.local_firestore.database import Database
 
@@ -194,9 +195,9 @@ async def soak(seconds: float, seed: int) -> list[str]:
     server = await LocalFirestore(heartbeat_s=1, max_versions=2_000).start()
     database = server.database("soak")
     listener = StreamListener(
-        Window("soak", "(default)", "jobs", "timestamp", WINDOW_SIZE),
+        Window("soak", "(default)", "jobs", Ordering("start_time", "timestamp"), WINDOW_SIZE),
         EmulatorEndpoint(server.host),
-        field_names=("status", "start_time", "products_processed"),
+        projection=Projection(map(parse_field_path, ("status", "start_time", "products_processed"))),
         clock=time.monotonic,
         observer=model,
         rng=rng,

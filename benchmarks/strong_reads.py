@@ -24,10 +24,11 @@ from google.cloud.firestore_v1.types import CommitRequest, CommitResponse
 
 from listeners.endpoints import EmulatorEndpoint
 from listeners.events import Event, Replaced
+from listeners.field_paths import Projection, parse_field_path
 from listeners.listener import CannotConfirm
 from listeners.stream.listen_stream import StreamListener
 from listeners.supervisor import Supervisor
-from listeners.window import Window
+from listeners.window import Ordering, Window
 from service.local_firestore import LocalFirestore, messages, plain
 
 PROJECT = "demo-strong-reads"
@@ -114,9 +115,9 @@ async def measure(host: str | None, tries: int) -> None:
     model = Model()
     async with firestore(host) as address, grpc.aio.insecure_channel(address) as channel:
         listener = StreamListener(
-            Window(PROJECT, "(default)", "jobs", "timestamp", 100),
+            Window(PROJECT, "(default)", "jobs", Ordering("start_time", "timestamp"), 100),
             EmulatorEndpoint(address),
-            field_names=("status",),
+            projection=Projection([parse_field_path("status")]),
             clock=time.monotonic,
             observer=model,
             rng=random.Random(1),

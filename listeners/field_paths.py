@@ -8,6 +8,7 @@ a document, from protobuf messages or from the client library's Python values, a
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from google.cloud.firestore_v1 import GeoPoint
@@ -20,6 +21,7 @@ Step = str | int
 """A map's key, or an index of an array; negative indexes count from its end."""
 
 _NAME = re.compile(r"`((?:[^`\\]|\\[`\\])+)`|([A-Za-z_][A-Za-z0-9_]*)")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _INDEX = re.compile(r"\[(-?[0-9]{1,9})\]")
 
 
@@ -76,7 +78,18 @@ class Projection:
         self.paths = tuple({path.text: path for path in paths}.values())
         self.roots = tuple(dict.fromkeys(path.root for path in self.paths))
         self._structured = frozenset(structured)
+        self.structures = frozenset(
+            path.root for path in self.paths if len(path.steps) > 1 or path.text in self._structured
+        )
+        """The roots whose values may have to be looked into; of all others scalars are enough."""
         self._is_flat = all(path.steps == (path.text,) and path.text not in self._structured for path in self.paths)
+
+    @property
+    def mask(self) -> tuple[str, ...]:
+        """The paths to ask Firestore for, where it can be asked for parts of documents. None lies within another."""
+        asked = {path.steps[: _leading_names(path)] for path in self.paths}
+        outermost = [steps for steps in asked if not any(steps[:length] in asked for length in range(1, len(steps)))]
+        return tuple(sorted(".".join(map(_quoted, steps)) for steps in outermost))
 
     def __repr__(self) -> str:
         return f"<Projection of {', '.join(path.text for path in self.paths)}>"
@@ -110,6 +123,16 @@ class Projection:
 
 
 _NOWHERE = object()
+
+
+def _leading_names(path: FieldPath) -> int:
+    """How many steps go by name before the first index, beyond which no mask can reach."""
+    return next((at for at, step in enumerate(path.steps) if isinstance(step, int)), len(path.steps))
+
+
+def _quoted(name: Step) -> str:
+    text = str(name)
+    return text if _PLAIN.fullmatch(text) else "`" + re.sub(r"([\\`])", r"\\\1", text) + "`"
 
 
 def _descend(value: Message, steps: tuple[Step, ...]) -> Message | None:
@@ -155,8 +178,14 @@ def _step_into(value: Any, step: Step) -> Any:
 
 
 def _scalar_value(value: Any) -> object:
-    is_structure = isinstance(value, Mapping | list | BaseDocumentReference | GeoPoint | Vector)
-    return UNDECODED if is_structure else value
+    if isinstance(value, Mapping | list | BaseDocumentReference | GeoPoint | Vector):
+        return UNDECODED
+    return _plain_time(value) if isinstance(value, datetime) else value
+
+
+def _plain_time(value: datetime) -> datetime:
+    """The library's own kind of datetime holds nanoseconds, which Firestore does not keep."""
+    return datetime.combine(value.date(), value.time(), value.tzinfo)
 
 
 def _plain_value(value: Any) -> object:
@@ -164,6 +193,8 @@ def _plain_value(value: Any) -> object:
         return {name: _plain_value(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_plain_value(each) for each in value]
+    if isinstance(value, datetime):
+        return _plain_time(value)
     if isinstance(value, BaseDocumentReference):
         return value.path
     if isinstance(value, Vector):

@@ -4,7 +4,7 @@ Reads only the fields asked for, straight from the parsed message: nothing is wr
 for (products, above all) is never touched. No value a document can hold makes this raise.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,11 +61,11 @@ def value_of(value: Message) -> object:
 
 
 class DocumentDecoder:
-    """Knows one collection's names and the fields that are wanted."""
+    """Knows one collection's names and the values that are wanted of its documents."""
 
-    def __init__(self, collection_path: str, field_names: Sequence[str]) -> None:
+    def __init__(self, collection_path: str, values_of: Callable[[Mapping[str, Message]], dict[str, object]]) -> None:
         self._prefix = f"{collection_path}/"
-        self._field_names = tuple(field_names)
+        self._values_of = values_of
 
     def id_of(self, name: str) -> str | None:
         """The ID of a document of the collection; None for any other document's name."""
@@ -73,8 +73,6 @@ class DocumentDecoder:
 
     def decode(self, document_id: str, update_time: int, document: Message) -> Document:
         """One version of one document."""
-        present = document.fields
-        fields = {name: value_of(present[name]) for name in self._field_names if name in present}
-        decoded = Document(document_id, update_time, fields)
+        decoded = Document(document_id, update_time, self._values_of(document.fields))
         untrack(decoded)
         return decoded

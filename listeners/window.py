@@ -4,6 +4,7 @@ Firestore sorts values of different types one after the other and a range filter
 carries a range filter on its ordering field: model and Firestore then agree on what belongs to a list.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -12,25 +13,41 @@ from google.cloud.firestore_v1.base_query import BaseQuery, FieldFilter
 from google.cloud.firestore_v1.types import StructuredQuery, Value
 from google.protobuf.wrappers_pb2 import Int32Value
 
-StartTimeType = Literal["timestamp", "string"]
+OrderType = Literal["timestamp", "string", "milliseconds", "seconds"]
 
-ORDER_FIELD = "start_time"
+SMALLEST: Mapping[OrderType, datetime | str | float] = {
+    "timestamp": datetime.min.replace(tzinfo=UTC),
+    "string": "",
+    "milliseconds": float("-inf"),
+    "seconds": float("-inf"),
+}
+"""The least value of each type: `>=` it is true for every value of the type and for no other, NaN not among them."""
 
-SMALLEST: dict[StartTimeType, datetime | str] = {"timestamp": datetime.min.replace(tzinfo=UTC), "string": ""}
-"""The least value of each type: `>=` it is true for every value of the type and for no other."""
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """What lists are ordered by: a field, as a Firestore path, and the type of its values."""
+
+    field: str
+    type: OrderType
+
+    @property
+    def smallest(self) -> datetime | str | float:
+        """The least value of the type."""
+        return SMALLEST[self.type]
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The `size` documents of `collection` with the newest `start_time`, ties by document ID descending.
+    """The `size` documents of `collection` that come first in descending order, ties by document ID descending.
 
-    `size` 0 is the whole collection, documents without a usable `start_time` included.
+    `size` 0 is the whole collection, documents whose ordering field has another type included.
     """
 
     project: str
     database: str
     collection: str
-    start_time_type: StartTimeType
+    ordering: Ordering
     size: int
 
     @property
@@ -48,23 +65,33 @@ class Window:
         collection = client.collection(self.collection)
         if not self.size:
             return collection  # type: ignore[no-any-return]
-        typed = collection.where(filter=FieldFilter(ORDER_FIELD, ">=", SMALLEST[self.start_time_type]))
-        return typed.order_by(ORDER_FIELD, direction="DESCENDING").limit(self.size)  # type: ignore[no-any-return]
+        field = self.ordering.field
+        typed = collection.where(filter=FieldFilter(field, ">=", self.ordering.smallest))
+        return typed.order_by(field, direction="DESCENDING").limit(self.size)  # type: ignore[no-any-return]
 
     def structured_query(self) -> StructuredQuery:
         """The window as the protocol's query."""
         query = StructuredQuery(from_=[StructuredQuery.CollectionSelector(collection_id=self.collection)])
         if not self.size:
             return query
-        smallest = SMALLEST[self.start_time_type]
-        value = Value(string_value="") if isinstance(smallest, str) else Value(timestamp_value=smallest)
-        field = StructuredQuery.FieldReference(field_path=ORDER_FIELD)
+        field = StructuredQuery.FieldReference(field_path=self.ordering.field)
         query.where = StructuredQuery.Filter(
             field_filter=StructuredQuery.FieldFilter(
-                field=field, op=StructuredQuery.FieldFilter.Operator.GREATER_THAN_OR_EQUAL, value=value
+                field=field,
+                op=StructuredQuery.FieldFilter.Operator.GREATER_THAN_OR_EQUAL,
+                value=order_value(self.ordering.smallest),
             )
         )
         descending = StructuredQuery.Direction.DESCENDING
         query.order_by = [StructuredQuery.Order(field=field, direction=descending)]
         query.limit = Int32Value(value=self.size)
         return query
+
+
+def order_value(value: datetime | str | float) -> Value:
+    """A value of an ordering field as the protocol has it."""
+    if isinstance(value, datetime):
+        return Value(timestamp_value=value)
+    if isinstance(value, str):
+        return Value(string_value=value)
+    return Value(integer_value=value) if isinstance(value, int) else Value(double_value=value)

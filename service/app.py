@@ -58,7 +58,7 @@ from service.runtime.slices import Slices
 from service.runtime.sockets import CannotListen, inherited_sockets, listening_sockets
 from service.runtime.tasks import BackgroundTasks
 from service.runtime.turns import Turns
-from service.schema.documents import SUMMARY_FIELDS
+from service.schema.compiled import Schema
 from service.settings import Settings, WrongSettings, read_settings
 from service.telemetry.logs import LogWriter, RequestLog, configure_logging
 from service.telemetry.metrics import Metrics
@@ -84,6 +84,7 @@ class Service:
         `metrics_sockets` listen on METRICS_PORT, where there is one. Raises: DefaultCredentialsError.
         """
         self.settings = settings
+        self.schema = Schema(settings.schema_in_force)
         self.failed = False
         self._failure_callback: Callable[[], None] = lambda: None
         self.metrics = Metrics(clock, multiprocess=bool(settings.prometheus_multiproc_dir))
@@ -105,12 +106,12 @@ class Service:
         settings = self.settings
         self.model = ReadModel(
             window_size=settings.window_size,
-            start_time_type=settings.start_time_type,
+            schema=self.schema,
             lease_s=settings.listener_lease_s,
             clock=self._clock,
             observer=self.metrics,
         )
-        self.listener, self.documents = _listener(settings, self._endpoint, self._clock, self.metrics)
+        self.listener, self.documents = _listener(settings, self.schema, self._endpoint, self._clock, self.metrics)
         self._collector = CollectorPolicy(self.metrics) if owns_process else None
         self.supervisor = Supervisor(
             self.listener, self.model.apply, self._collector or self.metrics, clock=self._clock
@@ -122,11 +123,12 @@ class Service:
         opened = asyncio.Event()
         rng = random.Random()  # noqa: S311 - jitter
         circuit = Circuit(clock=clock, rng=rng, on_open=opened.set)
-        timeout_s, window = settings.firestore_timeout_s, _window(settings)
+        timeout_s, window = settings.firestore_timeout_s, _window(settings, self.schema)
         self._connection = Connection(self._endpoint, window.database_path, longest_call_s=timeout_s)
         self.reader = FirestoreReader(
             Attempts(self._connection, circuit, clock=clock, rng=rng),
             window,
+            self.schema,
             timeout_s=timeout_s,
             clock=clock,
             observer=self.metrics,
@@ -145,7 +147,7 @@ class Service:
             self.supervisor,
             interval_s=settings.audit_interval_s,
             sample=settings.audit_sample,
-            start_time_type=settings.start_time_type,
+            order=self.schema.order,
             clock=clock,
             sleep=asyncio.sleep,
             rng=random.Random(),  # noqa: S311 - a sample
@@ -170,7 +172,7 @@ class Service:
             self.documents,
             self.reads,
             self._slices,
-            WatchOptions(settings.max_watchers, settings.terminal_statuses, settings.start_time_type),
+            WatchOptions(settings.max_watchers, self.schema),
             call_later=loop.call_later,
             observer=self.metrics,
             rng=random.Random(),  # noqa: S311 - jitter
@@ -198,12 +200,12 @@ class Service:
             self._long_polls,
             ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads),
             self.metrics,
-            start_time_type=settings.start_time_type,
+            order=self.schema.order,
         )
         self.runner = self._api(frame, page, self._fast_path(access, turns) if settings.fast_path else None)
 
     def _fast_path(self, access: AccessRules, turns: Turns) -> FastPath:
-        pages = RenderedPages(self._answers, self.settings.start_time_type)
+        pages = RenderedPages(self._answers, self.schema.order)
         self.model.subscribe(pages.model_changed)
         return FastPath(
             self._answers, pages, self._long_polls, self.metrics, self._request_log, access, turns, self._slices
@@ -282,20 +284,20 @@ def _endpoint(settings: Settings) -> Endpoint:
     return GoogleEndpoint(credentials=credentials)
 
 
-def _window(settings: Settings) -> Window:
+def _window(settings: Settings, schema: Schema) -> Window:
     return Window(
         project=settings.project_id,
         database=settings.firestore_database,
-        collection=settings.firestore_collection,
-        start_time_type=settings.start_time_type,
+        collection=settings.collection,
+        ordering=schema.order,
         size=settings.window_size,
     )
 
 
-def _on_snapshot(settings: Settings, window: Window, clock: Clock, metrics: Metrics) -> Listener:
+def _on_snapshot(settings: Settings, schema: Schema, window: Window, clock: Clock, metrics: Metrics) -> Listener:
     return OnSnapshotListener(
         window,
-        SUMMARY_FIELDS,
+        schema.projection,
         lambda: Client(**_client_options(settings)),
         metrics,
         clock=clock,
@@ -304,20 +306,20 @@ def _on_snapshot(settings: Settings, window: Window, clock: Clock, metrics: Metr
 
 
 def _listener(
-    settings: Settings, endpoint: Endpoint, clock: Clock, metrics: Metrics
+    settings: Settings, schema: Schema, endpoint: Endpoint, clock: Clock, metrics: Metrics
 ) -> tuple[Listener, DocumentTargets | DocumentWatches]:
     """The window's listener, and what follows single documents in its way."""
-    window = _window(settings)
+    window = _window(settings, schema)
     if settings.listener == "on_snapshot":
-        return _on_snapshot(settings, window, clock, metrics), DocumentWatches(
+        return _on_snapshot(settings, schema, window, clock, metrics), DocumentWatches(
             window,
-            lambda document: _on_snapshot(settings, document, clock, metrics),
+            lambda document: _on_snapshot(settings, schema, document, clock, metrics),
             randomness=random.Random(),  # noqa: S311 - jitter
         )
     stream = StreamListener(
         window,
         endpoint,
-        field_names=SUMMARY_FIELDS,
+        projection=schema.projection,
         clock=clock,
         observer=metrics,
         rng=random.Random(),  # noqa: S311 - jitter

@@ -12,15 +12,21 @@ prometheus_client `PROMETHEUS_MULTIPROC_DIR`. The latter two are settings as wel
 
 import math
 import os
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, ByteSize, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from listeners.window import OrderType
 from service.runtime.addresses import ANY_IPV4, bind_addresses, emulator_host, web_origin
+from service.schema.schema_file import SchemaFile, WrongSchema, default_schema, read_schema_file
 
 DEMO_PROJECT = "demo-process-status"
 """The project used where only FIRESTORE_EMULATOR_HOST is set; emulators accept any."""
+
+DEFAULT_COLLECTION = "webServiceLogs"
 
 LISTENER_LEASE_S: dict[str, float] = {"on_snapshot": 60.0, "stream": 15.0}
 """The default lease of each listener: one can be probed every few seconds, the other is only heard or audited."""
@@ -46,7 +52,7 @@ def _finite(seconds: float) -> float:
 
 Seconds = Annotated[float, AfterValidator(_finite)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
-TEXTS = (str, str | None, tuple[str, ...])
+TEXTS = (str, str | None, tuple[str, ...], tuple[str, ...] | None, Path | None)
 """The types that hold names, keys and addresses: an empty one is never guessed at."""
 
 
@@ -61,7 +67,8 @@ class Settings(BaseSettings):
 
     firestore_emulator_host: str = ""
     project_id: str = ""
-    firestore_collection: str = "webServiceLogs"
+    schema_file: Path | None = None
+    firestore_collection: str | None = None
     firestore_database: str = "(default)"
 
     host: CommaSeparated = (ANY_IPV4,)  # a server in a container is reached through the container's address
@@ -72,7 +79,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     listener: Literal["on_snapshot", "stream"] = "stream"
-    start_time_type: Literal["timestamp", "string"] = "timestamp"
+    start_time_type: OrderType | None = None
     window_size: int = Field(10_000, ge=0)
     listener_lease_s: Seconds = Field(default_factory=_lease_of_listener, gt=0)
     probe_interval_s: Seconds = Field(5, gt=0)
@@ -91,7 +98,7 @@ class Settings(BaseSettings):
     audit_interval_s: Seconds = Field(30, gt=0)
     audit_sample: int = Field(5, ge=1, le=100)
 
-    terminal_statuses: CommaSeparated = ("completed", "failed", "cancelled")
+    terminal_statuses: Annotated[tuple[str, ...] | None, NoDecode] = None
     api_keys: CommaSeparated = Field((), repr=False)
     cors_origins: CommaSeparated = ()
     drain_s: Seconds = Field(8, ge=0)
@@ -100,6 +107,21 @@ class Settings(BaseSettings):
     prometheus_multiproc_dir: str = ""
     metrics_sockets: CommaSeparated = ()
     """Descriptors of sockets that listen on METRICS_PORT already: gunicorn.conf.py opens them for all workers."""
+
+    @cached_property
+    def schema_in_force(self) -> SchemaFile:
+        """SCHEMA_FILE or the default, with what other settings override of it. Raises: WrongSchema."""
+        file = default_schema() if self.schema_file is None else read_schema_file(self.schema_file)
+        return file.overridden(
+            collection=self.firestore_collection,
+            order_type=self.start_time_type,
+            terminal=self.terminal_statuses,
+        )
+
+    @property
+    def collection(self) -> str:
+        """Whose documents are served."""
+        return self.schema_in_force.collection or DEFAULT_COLLECTION
 
     @field_validator("fallback_rate", mode="before")
     @classmethod
@@ -140,7 +162,9 @@ class Settings(BaseSettings):
 
     @field_validator("firestore_collection")
     @classmethod
-    def _collection_is_one_path_segment(cls, value: str) -> str:
+    def _collection_is_one_path_segment(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if "/" in value or value in (".", "..") or (value.startswith("__") and value.endswith("__")):
             raise ValueError("must be the ID of a top-level collection: no '/', not '.', '..' or '__…__'")
         return value
@@ -174,7 +198,12 @@ AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 def read_settings(**overrides: Any) -> Settings:
     """Read the environment; `overrides` count for more than it. Raises: WrongSettings."""
-    return _read(Settings, overrides)
+    settings = _read(Settings, overrides)
+    try:
+        settings.schema_in_force  # noqa: B018 - reads the file
+    except WrongSchema as wrong:
+        raise WrongSettings([f"SCHEMA_FILE: {fault}" for fault in wrong.faults]) from None
+    return settings
 
 
 def read_client_settings() -> ClientSettings:

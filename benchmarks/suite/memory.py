@@ -17,7 +17,8 @@ from benchmarks.firestore import PROJECT, process_fields, process_id
 from benchmarks.processes import Child, answer_requests
 from benchmarks.start import SERVICE, firestore, held, service
 from listeners.events import Changed, Document, Replaced
-from service.schema.documents import summarize
+from service.schema.compiled import Schema
+from service.schema.schema_file import default_schema
 
 MIB = 2**20
 MOST_TRACED = 100_000
@@ -52,7 +53,7 @@ def _service(run: Run, count: int, empty_bytes: int) -> Figures:
 def _redis(run: Run, count: int) -> Figures:
     from redis import Redis
 
-    summary, _ = summarize(process_id(0), 1, process_fields(0, 0), "timestamp")
+    summary, _ = Schema(default_schema()).summarize(process_id(0), 1, process_fields(0, 0))
     with redis(run) as server, Redis(host="127.0.0.1", port=server.port) as client:
         before = int(client.info("memory")["used_memory"])
         fill_redis(server.port, [process_id(number) for number in range(count)], summary.body)

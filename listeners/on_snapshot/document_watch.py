@@ -101,7 +101,7 @@ class DocumentWatches:
         if len(self._tasks) >= self._limit:
             return None
         window = self._window
-        alone = OneDocument(window.project, window.database, window.collection, window.start_time_type, 1, document_id)
+        alone = OneDocument(window.project, window.database, window.collection, window.ordering, 1, document_id)
         watch = DocumentWatch(self._listener_of(alone), on_document)
         running = watch.run(self._sleep, BackOff(self._randomness))
         watch.task = asyncio.create_task(running, name="follow a document")

@@ -9,12 +9,13 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from google.cloud import firestore
 
 from listeners.endpoints import OPENING_S
 from listeners.events import Changed, Confirmed, Event, Removal, Replaced
+from listeners.field_paths import Projection
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
 from listeners.on_snapshot.ages import Ages
 from listeners.on_snapshot.watch import Connection
@@ -40,7 +41,7 @@ class OnSnapshotListener:
     def __init__(
         self,
         window: Window,
-        field_names: Iterable[str],
+        projection: Projection,
         client_factory: Callable[[], firestore.Client],
         observer: ListenerObserver,
         *,
@@ -52,7 +53,7 @@ class OnSnapshotListener:
         hears_heartbeats: bool = True,
     ) -> None:
         self._window = window
-        self._field_names = frozenset(field_names)
+        self._projection = projection
         self._client_factory = client_factory
         self._observer = observer
         self._clock = clock
@@ -65,7 +66,7 @@ class OnSnapshotListener:
 
     async def run(self, apply: Apply, on_open: Callable[[], None]) -> None:
         """See Listener. The first event is always a Replaced; Removal.deleted is always None."""
-        connection = Connection(self._window, self._field_names, self._client_factory)
+        connection = Connection(self._window, self._projection, self._client_factory)
         inbox = self._inbox = _Inbox(self._observer)
         supervision = asyncio.create_task(self._supervise(connection, inbox), name="on_snapshot: supervision")
         supervision.add_done_callback(inbox.supervision_ended)

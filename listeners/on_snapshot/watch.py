@@ -27,6 +27,7 @@ from google.cloud.firestore_v1.watch import ChangeType, Watch
 
 from listeners import compat
 from listeners.events import Document
+from listeners.field_paths import Projection
 from listeners.on_snapshot.watch_inspection import Inspector, Opened, Point, Tell, failure_of_error
 from listeners.times import microseconds
 from listeners.window import Window
@@ -76,12 +77,9 @@ def end_with_first_stream(client: firestore.Client, tell: Tell) -> None:
 class _Snapshot(DocumentSnapshot):  # type: ignore[type-arg]
     """One version of a document, as Watch makes them; `document` is what is told of it."""
 
-    def __init__(
-        self, field_names: frozenset[str], *, reference: Any, data: Any, update_time: Any, **rest: Any
-    ) -> None:
+    def __init__(self, projection: Projection, *, reference: Any, data: Any, update_time: Any, **rest: Any) -> None:
         super().__init__(reference=reference, data=data, update_time=update_time, **rest)
-        fields = {name: _plain(value) for name, value in data.items() if name in field_names}
-        self.document = Document(reference.id, microseconds(update_time), fields)
+        self.document = Document(reference.id, microseconds(update_time), projection.of_values(data))
 
 
 class _Watch(Watch):
@@ -158,11 +156,9 @@ class Connection:
     A client of its own, because a closed Watch may leave a call behind that only its channel's end ends.
     """
 
-    def __init__(
-        self, window: Window, field_names: frozenset[str], client_factory: Callable[[], firestore.Client]
-    ) -> None:
+    def __init__(self, window: Window, projection: Projection, client_factory: Callable[[], firestore.Client]) -> None:
         self._window = window
-        self._field_names = field_names
+        self._projection = projection
         self._client_factory = client_factory
         self._lock = threading.Lock()
         self._closed = False
@@ -179,8 +175,8 @@ class Connection:
             query = self._window.query(self._client)
             if isinstance(query, CollectionReference):
                 query = Query(query)
-            inspector = Inspector(tell, self._field_names)
-            self.watch = _Watch.for_query(query, inspector, functools.partial(_Snapshot, self._field_names))
+            inspector = Inspector(tell, self._projection)
+            self.watch = _Watch.for_query(query, inspector, functools.partial(_Snapshot, self._projection))
 
     def close(self) -> None:
         """Stop the watch and its threads, then the channel. Waits for an `open` in progress."""
@@ -191,8 +187,3 @@ class Connection:
             api = getattr(self._client, "_firestore_api", None)  # the client has no close; else it ends as garbage
             if api is not None:
                 api.transport.close()
-
-
-def _plain(value: object) -> object:
-    """A timestamp as a datetime and nothing more; anything else as it is."""
-    return datetime.combine(value.date(), value.time(), value.tzinfo) if isinstance(value, datetime) else value

@@ -13,8 +13,8 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.firestore_v1.types import TargetChange
 
 from listeners.events import Document
+from listeners.field_paths import Projection
 from listeners.listener import ListenerFailure, failure_of_os_error, failure_of_status
-from listeners.window import ORDER_FIELD
 
 STATUS_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 SCALAR_KINDS = frozenset(
@@ -80,9 +80,9 @@ def failure_of_error(error: object) -> ListenerFailure:
 class Inspector:
     """Sees every response before the library does, and tells what the library would keep to itself."""
 
-    def __init__(self, tell: Tell, field_names: frozenset[str]) -> None:
+    def __init__(self, tell: Tell, projection: Projection) -> None:
         self.tell = tell
-        self._kept_fields = field_names | {ORDER_FIELD}  # the library sorts by it
+        self._projection = projection
         self._streams = 0
         self._documents_read = 0
         self._is_whole_result = True
@@ -125,8 +125,8 @@ class Inspector:
     def _keep_scalars(self, fields: Any) -> None:
         """Leave the library nothing to decode that nobody asked for, or that it might fail on."""
         for name in list(fields):
-            if name not in self._kept_fields:
+            if name not in self._projection.roots:
                 del fields[name]
-            elif fields[name].WhichOneof("value_type") not in SCALAR_KINDS:
+            elif name not in self._projection.structures and fields[name].WhichOneof("value_type") not in SCALAR_KINDS:
                 fields[name].Clear()
                 fields[name].map_value.SetInParent()

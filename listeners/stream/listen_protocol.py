@@ -12,12 +12,13 @@ doesn't exist; Firestore answers it with such a point, so its answer confirms al
 nothing without its window: the window's trouble ends the stream, any other target's only that target.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 import grpc
 from google.cloud.firestore_v1.types import TargetChange
 
 from listeners.events import Document
+from listeners.field_paths import Projection
 from listeners.firestore_values import DocumentDecoder, Message, microseconds
 from listeners.lazy_messages import parse_listen
 from listeners.listener import ListenerFailure, failure_of_status
@@ -38,10 +39,10 @@ _STATUS = {code.value[0]: code for code in grpc.StatusCode}
 class ListenProtocol:
     """The client's half of every Listen stream of one window."""
 
-    def __init__(self, window: Window, field_names: Sequence[str]) -> None:
+    def __init__(self, window: Window, projection: Projection) -> None:
         self._requests = ListenRequests(window)
-        self._decoder = DocumentDecoder(self._requests.collection_path, field_names)
-        self._field_names = tuple(field_names)
+        self._decoder = DocumentDecoder(self._requests.collection_path, projection.of_message)
+        self._field_names = projection.roots
         self._targets = Targets()
         self._window = self._targets.window
         self._resume_token = b""

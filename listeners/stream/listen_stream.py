@@ -5,7 +5,7 @@ next run resumes. When to run again is the supervisor's decision. The channel is
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
@@ -13,6 +13,7 @@ from google.cloud.firestore_v1.types import ListenRequest
 
 from listeners.compat import call_tasks
 from listeners.endpoints import Endpoint, Metadata
+from listeners.field_paths import Projection
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
 from listeners.stream.document_targets import DocumentTargets
 from listeners.stream.listen_protocol import ListenProtocol
@@ -38,7 +39,7 @@ class StreamListener:
         window: Window,
         endpoint: Endpoint,
         *,
-        field_names: Sequence[str],
+        projection: Projection,
         clock: Clock,
         observer: ListenerObserver,
         rng: Random,
@@ -58,7 +59,7 @@ class StreamListener:
         self._idle_timeout_s = idle_timeout_s
         self._lifetime_s = lifetime_s
         self._confirm_timeout_s = confirm_timeout_s
-        self._protocol = ListenProtocol(window, field_names)
+        self._protocol = ListenProtocol(window, projection)
         self.documents = DocumentTargets(self._protocol, rng)
         self._stream: OpenStream | None = None
 

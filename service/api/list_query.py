@@ -9,13 +9,11 @@ from typing import Any
 
 import orjson
 
-from listeners.times import microseconds, moment
-from listeners.window import StartTimeType
+from service.api.ordering import Order
 from service.errors import BadParameter
-from service.runtime.times import render_time
 
-StartKey = int | str
-"""A `start_time` as it is ordered: microseconds since the epoch for timestamps, the text itself for strings."""
+StartKey = int | float | str
+"""The ordering field's value as it is ordered: microseconds since the epoch for timestamps, else the value itself."""
 
 Position = tuple[StartKey, str] | tuple[StartKey, str, int]
 """Lists run from the greatest position to the least, as Firestore's query does: by start_time, then by process ID.
@@ -49,31 +47,25 @@ class ListQuery:
     after: Position | None = None
 
 
-def read_start_date(text: str, start_time_type: StartTimeType) -> StartKey:
-    """`start_date` as the inclusive lower bound. Raises: BadParameter.
-
-    Texts are compared as texts, so the bound is the shortest text of that instant: every spelling of it, with or
-    without a fraction or an offset, comes at or after that.
-    """
+def read_start_date(text: str, order: Order) -> StartKey:
+    """`start_date` as the inclusive lower bound. Raises: BadParameter."""
     parsed = _read_date_or_date_time("start_date", text)
-    if start_time_type == "timestamp":
-        return microseconds(_midnight(parsed))
-    return render_time(_midnight(parsed)).removesuffix("Z") if isinstance(parsed, datetime) else parsed.isoformat()
+    return order.lower_bound(_midnight(parsed), None if isinstance(parsed, datetime) else parsed.isoformat())
 
 
-def read_end_date(text: str, start_time_type: StartTimeType) -> tuple[StartKey, bool]:
+def read_end_date(text: str, order: Order) -> tuple[StartKey, bool]:
     """`end_date` as an upper bound and whether it is inclusive; a date stands for the whole of its UTC day.
 
     Raises: BadParameter.
     """
     parsed = _read_date_or_date_time("end_date", text)
     if isinstance(parsed, datetime):
-        return (microseconds(parsed), True) if start_time_type == "timestamp" else (render_time(parsed), True)
+        return order.upper_bound(parsed), True
     if parsed == date.max:
         last = datetime.combine(parsed, time.max, UTC)
-        return (microseconds(last), True) if start_time_type == "timestamp" else ("9999-12-32", False)
+        return ("9999-12-32", False) if order.type == "string" else (order.upper_bound(last), True)
     following = parsed + timedelta(days=1)
-    return (microseconds(_midnight(following)) if start_time_type == "timestamp" else following.isoformat()), False
+    return order.lower_bound(_midnight(following), following.isoformat()), False
 
 
 def _midnight(parsed: date) -> datetime:
@@ -119,18 +111,14 @@ def write_page_token(position: Position) -> str:
     return base64.urlsafe_b64encode(orjson.dumps((position[0], process_id_at(position)))).decode().rstrip("=")
 
 
-def read_page_token(token: str, start_time_type: StartTimeType) -> Position:
+def read_page_token(token: str, order: Order) -> Position:
     """The inverse of `write_page_token`. Raises: BadParameter for a token this service did not write."""
     try:
         decoded: Any = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
         start, process_id = decoded
         if not isinstance(process_id, str) or not is_process_id(process_id):
             raise ValueError
-        if start_time_type == "timestamp":
-            if type(start) is not int:
-                raise ValueError
-            moment(start)
-        elif not isinstance(start, str):
+        if not order.is_key(start):
             raise ValueError
         position = position_of(start, process_id)
         if write_page_token(position) != token:

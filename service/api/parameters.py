@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from listeners.window import StartTimeType
 from service.api import etags
 from service.api.contract import (
     HeaderParameter,
@@ -22,6 +21,7 @@ from service.api.contract import (
 )
 from service.api.event_ids import read_event_id
 from service.api.list_query import ListQuery, is_process_id, read_end_date, read_page_token, read_start_date
+from service.api.ordering import Order
 from service.errors import BadParameter
 
 MAX_IDS = 100
@@ -328,7 +328,7 @@ def read_wait(query: Query, headers: Headers) -> WaitQuery | None:
     return None
 
 
-def read_list_query(query: Query, start_time_type: StartTimeType) -> ListQuery | BatchQuery:
+def read_list_query(query: Query, order: Order) -> ListQuery | BatchQuery:
     """What `GET /status` is asked for: a page of a filtered list, or processes by ID."""
     process_ids = PROCESS_IDS.of(query)
     if process_ids:
@@ -337,12 +337,12 @@ def read_list_query(query: Query, start_time_type: StartTimeType) -> ListQuery |
             raise BadParameter(f"process_id can't be combined with {', '.join(others)}")
         return BatchQuery(process_ids)
     start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
-    upper, inclusive = (None, True) if end is None else read_end_date(end, start_time_type)
+    upper, inclusive = (None, True) if end is None else read_end_date(end, order)
     return ListQuery(
         limit=LIMIT.of(query),
         status=STATUS_FILTER.of(query),
-        lower=None if start is None else read_start_date(start, start_time_type),
+        lower=None if start is None else read_start_date(start, order),
         upper=upper,
         upper_inclusive=inclusive,
-        after=None if token is None else read_page_token(token, start_time_type),
+        after=None if token is None else read_page_token(token, order),
     )

@@ -89,7 +89,7 @@ async def _workload(options: DemoOptions, settings: Settings) -> AsyncIterator[C
     client = AsyncClient(project=settings.project_id, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
     workload = Workload(
         client,
-        settings.firestore_collection,
+        settings.collection,
         processes=options.processes,
         changes_per_second=options.changes_per_second,
         seed=SEED,

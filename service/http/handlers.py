@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import orjson
 from aiohttp import hdrs, web
 
-from listeners.window import StartTimeType
 from service.api.etags import content_etag, known_version, matches, precondition_failed, version_etag
 from service.api.operations import HEALTHZ, LISTING, METRICS, READYZ, ROOT, STATUS
+from service.api.ordering import Order
 from service.api.parameters import (
     ACCEPT,
     CACHE_CONTROL,
@@ -52,13 +52,13 @@ class Handlers:
         readiness: ReadinessCheck,
         metrics: Metrics,
         *,
-        start_time_type: StartTimeType,
+        order: Order,
     ) -> None:
         self._answers = answers
         self._long_polls = long_polls
         self._readiness = readiness
         self._metrics = metrics
-        self._start_time_type = start_time_type
+        self._order = order
 
     def routes(self) -> list[Route]:
         """All routes but /metrics, which may live on a port of its own."""
@@ -151,7 +151,7 @@ class Handlers:
 
     async def listing(self, request: web.Request) -> web.Response:
         """A page of processes, or processes by ID."""
-        query = read_list_query(LISTING.query(request.rel_url.raw_query_string), self._start_time_type)
+        query = read_list_query(LISTING.query(request.rel_url.raw_query_string), self._order)
         max_age_s = CACHE_CONTROL.of(request.headers)
         if isinstance(query, BatchQuery):
             batch = await self._answers.batch(query.process_ids, max_age_s=max_age_s)

@@ -5,10 +5,10 @@ Lives on the event loop. Answers only what the model may; whoever asks goes anot
 
 from dataclasses import dataclass
 
-from listeners.window import StartTimeType
 from service.api.etags import content_etag
 from service.api.list_query import ListQuery
 from service.api.operations import LISTING
+from service.api.ordering import Order
 from service.api.parameters import read_list_query
 from service.errors import BadParameter
 from service.model.read_model import Applied
@@ -30,9 +30,9 @@ class RenderedPage:
 class RenderedPages:
     """What `GET /status` answers by its query, as it was written in the request."""
 
-    def __init__(self, answers: Answers, start_time_type: StartTimeType) -> None:
+    def __init__(self, answers: Answers, order: Order) -> None:
         self._answers = answers
-        self._start_time_type = start_time_type
+        self._order = order
         self._queries: dict[bytes, ListQuery | None] = {}
         self._pages: dict[bytes, RenderedPage] = {}
         self._bytes = 0
@@ -73,7 +73,7 @@ class RenderedPages:
 
     def _read(self, raw_query: str) -> ListQuery | None:
         try:
-            query = read_list_query(LISTING.query(raw_query), self._start_time_type)
+            query = read_list_query(LISTING.query(raw_query), self._order)
         except BadParameter:
             return None
         return query if isinstance(query, ListQuery) else None

@@ -7,7 +7,7 @@ predecessor's, so that memory does not grow with the number of changes.
 from sortedcontainers import SortedList
 
 from service.api.list_query import Position
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 
 
 class ProcessIndex:

@@ -17,12 +17,12 @@ from sortedcontainers import SortedList
 
 from listeners.events import Changed, Document, Event, Replaced
 from listeners.listener import Clock
-from listeners.window import StartTimeType
 from service.api.list_query import ListQuery, Position, StartKey, process_id_at
+from service.api.ordering import Order
 from service.model.process_index import ProcessIndex
 from service.runtime.in_slices import in_slices
 from service.runtime.sharded_set import PartedSet
-from service.schema.documents import ProcessSummary, summarize
+from service.schema.compiled import ProcessSummary, Schema
 
 Item = TypeVar("Item")
 
@@ -71,13 +71,13 @@ class ReadModel:
         self,
         *,
         window_size: int,
-        start_time_type: StartTimeType,
+        schema: Schema,
         lease_s: float,
         clock: Clock,
         observer: ModelObserver,
     ) -> None:
         self._window_size = window_size
-        self._start_time_type = start_time_type
+        self._schema = schema
         self._lease_s = lease_s
         self._clock = clock
         self._observer = observer
@@ -179,7 +179,7 @@ class ReadModel:
         positions = self._index.by_position
         if query.status is not None:
             positions = self._index.by_status.get(query.status, SortedList())
-        below = _below(query)
+        below = _below(query, self._schema.order)
         found = positions.irange(
             None if query.lower is None else (query.lower,), below, inclusive=(True, False), reverse=True
         )
@@ -248,7 +248,7 @@ class ReadModel:
             held = self._index.by_id.get(document.id)
             if held is not None and held.version == document.update_time:
                 continue
-            summary, malformed = summarize(document.id, document.update_time, document.fields, self._start_time_type)
+            summary, malformed = self._schema.summarize(document.id, document.update_time, document.fields)
             summaries.append(summary)
             if malformed:
                 self._observer.malformed(document.id, document.update_time, malformed)
@@ -338,12 +338,11 @@ def _taken_from_the_end(items: list[Item]) -> Iterator[Item]:
         yield items.pop()
 
 
-def _below(query: ListQuery) -> Position | tuple[StartKey] | None:
+def _below(query: ListQuery, order: Order) -> Position | tuple[StartKey] | None:
     """The least position that is too high for the query: its cursor, or what comes right after its upper bound."""
     bounds: list[Position | tuple[StartKey]] = []
     if query.after is not None:
         bounds.append(query.after)
     if query.upper is not None:
-        following = query.upper + 1 if isinstance(query.upper, int) else query.upper + "\0"
-        bounds.append((following if query.upper_inclusive else query.upper,))
+        bounds.append((order.following(query.upper) if query.upper_inclusive else query.upper,))
     return min(bounds, default=None)

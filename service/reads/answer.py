@@ -9,7 +9,7 @@ import orjson
 from service.api.list_query import write_page_token
 from service.api.sources import Source
 from service.reads.firestore_reader import Read
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 
 
 @dataclass(slots=True)

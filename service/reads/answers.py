@@ -25,7 +25,7 @@ from service.model.read_model import ReadModel
 from service.reads.answer import Answer, BatchAnswer, ListAnswer, answer_of_read, page_of, rounded
 from service.reads.last_known import Demands, LastKnown
 from service.reads.read_through import ReadThrough
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 
 __all__ = ["Answer", "Answers", "BatchAnswer", "Confirms", "ListAnswer"]
 

@@ -20,12 +20,16 @@ from typing import Protocol
 
 from listeners.listener import CannotConfirm, Clock, ListenerState
 from service.api.list_query import ListQuery
+from service.api.ordering import Order
 from service.errors import ReadRefused, Unreachable
 from service.model.read_model import Applied, ReadModel
 from service.reads.firestore_reader import FirestoreReader
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 
 log = logging.getLogger(__name__)
+
+_YEAR_5138_S = 1e11
+"""Numbers above it are no epoch seconds of this age."""
 
 SETTLE_S = 3.0
 """How long a difference may last before it is more than the lag of a listener that can't be probed."""
@@ -75,7 +79,7 @@ class Audit:
         *,
         interval_s: float,
         sample: int,
-        start_time_type: str,
+        order: Order,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
         rng: Random,
@@ -86,7 +90,7 @@ class Audit:
         self._listener = listener
         self._interval_s = interval_s
         self._sample = sample
-        self._start_time_type = start_time_type
+        self._order = order
         self._clock = clock
         self._sleep = sleep
         self._rng = rng
@@ -211,18 +215,30 @@ class Audit:
     async def _explain_emptiness(self) -> None:
         if self._told_of_types or not self._model.lists_nothing:
             return
-        found = await self._reader.start_time_found()
-        kind = "timestamp" if isinstance(found, datetime) else "string" if isinstance(found, str) else None
-        if found is None or kind == self._start_time_type:
-            return  # nothing there, or it has come this moment and the listener will tell of it
+        found = await self._reader.order_value_found()
+        if found is None or self._order.key_reader()(found) is not None:
+            return  # the collection is empty, or its first document has just come and the listener will report it
         self._told_of_types = True
+        kind = _order_type_of(found)
         if kind is None:
             advice = "lists can't hold that: write it as a timestamp; until then processes are served by ID only"
         else:
             advice = f"set START_TIME_TYPE={kind}"
         log.warning(
-            "lists are empty, the collection is not: START_TIME_TYPE is %s, a start_time found there is a %s; %s",
-            self._start_time_type,
-            kind or type(found).__name__,
+            "lists are empty, the collection is not: START_TIME_TYPE is %s, a %s found there is a %s; %s",
+            self._order.type,
+            self._order.field,
+            "number" if kind in ("seconds", "milliseconds") else kind or type(found).__name__,
             advice,
         )
+
+
+def _order_type_of(value: object) -> str | None:
+    """The START_TIME_TYPE that would list a document with this value; None where none would."""
+    if isinstance(value, datetime):
+        return "timestamp"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return "milliseconds" if value > _YEAR_5138_S else "seconds"

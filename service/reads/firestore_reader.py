@@ -5,16 +5,17 @@ read; and ReadRefused where it refuses this one (a missing index).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from google.cloud.firestore_v1.types import StructuredQuery
 
-from listeners.firestore_values import Message, microseconds, value_of
+from listeners.field_paths import Projection
+from listeners.firestore_values import Message, microseconds
 from listeners.lazy_messages import parse_value
 from listeners.listener import Clock
-from listeners.window import ORDER_FIELD, StartTimeType, Window
+from listeners.window import OrderType, Window
 from service.api.list_query import ListQuery
 from service.errors import Unreachable
 from service.reads.attempts import Attempts
@@ -22,7 +23,7 @@ from service.reads.firestore_calls import FirestoreCalls
 from service.reads.products import Products
 from service.reads.structured_query import by_name, first_of_type, list_query
 from service.runtime.in_slices import in_slices
-from service.schema.documents import SUMMARY_FIELDS, ProcessSummary, summarize, with_products
+from service.schema.compiled import ProcessSummary, Schema, with_products
 
 PRODUCTS_LIMIT = 1000
 
@@ -60,13 +61,22 @@ class FirestoreReader:
     """Reads the collection of one window, whatever the window's size."""
 
     def __init__(
-        self, attempts: Attempts, window: Window, *, timeout_s: float, clock: Clock, observer: ReadObserver
+        self,
+        attempts: Attempts,
+        window: Window,
+        schema: Schema,
+        *,
+        timeout_s: float,
+        clock: Clock,
+        observer: ReadObserver,
     ) -> None:
         self._attempts = attempts
         self._parent = window.documents_path
         self._collection_id = window.collection
         self._collection_path = f"{window.documents_path}/{window.collection}"
-        self._start_time_type = window.start_time_type
+        self._schema = schema
+        self._fields = schema.projection.mask
+        self._order_alone = Projection([schema.order_path])
         self._timeout_s = timeout_s
         self._clock = clock
         self._observer = observer
@@ -74,7 +84,7 @@ class FirestoreReader:
     async def get(self, process_id: str, *, include_products: bool = False) -> Read:
         """Read one process, and its products from the field or, where that is absent, the subcollection."""
         as_of, deadline = self._clock(), self._deadline()
-        fields = (*SUMMARY_FIELDS, "products") if include_products else SUMMARY_FIELDS
+        fields = (*self._fields, "products") if include_products else self._fields
         (answer,) = (await self._answers([process_id], fields, deadline, billed_as="get")).values()
         read = self._read(process_id, answer, as_of)
         if not include_products or read.summary is None:
@@ -85,12 +95,12 @@ class FirestoreReader:
     async def get_many(self, process_ids: Sequence[str]) -> dict[str, Read]:
         """Read several processes in one call, without products."""
         as_of = self._clock()
-        answers = await self._answers(process_ids, SUMMARY_FIELDS, self._deadline(), billed_as="get")
+        answers = await self._answers(process_ids, self._fields, self._deadline(), billed_as="get")
         return {id_: self._read(id_, answer, as_of) async for id_, answer in in_slices(answers.items())}
 
     async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
         """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""
-        asked = list_query(query, self._collection_path, self._start_time_type, SUMMARY_FIELDS)
+        asked = list_query(query, self._collection_path, self._schema)
         found = await self._find(self._parent, asked, self._deadline())
         self._observer.documents_billed(billed_as, max(1, len(found)))
         return [self._summary_of(document) async for document in in_slices(found)]
@@ -108,15 +118,17 @@ class FirestoreReader:
         await calls.batch_get([f"{self._collection_path}/{PROOF_ID}"], ("status",), timeout_s)
         self._observer.documents_billed("get", 1)
 
-    async def start_time_found(self) -> object | None:
-        """The `start_time` of some document, of the type that lists do not hold where there is one; else None."""
-        other: StartTimeType = "string" if self._start_time_type == "timestamp" else "timestamp"
-        for start_time_type in (other, None):
-            asked = first_of_type(self._collection_id, start_time_type)
+    async def order_value_found(self) -> object | None:
+        """The ordering field of some document, of a type that lists do not hold where there is one; else None."""
+        order = self._schema.order
+        others: list[OrderType] = [kind for kind in ("timestamp", "string", "milliseconds") if kind != order.type]
+        for kind in (*others, None):
+            asked = first_of_type(self._collection_id, order.field, kind)
             found = await self._find(self._parent, asked, self._deadline())
             self._observer.documents_billed("audit", 1)
-            if found and ORDER_FIELD in found[0].fields:
-                return value_of(found[0].fields[ORDER_FIELD])
+            values = self._order_alone.of_message(found[0].fields) if found else {}
+            if values:
+                return values[order.field]
         return None
 
     async def _answers(
@@ -138,8 +150,8 @@ class FirestoreReader:
         if not answer.HasField("found"):
             return Read(None, b"", read_time, as_of)
         present = answer.found.fields
-        values = {name: value_of(parse_value(present[name])) for name in SUMMARY_FIELDS if name in present}
-        summary = self._summarize(process_id, microseconds(answer.found.update_time), values)
+        messages = {name: parse_value(present[name]) for name in self._schema.projection.roots if name in present}
+        summary = self._summarize(process_id, microseconds(answer.found.update_time), messages)
         return Read(summary, summary.body, read_time, as_of)
 
     async def _products(self, document: Message, summary: ProcessSummary, deadline: float) -> tuple[bytes, int]:
@@ -160,12 +172,11 @@ class FirestoreReader:
         return products.json, billed
 
     def _summary_of(self, document: Message) -> ProcessSummary:
-        present = document.fields
-        values = {name: value_of(present[name]) for name in SUMMARY_FIELDS if name in present}
-        return self._summarize(document.name.rpartition("/")[2], microseconds(document.update_time), values)
+        return self._summarize(document.name.rpartition("/")[2], microseconds(document.update_time), document.fields)
 
-    def _summarize(self, process_id: str, version: int, values: dict[str, Any]) -> ProcessSummary:
-        summary, malformed = summarize(process_id, version, values, self._start_time_type)
+    def _summarize(self, process_id: str, version: int, messages: Mapping[str, Message]) -> ProcessSummary:
+        values = self._schema.projection.of_message(messages)
+        summary, malformed = self._schema.summarize(process_id, version, values)
         if malformed:
             self._observer.malformed(process_id, version, malformed)
         return summary

@@ -13,7 +13,7 @@ import orjson
 
 from listeners.firestore_values import UNDECODED, Message, value_of
 from listeners.lazy_messages import parse_lazy_value, parse_value
-from service.schema.documents import read_time_text
+from service.schema.readers import MALFORMED, read_time
 
 Fields = Mapping[str, Message]
 """A map's values by key."""
@@ -110,7 +110,8 @@ def _scalar(value: Message) -> bytes:
 
 
 def _time(value: Message) -> bytes:
-    return orjson.dumps(read_time_text(value_of(value)))
+    time = read_time(value_of(value))
+    return orjson.dumps(None if time is MALFORMED else time)
 
 
 def _bytes(value: Message) -> bytes:

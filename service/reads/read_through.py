@@ -18,7 +18,7 @@ from service.reads.firestore_reader import FirestoreReader, Read
 from service.reads.single_flight import SingleFlight
 from service.reads.told_states import ToldStates
 from service.reads.tombstones import Tombstones
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 
 _ENTRY_OVERHEAD_BYTES = 700
 """What an entry costs beside its body: the summary, the key and the cache's own bookkeeping, rounded up."""

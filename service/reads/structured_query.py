@@ -1,51 +1,52 @@
 """A list's query as Firestore's protocol has it. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from google.cloud.firestore_v1.types import Cursor, StructuredQuery, Value
+from google.cloud.firestore_v1.types import ArrayValue, Cursor, StructuredQuery, Value
 from google.protobuf.wrappers_pb2 import Int32Value
 
-from listeners.times import moment
-from listeners.window import ORDER_FIELD, SMALLEST, StartTimeType
-from service.api.list_query import ListQuery, StartKey, process_id_at
+from listeners.window import SMALLEST, OrderType, order_value
+from service.api.list_query import ListQuery, process_id_at
+from service.errors import BadParameter
+from service.schema.compiled import Schema
 
 _Operator = StructuredQuery.FieldFilter.Operator
 _Direction = StructuredQuery.Direction
 
 
-def list_query(
-    query: ListQuery, collection_path: str, start_time_type: StartTimeType, fields: Sequence[str]
-) -> StructuredQuery:
-    """The first `limit` rows, newest `start_time` first, with these fields."""
-    lower = SMALLEST[start_time_type] if query.lower is None else _start(query.lower)
-    filters = [_filter(ORDER_FIELD, _Operator.GREATER_THAN_OR_EQUAL, _value(lower))]
+def list_query(query: ListQuery, collection_path: str, schema: Schema) -> StructuredQuery:
+    """The first `limit` rows, the newest first, with the fields that the schema reads. Raises: BadParameter."""
+    order = schema.order
+    lower = order.smallest if query.lower is None else order.value(query.lower)
+    filters = [_filter(order.field, _Operator.GREATER_THAN_OR_EQUAL, order_value(lower))]
     if query.upper is not None:
         comparison = _Operator.LESS_THAN_OR_EQUAL if query.upper_inclusive else _Operator.LESS_THAN
-        filters.append(_filter(ORDER_FIELD, comparison, _value(_start(query.upper))))
+        filters.append(_filter(order.field, comparison, order_value(order.value(query.upper))))
     if query.status is not None:
-        filters.append(_filter("status", _Operator.EQUAL, Value(string_value=query.status)))
+        if schema.status_path is None:
+            raise BadParameter("status can't be filtered beyond the processes held: it is an array's element")
+        filters.append(_is_one_of(schema.status_path, schema.raw_statuses(query.status)))
     asked = StructuredQuery(
-        select=_projection(fields),
+        select=_projection(schema.projection.mask),
         from_=[_collection(collection_path.rpartition("/")[2])],
         where=_all_of(filters),
-        order_by=[_order(ORDER_FIELD, _Direction.DESCENDING), _order("__name__", _Direction.DESCENDING)],
+        order_by=[_order(order.field, _Direction.DESCENDING), _order("__name__", _Direction.DESCENDING)],
         limit=Int32Value(value=query.limit),
     )
     if query.after is not None:
         name = Value(reference_value=f"{collection_path}/{process_id_at(query.after)}")
-        asked.start_at = Cursor(values=[_value(_start(query.after[0])), name], before=False)
+        asked.start_at = Cursor(values=[order_value(order.value(query.after[0])), name], before=False)
     return asked
 
 
-def first_of_type(collection_id: str, start_time_type: StartTimeType | None) -> StructuredQuery:
-    """Some document whose `start_time` has this type; None: any document."""
+def first_of_type(collection_id: str, order_field: str, order_type: OrderType | None) -> StructuredQuery:
+    """Some document whose ordering field has this type; None: any document."""
     asked = StructuredQuery(
-        select=_projection([ORDER_FIELD]), from_=[_collection(collection_id)], limit=Int32Value(value=1)
+        select=_projection([order_field]), from_=[_collection(collection_id)], limit=Int32Value(value=1)
     )
-    if start_time_type is not None:
-        smallest = _value(SMALLEST[start_time_type])
-        asked.where = _filter(ORDER_FIELD, _Operator.GREATER_THAN_OR_EQUAL, smallest)
+    if order_type is not None:
+        smallest = order_value(SMALLEST[order_type])
+        asked.where = _filter(order_field, _Operator.GREATER_THAN_OR_EQUAL, smallest)
     return asked
 
 
@@ -58,12 +59,11 @@ def by_name(collection_id: str, limit: int) -> StructuredQuery:
     )
 
 
-def _start(key: StartKey) -> datetime | str:
-    return moment(key) if isinstance(key, int) else key
-
-
-def _value(start: datetime | str) -> Value:
-    return Value(string_value=start) if isinstance(start, str) else Value(timestamp_value=start)
+def _is_one_of(path: str, values: Sequence[str | int]) -> StructuredQuery.Filter:
+    found = [Value(string_value=each) if isinstance(each, str) else Value(integer_value=each) for each in values]
+    if len(found) == 1:
+        return _filter(path, _Operator.EQUAL, found[0])
+    return _filter(path, _Operator.IN, Value(array_value=ArrayValue(values=found)))
 
 
 def _field(path: str) -> StructuredQuery.FieldReference:

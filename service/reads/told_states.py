@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.api.list_query import ListQuery
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 
 MAX_TOLD = 1_000
 """Processes kept; beyond them no list that was read before the oldest of them is answered again."""

@@ -15,16 +15,21 @@ from orjson import dumps
 
 from listeners.field_paths import FieldPath, Projection, parse_field_path
 from listeners.gc_untrack import untrack
-from service.schema.order import Key, Order
-from service.schema.readers import MALFORMED, Reader, read_integer, reader_of, status_reader
+from service.api.list_query import Position, position_of
+from service.api.ordering import Order
+from service.schema.readers import MALFORMED, Reader, raw_statuses, read_integer, reader_of, status_reader
 from service.schema.schema_file import SchemaFile
 
 FilterValue = str | int | None
 """What a document holds for a filter; None where it holds nothing that the filter can be equal to."""
 
 
+Summarized = tuple["ProcessSummary", tuple[str, ...]]
+"""A process, and the answer keys whose values could not be read."""
+
+
 @dataclass(slots=True)
-class Summary:
+class ProcessSummary:
     """One version of one process, ready to send. Never changed once made.
 
     `version` is the document's update time in microseconds. `position` is its place in lists, None where the ordering
@@ -35,7 +40,7 @@ class Summary:
     process_id: str
     version: int
     status: str | None
-    position: tuple[Key, str] | None
+    position: Position | None
     filters: tuple[FilterValue, ...]
     body: bytes
     hidden: tuple[int, ...]
@@ -65,11 +70,12 @@ class Schema:
         self.order = Order(file.order.field, file.order.type)
         self.filter_names = tuple(file.filters)
         paths = {key: parse_field_path(answer.path or key) for key, answer in file.answer.items()}
-        self.status_path = paths["status"]
+        self._status_path = paths["status"]
+        self.order_path = parse_field_path(file.order.field)
         filter_paths = {name: parse_field_path(each.path or name) for name, each in file.filters.items()}
         self.filter_paths: Mapping[str, FieldPath] = filter_paths
         self.projection = Projection(
-            (*paths.values(), *filter_paths.values(), parse_field_path(file.order.field)),
+            (*paths.values(), *filter_paths.values(), self.order_path),
             structured={paths[key].text for key, answer in file.answer.items() if answer.type == "json"},
         )
         self._runs = self._compile_runs(paths)
@@ -78,6 +84,15 @@ class Schema:
 
     def __repr__(self) -> str:
         return f"<Schema of {self.file.collection}: {', '.join(self.file.answer)}>"
+
+    @property
+    def status_path(self) -> str | None:
+        """The status as a Firestore path; None where it is an array's element, which no query can ask for."""
+        return self._status_path.in_firestore
+
+    def raw_statuses(self, word: str) -> list[str | int]:
+        """Every value that a document can hold where the answer says `word`."""
+        return raw_statuses(self.file.status.names, word)
 
     def _compile_runs(self, paths: Mapping[str, FieldPath]) -> tuple[_Run, ...]:
         """Neighbouring keys that lists show, or don't, are rendered in one go. The first run is always shown."""
@@ -89,7 +104,7 @@ class Schema:
             runs[-1].columns.append((key, paths[key].text, read))
         return tuple(runs)
 
-    def summarize(self, process_id: str, version: int, fields: Mapping[str, object]) -> tuple[Summary, tuple[str, ...]]:
+    def summarize(self, process_id: str, version: int, fields: Mapping[str, object]) -> Summarized:
         """Decode and render one document, whose `fields` are the projection's. Returns the keys that are malformed."""
         malformed: list[str] = []
         pieces: list[bytes] = []
@@ -118,7 +133,7 @@ class Schema:
             pieces.append(piece)
             values = {}
         pieces.append(b"}")
-        summary = Summary(
+        summary = ProcessSummary(
             process_id,
             version,
             sys.intern(status) if type(status) is str else status,
@@ -130,11 +145,11 @@ class Schema:
         untrack(summary)
         return summary, tuple(malformed)
 
-    def _position(self, process_id: str, fields: Mapping[str, object]) -> tuple[Key, str] | None:
+    def _position(self, process_id: str, fields: Mapping[str, object]) -> Position | None:
         key = self._key_of(fields.get(self.order.field))
         if key is None:
             return None
-        position = (key, process_id)
+        position = position_of(key, process_id)
         untrack(position)
         return position
 
@@ -151,3 +166,8 @@ def _filter_value(value: object, type_: str) -> FilterValue:
 def _shared(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """One tuple for all summaries that have an equal one."""
     return values
+
+
+def with_products(summary: ProcessSummary, products: bytes) -> bytes:
+    """The 200 body with its last key `products`, which are JSON already."""
+    return b"".join((summary.body[:-1], b',"products":', products, b"}"))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from listeners.window import OrderType
 from service.schema.readers import MALFORMED, read_time
-from service.schema.schema_file import OrderType
 
 MAX_DEPTH = 3
 MAX_STATUSES = 20

@@ -11,8 +11,8 @@ from service.schema.compiled import Schema
 
 def index_file(schema: Schema, collection: str) -> dict[str, Any]:
     """What `firebase deploy --only firestore:indexes` takes."""
-    paths = [schema.status_path, *schema.filter_paths.values()]
-    fields = dict.fromkeys(path.in_firestore for path in paths if path.in_firestore is not None)
+    paths = [schema.status_path, *(path.in_firestore for path in schema.filter_paths.values())]
+    fields = dict.fromkeys(path for path in paths if path is not None)
     return {"indexes": [_index(collection, field, schema.order.field) for field in fields], "fieldOverrides": []}
 
 

@@ -40,7 +40,7 @@ def reader_of(answer: Answer) -> Reader:
 
 
 def status_reader(names: Mapping[str, str]) -> Reader:
-    """Statuses are text or whole numbers; `names` has the answers' words for them, by their text."""
+    """Statuses are text; with `names`, the answers' words by the values' text, they can be whole numbers too."""
 
     def read(value: object) -> object:
         if type(value) is not str:
@@ -50,7 +50,7 @@ def status_reader(names: Mapping[str, str]) -> Reader:
             value = str(number)
         return names.get(value, value)
 
-    return read if names else _plain_status
+    return read if names else read_text
 
 
 def raw_statuses(names: Mapping[str, str], word: str) -> list[str | int]:
@@ -58,19 +58,12 @@ def raw_statuses(names: Mapping[str, str], word: str) -> list[str | int]:
     texts = [raw for raw, named in names.items() if named == word]
     if word not in names:
         texts.append(word)
-    numbers = [int(text) for text in texts if _is_number(text)]
+    numbers = [int(text) for text in texts if names and _is_number(text)]
     return [*texts, *numbers]
 
 
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"0|-?[1-9][0-9]{0,18}", text, re.ASCII) is not None and int(text) in _INT64
-
-
-def _plain_status(value: object) -> object:
-    if type(value) is str:
-        return value
-    number = read_integer(value)
-    return read_text(value) if number is MALFORMED else str(number)
 
 
 def read_text(value: object) -> object:

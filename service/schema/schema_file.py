@@ -6,7 +6,7 @@ table and the key. Knows neither documents nor HTTP; `service.schema.compiled` t
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,8 +23,8 @@ from pydantic import (
 )
 
 from listeners.field_paths import WrongPath, parse_field_path
+from listeners.window import OrderType
 
-OrderType = Literal["timestamp", "string", "milliseconds", "seconds"]
 ValueType = Literal["string", "time", "integer", "number", "boolean", "json"]
 Unit = Literal["s", "ms"]
 
@@ -242,6 +242,18 @@ class SchemaFile(_Table):
             key = getattr(self.roles, role)
             if key is not None and key not in self.answer:
                 yield f"roles.{role}: {key!r} is not a key of the answer"
+
+    def overridden(
+        self, *, collection: str | None, order_type: OrderType | None, terminal: Sequence[str] | None
+    ) -> "SchemaFile":
+        """With what is not None in place of the file's own."""
+        order, status = self.order, self.status
+        if order_type is not None:
+            order = order.model_copy(update={"type": order_type})
+        if terminal is not None:
+            failed = None if status.failed is None else tuple(word for word in status.failed if word in terminal)
+            status = status.model_copy(update={"terminal": tuple(terminal), "failed": failed})
+        return self.model_copy(update={"collection": collection or self.collection, "order": order, "status": status})
 
     def role(self, name: str) -> str | None:
         """The answer key that has this role: `started`, `ended`, `updated`, `progress` …"""

@@ -26,7 +26,7 @@ from service.api.event_ids import BEFORE_ALL
 from service.model.read_model import Applied, ReadModel
 from service.runtime.crowd import Crowd
 from service.runtime.slices import InOrder, Slices
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 from service.watch.batch_log import BatchLog, Moves
 from service.watch.containment import contain
 from service.watch.event_frames import Frame, frame, removed_block, reset_block, status_block

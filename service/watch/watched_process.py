@@ -12,7 +12,7 @@ from service.api.parameters import TERMINAL, Wanted
 from service.runtime.crowd import Crowd
 from service.runtime.failure_log import FailureLog
 from service.runtime.slices import Handle
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 from service.watch.containment import CanFail, contain
 from service.watch.event_frames import RESET, Frame, frame, removed_block, status_block
 from service.watch.event_stream import Client, EventStream, StreamState

@@ -9,18 +9,17 @@ after the last of them has left.
 """
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol
 
 from listeners.events import Document
 from listeners.following import OnDocument
-from listeners.window import StartTimeType
 from service.errors import WatchRefused
 from service.model.read_model import Applied, ReadModel
 from service.runtime.slices import CallLater, Handle, InOrder, Slices
-from service.schema.documents import ProcessSummary, summarize
+from service.schema.compiled import ProcessSummary, Schema
 from service.watch.comments import Comments
 from service.watch.containment import contain
 from service.watch.model_streams import ModelStream, ModelStreams
@@ -61,8 +60,7 @@ class WatchOptions:
     """What the operator decided."""
 
     max_watchers: int
-    terminal_statuses: Collection[str]
-    start_time_type: StartTimeType
+    schema: Schema
 
 
 class WatchObserver(Protocol):
@@ -122,7 +120,7 @@ class Watchers:
         self._call_later = call_later
         self._observer = observer
         self._rng = rng
-        self.changes = Changes(options.terminal_statuses)
+        self.changes = Changes(options.schema.file.status.terminal)
         self.count = 0
         self.is_stopping = False
         self._topics: dict[str, _Topic] = {}
@@ -273,9 +271,7 @@ class Watchers:
             return
         summary = None
         if document is not None:
-            summary, malformed = summarize(
-                document.id, document.update_time, document.fields, self._options.start_time_type
-            )
+            summary, malformed = self._options.schema.summarize(document.id, document.update_time, document.fields)
             if malformed:
                 self._observer.malformed(document.id, document.update_time, malformed)
         topic.followed = Followed(summary, read_time, as_of)

@@ -2,13 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from service.app import Service
 from service.runtime.clock import boottime
+from service.schema.schema_file import SchemaFile
 from service.settings import LISTENER_LEASE_S, Settings
 from service.telemetry.metrics import Metrics
 from tests.deploy.programs import DEPLOY, REPOSITORY
@@ -19,6 +20,12 @@ TOLD_ELSEWHERE = {"FIRESTORE_EMULATOR_HOST", "METRICS_SOCKETS", "PROMETHEUS_MULT
 """The first, a variable of Google's clients, is described where the emulator is; gunicorn.conf.py sets the others."""
 
 NOTHING = "\N{EN DASH}"
+OF_THE_SCHEMA: dict[str, Callable[[SchemaFile], str | None]] = {
+    "FIRESTORE_COLLECTION": lambda schema: schema.collection,
+    "START_TIME_TYPE": lambda schema: schema.order.type,
+    "TERMINAL_STATUSES": lambda schema: ",".join(schema.status.terminal),
+}
+"""Settings that override the schema: their defaults are those of the default schema."""
 
 
 def first_column(section: str) -> list[str]:
@@ -51,6 +58,8 @@ def test_a_default_that_is_written_is_read_as_the_default(
     unset = getattr(Settings(), name.lower())
     if name == "LISTENER_LEASE_S":
         assert default == "{stream:g} (on_snapshot: {on_snapshot:g})".format(**LISTENER_LEASE_S)
+    elif name in OF_THE_SCHEMA:
+        assert default == OF_THE_SCHEMA[name](Settings().schema_in_force)
     elif name == "PROJECT_ID":
         assert (default, Settings.model_fields["project_id"].default) == (NOTHING, "")
     elif default == NOTHING:

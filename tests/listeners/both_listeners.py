@@ -13,8 +13,9 @@ from listeners.endpoints import EmulatorEndpoint
 from listeners.listener import Listener
 from listeners.on_snapshot.listener import OnSnapshotListener
 from listeners.stream.listen_stream import StreamListener
-from listeners.window import StartTimeType, Window
+from listeners.window import OrderType, Window
 from tests.listeners.listening import FIELDS, CountingObserver, microseconds
+from tests.listeners.wanted import by, wanted
 
 MakeListener = Callable[[Window], Listener]
 
@@ -22,7 +23,7 @@ MakeListener = Callable[[Window], Listener]
 def on_snapshot(window: Window) -> Listener:
     return OnSnapshotListener(
         window,
-        FIELDS,
+        wanted(*FIELDS),
         lambda: firestore.Client(project=window.project),
         CountingObserver(),
         clock=time.monotonic,
@@ -34,7 +35,7 @@ def stream(window: Window) -> StreamListener:
     return StreamListener(
         window,
         EmulatorEndpoint(os.environ["FIRESTORE_EMULATOR_HOST"]),
-        field_names=FIELDS,
+        projection=wanted(*FIELDS),
         clock=time.monotonic,
         observer=CountingObserver(),
         rng=random.Random(),
@@ -44,8 +45,8 @@ def stream(window: Window) -> StreamListener:
 LISTENERS: dict[str, MakeListener] = {"on_snapshot": on_snapshot, "stream": stream}
 
 
-def window_of(jobs: Any, *, size: int = 3, start_time_type: StartTimeType = "timestamp") -> Window:
-    return Window(jobs._client.project, "(default)", "jobs", start_time_type, size)
+def window_of(jobs: Any, *, size: int = 3, start_time_type: OrderType = "timestamp") -> Window:
+    return Window(jobs._client.project, "(default)", "jobs", by(start_time_type), size)
 
 
 def at(second: int) -> datetime:

@@ -6,13 +6,14 @@ from listeners.events import Document, Event
 from listeners.stream.consistent_point import ConsistentPoint
 from listeners.stream.listen_protocol import ListenProtocol
 from tests.listeners.responses import FIELDS, WINDOW, added, changed, current, point
+from tests.listeners.wanted import wanted
 
 
 class Stream:
     """`tell` returns what the consumer is told."""
 
     def __init__(self) -> None:
-        self.protocol = ListenProtocol(WINDOW, FIELDS)
+        self.protocol = ListenProtocol(WINDOW, wanted(*FIELDS))
         self.request, *self.further_requests = self.protocol.open()
 
     def tell(self, *responses: Any) -> list[Event]:

@@ -7,8 +7,9 @@ from google.cloud.firestore_v1.types import ListenResponse
 
 from listeners.stream.listen_protocol import MODEL_TARGET
 from listeners.window import Window
+from tests.listeners.wanted import by
 
-WINDOW = Window("p", "(default)", "jobs", "timestamp", 10)
+WINDOW = Window("p", "(default)", "jobs", by("timestamp"), 10)
 COLLECTION = "projects/p/databases/(default)/documents/jobs"
 FIELDS = ("status", "products_processed")
 

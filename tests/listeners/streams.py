@@ -19,6 +19,7 @@ from listeners.stream.listen_stream import LISTEN, StreamListener
 from listeners.window import Window
 from service.local_firestore import messages, plain
 from tests.listeners.listening import FIELDS, Consumer, CountingObserver
+from tests.listeners.wanted import by, wanted
 
 PROBE_INTERVAL_S = 8.0
 
@@ -66,9 +67,9 @@ def stream_listener(
     """A listener to the collection `jobs` of a local server or an emulator."""
     options.setdefault("probe_interval_s", PROBE_INTERVAL_S)
     return StreamListener(
-        Window(project, "(default)", "jobs", "timestamp", size),
+        Window(project, "(default)", "jobs", by("timestamp"), size),
         EmulatorEndpoint(host),
-        field_names=FIELDS,
+        projection=wanted(*FIELDS),
         clock=clock,
         observer=observer or CountingObserver(),
         rng=random.Random(1),

@@ -19,6 +19,7 @@ from tests.firestore_servers import BackgroundFirestore
 from tests.listeners.both_listeners import commit, job, on_snapshot, stream, window_of
 from tests.listeners.listening import FIELDS, Consumer
 from tests.listeners.streams import keep_listening
+from tests.listeners.wanted import by
 from tests.waiting import until
 
 Documents = DocumentTargets | DocumentWatches
@@ -183,7 +184,7 @@ async def test_what_changed_while_firestore_was_out_of_reach_is_told_after(
     firestore: BackgroundFirestore, project: str, way: Way
 ) -> None:
     old = Follower()
-    async with way(Window(project, "(default)", "jobs", "timestamp", 1)) as documents:
+    async with way(Window(project, "(default)", "jobs", by("timestamp"), 1)) as documents:
         documents.follow("old", old.hear)
         await old.until_heard("running")
         firestore.faults.refuse_connections()
@@ -198,7 +199,7 @@ async def test_a_stream_that_ends_is_followed_by_another(
     firestore: BackgroundFirestore, project: str, way: Way, code: grpc.StatusCode
 ) -> None:
     old = Follower()
-    async with way(Window(project, "(default)", "jobs", "timestamp", 1)) as documents:
+    async with way(Window(project, "(default)", "jobs", by("timestamp"), 1)) as documents:
         documents.follow("old", old.hear)
         await old.until_heard("running")
         firestore.faults.end_streams(code)

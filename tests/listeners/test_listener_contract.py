@@ -9,7 +9,7 @@ import pytest
 
 from listeners.events import Changed, Event, Replaced
 from listeners.listener import ListenerFailure
-from listeners.window import StartTimeType
+from listeners.window import OrderType
 from tests.firestore_servers import BackgroundFirestore
 from tests.listeners.both_listeners import LISTENERS, MakeListener, at, commit, job, on_snapshot, window_of
 from tests.listeners.listening import Consumer, failure_of, listening
@@ -129,11 +129,11 @@ async def test_ties_in_start_time_go_to_the_greater_id(jobs: Any, make_listener:
         await consumer.until_holds("b", "c")
 
 
-OTHERS: dict[StartTimeType, dict[str, dict[str, object] | None]] = {
+OTHERS: dict[OrderType, dict[str, dict[str, object] | None]] = {
     "timestamp": {"text": {"start_time": "2030-01-01T00:00:00Z"}},
     "string": {"moment": {"start_time": datetime(2030, 1, 1, tzinfo=UTC)}},
 }
-OF_TYPE: dict[StartTimeType, list[dict[str, object]]] = {
+OF_TYPE: dict[OrderType, list[dict[str, object]]] = {
     "timestamp": [job(1), job(2)],
     "string": [{"start_time": ""}, {"start_time": "2024-05-01T12:00:02Z"}],
 }
@@ -141,7 +141,7 @@ OF_TYPE: dict[StartTimeType, list[dict[str, object]]] = {
 
 @pytest.mark.parametrize("start_time_type", ["timestamp", "string"])
 async def test_documents_of_other_start_time_types_never_appear(
-    jobs: Any, make_listener: MakeListener, start_time_type: StartTimeType
+    jobs: Any, make_listener: MakeListener, start_time_type: OrderType
 ) -> None:
     others = OTHERS[start_time_type] | {"none": {"start_time": None}, "number": {"start_time": 5}, "absent": {"a": 1}}
     first, second = OF_TYPE[start_time_type]

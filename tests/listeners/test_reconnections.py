@@ -20,6 +20,7 @@ from listeners.window import Window
 from tests.firestore_servers import BackgroundFirestore
 from tests.listeners.both_listeners import LISTENERS, on_snapshot
 from tests.listeners.listening import Consumer
+from tests.listeners.wanted import by
 from tests.waiting import until
 
 RECONNECTIONS = 12
@@ -49,7 +50,7 @@ def commit(server: BackgroundFirestore, project: str, status: str) -> int:
 
 
 def window(project: str) -> Window:
-    return Window(project, "(default)", "jobs", "string", 100)
+    return Window(project, "(default)", "jobs", by("string"), 100)
 
 
 def sockets() -> int:

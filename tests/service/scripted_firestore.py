@@ -16,7 +16,8 @@ from service.reads.budget import Budget
 from service.reads.circuit import Circuit
 from service.reads.firestore_reader import FirestoreReader, Read
 from service.reads.read_through import CacheLimits, ReadThrough
-from service.schema.documents import ProcessSummary, summarize
+from service.schema.compiled import ProcessSummary
+from tests.service.schemas import schema
 from tests.service.virtual_time import Clock, settle
 
 
@@ -29,7 +30,7 @@ def document(process_id: str, version: int, start: int | None = 0, **fields: obj
 
 def summary(process_id: str, version: int, start: int | None = 0, **fields: object) -> ProcessSummary:
     made = document(process_id, version, start, **fields)
-    return summarize(made.id, made.update_time, made.fields, "timestamp")[0]
+    return schema().summarize(made.id, made.update_time, made.fields)[0]
 
 
 class Seen:
@@ -55,9 +56,7 @@ class Seen:
 
 
 def read_model(clock: Clock, *, window_size: int = 0, lease_s: float = 15.0, seen: Seen | None = None) -> ReadModel:
-    return ReadModel(
-        window_size=window_size, start_time_type="timestamp", lease_s=lease_s, clock=clock, observer=seen or Seen()
-    )
+    return ReadModel(window_size=window_size, schema=schema(), lease_s=lease_s, clock=clock, observer=seen or Seen())
 
 
 def replaced(clock: Clock, read_time: int, *documents: Document) -> Replaced:
@@ -152,7 +151,7 @@ class ScriptedReader(FirestoreReader):
         self.versions_asked.append(process_ids)
         return {process_id: self.stored_versions.get(process_id) for process_id in process_ids}
 
-    async def start_time_found(self) -> object | None:
+    async def order_value_found(self) -> object | None:
         return self.found_start_time
 
 

@@ -12,8 +12,8 @@ from listeners.stream.listen_protocol import ListenProtocol
 from listeners.times import EPOCH, microseconds
 from listeners.window import Window
 from service.model.read_model import ReadModel
-from service.schema.documents import SUMMARY_FIELDS
 from tests.listeners.responses import current, point, reset
+from tests.service.schemas import schema
 from tests.service.virtual_time import Clock
 
 PROCESSES = 2_700
@@ -27,7 +27,7 @@ LISTENERS_OWN = 96
 """After a resync the listener has IDs and versions of its own: the model keeps the processes that are the same."""
 
 START = microseconds(EPOCH.replace(year=2026))
-WINDOW = Window("p", "(default)", "webServiceLogs", "timestamp", 0)
+WINDOW = Window("p", "(default)", "webServiceLogs", schema().order, 0)
 Response = ListenResponse.pb()
 
 
@@ -66,10 +66,8 @@ class Replica:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.protocol = ListenProtocol(WINDOW, SUMMARY_FIELDS)
-        self.model = ReadModel(
-            window_size=0, start_time_type="timestamp", lease_s=15, clock=self.clock, observer=Nobody()
-        )
+        self.protocol = ListenProtocol(WINDOW, schema().projection)
+        self.model = ReadModel(window_size=0, schema=schema(), lease_s=15, clock=self.clock, observer=Nobody())
         self.protocol.open()
         self.read_time = START
 

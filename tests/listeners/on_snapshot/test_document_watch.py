@@ -8,9 +8,10 @@ from listeners.events import Changed, Confirmed, Document, Event, Removal, Repla
 from listeners.listener import Apply, CannotConfirm, ListenerFailure
 from listeners.on_snapshot.document_watch import DocumentWatches, OneDocument
 from listeners.window import Window
+from tests.listeners.wanted import by
 from tests.waiting import until
 
-WINDOW = Window("a-project", "(default)", "jobs", "timestamp", 100)
+WINDOW = Window("a-project", "(default)", "jobs", by("timestamp"), 100)
 FIRST, SECOND = Document("import-1", 100, {"status": "running"}), Document("import-1", 200, {"status": "completed"})
 
 
@@ -78,7 +79,7 @@ async def test_every_consistent_point_is_told_with_the_document_as_it_is_then() 
     await until(lambda: len(following.heard) == 4, "all is told")
 
     assert following.heard == [(100, 110), (100, 120), (200, 210), (None, 300)]
-    assert following.asked == [OneDocument("a-project", "(default)", "jobs", "timestamp", 1, "import-1")]
+    assert following.asked == [OneDocument("a-project", "(default)", "jobs", by("timestamp"), 1, "import-1")]
     await following.watches.close()
     assert listener.running == 0
 

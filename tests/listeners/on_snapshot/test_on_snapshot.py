@@ -28,6 +28,7 @@ from listeners.supervisor import Supervisor
 from listeners.window import Window
 from tests.firestore_servers import BackgroundFirestore
 from tests.listeners.listening import FIELDS, Consumer, CountingObserver, failure_of, listening, writing_client
+from tests.listeners.wanted import by, wanted
 from tests.waiting import until
 
 Documents = dict[str, dict[str, object] | None]
@@ -105,8 +106,8 @@ async def supervised(server: BackgroundFirestore, project: str) -> AsyncIterator
 
 def listener(project: str, observer: CountingObserver | None = None, **options: Any) -> OnSnapshotListener:
     options = {"clock": time.monotonic, "client_factory": lambda: firestore.Client(project=project), **options}
-    window = Window(project, "(default)", "jobs", "string", 3)
-    return OnSnapshotListener(window, FIELDS, observer=observer or CountingObserver(), **options)
+    window = Window(project, "(default)", "jobs", by("string"), 3)
+    return OnSnapshotListener(window, wanted(*FIELDS), observer=observer or CountingObserver(), **options)
 
 
 def job(status: object = "new") -> dict[str, object]:
@@ -604,8 +605,8 @@ async def test_each_run_has_a_client_of_its_own_and_closes_it(server: Background
 
 def test_a_closed_connection_listens_no_more(server: BackgroundFirestore, project: str) -> None:
     opened = threading.Event()
-    window = Window(project, "(default)", "jobs", "string", 3)
-    connection = watch.Connection(window, frozenset(FIELDS), lambda: firestore.Client(project=project))
+    window = Window(project, "(default)", "jobs", by("string"), 3)
+    connection = watch.Connection(window, wanted(*FIELDS), lambda: firestore.Client(project=project))
     connection.open(lambda told: opened.set())
     assert opened.wait(20)
     connection.close()

@@ -20,6 +20,7 @@ from tests.listeners.listening import failure_of
 from tests.listeners.responses import FIELDS, WINDOW
 from tests.listeners.stream_setting import Setting, job
 from tests.listeners.streams import PROBE_INTERVAL_S
+from tests.listeners.wanted import wanted
 from tests.waiting import until
 
 REFUSED = grpc.StatusCode.PERMISSION_DENIED
@@ -273,7 +274,7 @@ async def test_a_follower_that_fails_is_told_no_more_and_nobody_else_suffers(
 @pytest.fixture
 def alone() -> Any:
     """Without a stream."""
-    return DocumentTargets(ListenProtocol(WINDOW, FIELDS), Random(1), limit=2)
+    return DocumentTargets(ListenProtocol(WINDOW, wanted(*FIELDS)), Random(1), limit=2)
 
 
 async def test_past_the_limit_nothing_is_followed_until_something_is_let_go(alone: DocumentTargets) -> None:

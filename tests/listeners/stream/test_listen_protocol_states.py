@@ -23,6 +23,7 @@ from tests.listeners.responses import (
     reset,
     target_change,
 )
+from tests.listeners.wanted import wanted
 
 PROBE = 2
 HELD = (added(), changed("a", 1), changed("b", 2), current(), point(10, b"t10"))
@@ -60,7 +61,7 @@ def ids(items: Any) -> str:
 
 
 def opened() -> ListenProtocol:
-    protocol = ListenProtocol(WINDOW, FIELDS)
+    protocol = ListenProtocol(WINDOW, wanted(*FIELDS))
     protocol.open()
     return protocol
 

@@ -23,6 +23,7 @@ from tests.listeners.listening import FIELDS, Consumer, CountingObserver, failur
 from tests.listeners.responses import WINDOW, changed, current, point, reset
 from tests.listeners.stream_setting import Setting, job
 from tests.listeners.streams import VirtualTime
+from tests.listeners.wanted import by, wanted
 from tests.waiting import until
 
 # -- resuming
@@ -131,7 +132,9 @@ async def test_a_large_load_leaves_the_event_loop_its_turns(server: LocalFiresto
     database.commit_plain({f"jobs/job-{number}": job(number % 60) for number in range(3000)})
     time = VirtualTime()
     consumer = Consumer(clock=time)
-    protocol = ListenProtocol(Window(database.path.split("/")[1], "(default)", "jobs", "timestamp", 0), FIELDS)
+    protocol = ListenProtocol(
+        Window(database.path.split("/")[1], "(default)", "jobs", by("timestamp"), 0), wanted(*FIELDS)
+    )
     times = StreamTimes(probe_interval_s=8, idle_timeout_s=100, lifetime_s=1000, confirm_timeout_s=5)
     documents = DocumentTargets(protocol, Random(1))
     stream = OpenStream(protocol, documents, times, time, time.sleep, CountingObserver())
@@ -150,7 +153,7 @@ async def test_a_large_load_leaves_the_event_loop_its_turns(server: LocalFiresto
 
 
 async def test_what_a_reset_has_left_out_is_found_with_turns_of_the_event_loop_between() -> None:
-    protocol, time = ListenProtocol(WINDOW, FIELDS), VirtualTime()
+    protocol, time = ListenProtocol(WINDOW, wanted(*FIELDS)), VirtualTime()
     protocol.open()
     for number in range(1_000):
         protocol.receive(changed(f"p{number}", 1))

@@ -1,13 +1,13 @@
 """Bounds, tokens and IDs: what a list asks for, read strictly."""
 
 import base64
-from typing import Literal
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from listeners.window import OrderType
 from service.api.list_query import (
     is_process_id,
     position_of,
@@ -18,8 +18,8 @@ from service.api.list_query import (
     write_page_token,
 )
 from service.errors import BadParameter
+from tests.service.schemas import order
 
-Type = Literal["timestamp", "string"]
 DAY = 86_400_000_000
 NOV_23 = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
 
@@ -40,8 +40,8 @@ NOV_23 = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
     ],
 )
 def test_a_start_date_is_an_inclusive_lower_bound(text: str, microseconds: int, as_text: str) -> None:
-    assert read_start_date(text, "timestamp") == microseconds
-    assert read_start_date(text, "string") == as_text
+    assert read_start_date(text, order("timestamp")) == microseconds
+    assert read_start_date(text, order("string")) == as_text
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_a_start_date_is_an_inclusive_lower_bound(text: str, microseconds: int, 
 def test_an_end_date_takes_in_the_whole_of_its_day(
     text: str, as_timestamp: tuple[int, bool], as_string: tuple[str, bool]
 ) -> None:
-    assert read_end_date(text, "timestamp") == as_timestamp
-    assert read_end_date(text, "string") == as_string
+    assert read_end_date(text, order("timestamp")) == as_timestamp
+    assert read_end_date(text, order("string")) == as_string
 
 
 @pytest.mark.parametrize("spelling", ["Z", ".0Z", ".000Z", "+00:00", "", ".9Z"])
@@ -66,9 +66,9 @@ def test_an_end_date_takes_in_the_whole_of_its_day(
 @pytest.mark.parametrize("separator", ["T", "t", " "])
 def test_every_spelling_of_an_instant_is_within_the_bounds_of_its_day(spelling: str, day: str, separator: str) -> None:
     text = f"{day}{separator}23:59:59{spelling}"
-    upper, inclusive = read_end_date(day, "string")
+    upper, inclusive = read_end_date(day, order("string"))
     assert not inclusive
-    assert str(read_start_date(day, "string")) <= text < str(upper)
+    assert str(read_start_date(day, order("string"))) <= text < str(upper)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_every_spelling_of_an_instant_is_within_the_bounds_of_its_day(spelling: 
 def test_what_is_no_date_is_refused_naming_the_parameter(text: str) -> None:
     for start_time_type in ("timestamp", "string"):
         with pytest.raises(BadParameter, match="start_date must be an ISO 8601"):
-            read_start_date(text, start_time_type)
+            read_start_date(text, order(start_time_type))
         with pytest.raises(BadParameter, match="end_date must be an ISO 8601"):
-            read_end_date(text, start_time_type)
+            read_end_date(text, order(start_time_type))
 
 
 process_ids = st.text(min_size=1, max_size=20).filter(is_process_id)
@@ -108,19 +108,19 @@ timestamps = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)
 
 @given(timestamps, process_ids)
 def test_a_token_of_timestamps_comes_back_as_it_went(start: int, process_id: str) -> None:
-    assert read_page_token(write_page_token((start, process_id)), "timestamp") == (start, process_id)
+    assert read_page_token(write_page_token((start, process_id)), order("timestamp")) == (start, process_id)
 
 
 @given(st.text(max_size=30), process_ids)
 def test_a_token_of_texts_comes_back_as_it_went(start: str, process_id: str) -> None:
-    assert read_page_token(write_page_token((start, process_id)), "string") == (start, process_id)
+    assert read_page_token(write_page_token((start, process_id)), order("string")) == (start, process_id)
 
 
 @settings(max_examples=300)
 @given(st.text() | st.text("ABCabc019_-=+/"), st.sampled_from(["timestamp", "string"]))
-def test_a_token_is_accepted_only_as_it_was_written(token: str, start_time_type: Type) -> None:
+def test_a_token_is_accepted_only_as_it_was_written(token: str, start_time_type: OrderType) -> None:
     try:
-        position = read_page_token(token, start_time_type)
+        position = read_page_token(token, order(start_time_type))
     except BadParameter:
         return
     assert write_page_token(position) == token
@@ -148,9 +148,9 @@ def encoded(value: object) -> str:
         (None, "timestamp"),
     ],
 )
-def test_tokens_of_another_making_are_refused(value: object, start_time_type: Type) -> None:
+def test_tokens_of_another_making_are_refused(value: object, start_time_type: OrderType) -> None:
     with pytest.raises(BadParameter, match="page_token"):
-        read_page_token(encoded(value), start_time_type)
+        read_page_token(encoded(value), order(start_time_type))
 
 
 def test_a_token_has_one_spelling() -> None:
@@ -159,7 +159,7 @@ def test_a_token_has_one_spelling() -> None:
     spaced = base64.urlsafe_b64encode(b'[5, "p1"]').decode().rstrip("=")
     for other in (padded + "====", " " + token, token + "\n", spaced):
         with pytest.raises(BadParameter):
-            read_page_token(other, "timestamp")
+            read_page_token(other, order("timestamp"))
 
 
 @pytest.mark.parametrize(
@@ -206,10 +206,10 @@ def test_numeric_ids_sort_by_number_before_all_others_of_their_start() -> None:
     assert [process_id_at(each) for each in sorted(position_of(5, id_) for id_ in ids)] == in_order
     for id_ in ids:
         assert position_of(4, "z") < position_of(5, id_) < position_of(6, "__id-9__")
-        assert read_page_token(write_page_token(position_of(5, id_)), "timestamp") == position_of(5, id_)
+        assert read_page_token(write_page_token(position_of(5, id_)), order("timestamp")) == position_of(5, id_)
 
 
 def test_a_page_token_of_an_invalid_numeric_id_is_refused() -> None:
     token = base64.urlsafe_b64encode(b'[5,"__id08__"]').decode().rstrip("=")
     with pytest.raises(BadParameter):
-        read_page_token(token, "timestamp")
+        read_page_token(token, order("timestamp"))

@@ -19,10 +19,11 @@ from service.api.parameters import (
     read_process_id,
 )
 from service.errors import BadParameter
+from tests.service.schemas import order
 
 
 def query_of(raw: str) -> ListQuery | BatchQuery:
-    return read_list_query(LISTING.query(raw), "timestamp")
+    return read_list_query(LISTING.query(raw), order())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from service.http import rendered_pages
 from service.http.rendered_pages import RenderedPages
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.running import COLLECTION, RunningService, running_service
+from tests.service.schemas import order
 from tests.service.virtual_time import Clock
 
 
@@ -36,7 +37,7 @@ async def running(
 
 @pytest.fixture
 def pages(running: RunningService) -> RenderedPages:
-    pages = RenderedPages(running.service._answers, "timestamp")
+    pages = RenderedPages(running.service._answers, order())
     running.service.model.subscribe(pages.model_changed)
     return pages
 

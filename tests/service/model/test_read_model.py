@@ -10,7 +10,7 @@ from listeners.events import Changed, Confirmed, Removal, Replaced
 from service.api.list_query import ListQuery
 from service.model.read_model import WALKED_AT_ONCE, Applied, ReadModel
 from service.runtime.in_slices import SLICE
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 from tests.service.scripted_firestore import Seen, changed, document, ids, read_model, removed, replaced
 from tests.service.virtual_time import Clock
 

@@ -12,6 +12,7 @@ from listeners.times import moment
 from service.api.list_query import ListQuery
 from service.model.read_model import ReadModel
 from service.runtime import in_slices as module
+from tests.service.schemas import schema
 from tests.service.scripted_firestore import Seen, document, ids, read_model, replaced
 from tests.service.virtual_time import Clock
 
@@ -126,9 +127,7 @@ async def test_rows_are_firestores_or_none_after_any_sequence_of_events(
 ) -> None:
     rng, clock = Random(seed), Clock()
     collection = Collection(rng, start_time_type, window_size)
-    model = ReadModel(
-        window_size=window_size, start_time_type=start_time_type, lease_s=15, clock=clock, observer=Seen()
-    )
+    model = ReadModel(window_size=window_size, schema=schema(start_time_type), lease_s=15, clock=clock, observer=Seen())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SLICE", 3)
         for size in (40, 3, 10, 1, 60, 2):

@@ -13,6 +13,7 @@ from service.reads.connection import Connection
 from service.reads.firestore_reader import FirestoreReader
 from service.runtime.clock import boottime
 from tests.service.running import COLLECTION
+from tests.service.schemas import order, schema
 
 
 class Bills:
@@ -33,9 +34,9 @@ async def reader_of(
     host: str, project: str, *, timeout_s: float = 5, clock: Clock = boottime, bills: Bills | None = None
 ) -> AsyncIterator[FirestoreReader]:
     """A reader of the service's collection at `host`."""
-    window = Window(project, "(default)", COLLECTION, "timestamp", 0)
+    window = Window(project, "(default)", COLLECTION, order(), 0)
     rng = random.Random(1)
     connection = Connection(EmulatorEndpoint(host), window.database_path, longest_call_s=timeout_s)
     attempts = Attempts(connection, Circuit(clock=clock, rng=rng), clock=clock, rng=rng)
-    yield FirestoreReader(attempts, window, timeout_s=timeout_s, clock=clock, observer=bills or Bills())
+    yield FirestoreReader(attempts, window, schema(), timeout_s=timeout_s, clock=clock, observer=bills or Bills())
     await connection.close()

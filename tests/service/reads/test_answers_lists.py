@@ -8,7 +8,7 @@ from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.errors import Unreachable
 from service.reads.answers import ListAnswer
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 from tests.service.scripted_firestore import Parts, document, ids, summary
 from tests.service.virtual_time import settle
 

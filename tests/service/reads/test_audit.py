@@ -8,8 +8,10 @@ from random import Random
 import pytest
 
 from listeners.listener import CannotConfirm, ListenerState
+from listeners.window import OrderType
 from service.errors import ReadRefused, Unreachable
 from service.reads.audit import SETTLE_S, SETTLE_STEP_S, SETTLE_STEPS, Audit
+from tests.service.schemas import order
 from tests.service.scripted_firestore import Parts, ScriptedListener, document, summary
 
 
@@ -17,7 +19,7 @@ class Audited(Parts):
     """The parts, with an audit over them that can do something while a difference settles."""
 
     def __init__(
-        self, *, hears_heartbeats: bool = False, start_time_type: str = "timestamp", window_size: int = 100
+        self, *, hears_heartbeats: bool = False, start_time_type: OrderType = "timestamp", window_size: int = 100
     ) -> None:
         super().__init__(window_size=window_size)
         self.listener.hears_heartbeats = hears_heartbeats
@@ -29,7 +31,7 @@ class Audited(Parts):
             self.listener,
             interval_s=30,
             sample=5,
-            start_time_type=start_time_type,
+            order=order(start_time_type),
             clock=self.clock,
             sleep=self._sleep,
             rng=Random(1),
@@ -295,13 +297,15 @@ async def test_the_loop_goes_on_when_firestore_cannot_be_read(caplog: pytest.Log
             ("START_TIME_TYPE is timestamp", "is a string", "set START_TIME_TYPE=string"),
         ),
         ("string", datetime(2026, 1, 1, tzinfo=UTC), ("is a timestamp", "set START_TIME_TYPE=timestamp")),
-        ("timestamp", 17, ("is a int", "write it as a timestamp")),
+        ("timestamp", 17, ("is a number", "set START_TIME_TYPE=seconds")),
+        ("string", 1_795_867_200_000, ("is a number", "set START_TIME_TYPE=milliseconds")),
+        ("timestamp", True, ("is a bool", "write it as a timestamp")),
         ("timestamp", datetime(2026, 1, 1, tzinfo=UTC), None),
         ("timestamp", None, None),
     ],
 )
 async def test_an_empty_model_over_a_full_collection_names_the_type_and_the_setting(
-    configured: str, found: object, words: tuple[str, ...] | None, caplog: pytest.LogCaptureFixture
+    configured: OrderType, found: object, words: tuple[str, ...] | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts = Audited(start_time_type=configured)
     await parts.hears_all(1)

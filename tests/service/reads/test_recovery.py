@@ -20,6 +20,7 @@ from service.runtime.clock import boottime
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.reads.direct_reads import Bills
 from tests.service.running import COLLECTION
+from tests.service.schemas import order, schema
 from tests.waiting import until
 
 TIMEOUT_S = 1.0
@@ -82,12 +83,12 @@ class Reading:
     """A reader and what recovers it."""
 
     def __init__(self, host: str, project: str) -> None:
-        window = Window(project, "(default)", COLLECTION, "timestamp", 0)
+        window = Window(project, "(default)", COLLECTION, order(), 0)
         rng, opened = random.Random(1), asyncio.Event()
         self.circuit = Circuit(clock=boottime, rng=rng, on_open=opened.set)
         self.connection = Connection(EmulatorEndpoint(host), window.database_path, longest_call_s=10)
         attempts = Attempts(self.connection, self.circuit, clock=boottime, rng=rng)
-        self.reader = FirestoreReader(attempts, window, timeout_s=TIMEOUT_S, clock=boottime, observer=Bills())
+        self.reader = FirestoreReader(attempts, window, schema(), timeout_s=TIMEOUT_S, clock=boottime, observer=Bills())
         self.recovery = Recovery(self.connection, self.circuit, self.reader.prove, timeout_s=TIMEOUT_S, opened=opened)
 
 

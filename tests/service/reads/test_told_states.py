@@ -9,7 +9,7 @@ from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.reads import told_states
 from service.reads.told_states import ToldStates
-from service.schema.documents import ProcessSummary
+from service.schema.compiled import ProcessSummary
 from tests.service.scripted_firestore import Parts, ids, summary
 from tests.service.virtual_time import settle
 

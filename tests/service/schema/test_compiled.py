@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from listeners.firestore_values import UNDECODED
-from service.schema.compiled import Schema, Summary
+from service.schema.compiled import ProcessSummary, Schema
 from service.schema.readers import raw_statuses
 from service.schema.schema_file import default_schema, parse_schema
 
@@ -175,4 +175,4 @@ def test_whatever_a_document_holds_the_answer_is_json_with_the_schemas_keys(fiel
     assert list(body) == ["process_id", *default_schema().answer]
     assert list(json.loads(summary.row)) == [key for key in body if key != "csv_url"]
     assert all(body[key] is None for key in malformed)
-    assert isinstance(summary, Summary)
+    assert isinstance(summary, ProcessSummary)

@@ -25,6 +25,7 @@ from service.watch.model_streams import ModelStream
 from service.watch.watched_process import Change, ProcessStream, Wait
 from service.watch.watchers import LINGER_S, Watchers, WatchOptions
 from tests.service.running import RunningService, waiting
+from tests.service.schemas import schema
 from tests.service.scripted_firestore import Parts, document
 from tests.service.virtual_time import Clock
 from tests.service.watch.test_long_poll import held, put, seen
@@ -97,7 +98,7 @@ class Service:
             self.documents,
             self.parts.reads,
             self.slices,
-            WatchOptions(1_000, ("completed",), "timestamp"),
+            WatchOptions(1_000, schema(terminal=("completed",))),
             call_later=self.timers.call_later,
             observer=Observer(),
             rng=Random(1),

@@ -9,6 +9,7 @@ from service.api.sources import Source
 from service.runtime.slices import Slices
 from service.watch.long_polls import Awaited, LongPolls
 from service.watch.watchers import Watchers, WatchOptions
+from tests.service.schemas import schema
 from tests.service.scripted_firestore import Parts, document, summary
 from tests.service.virtual_time import settle
 from tests.service.watch.test_watchers import Documents, Observer, Timers
@@ -21,7 +22,7 @@ async def test_a_change_heard_too_late_is_read_although_the_model_is_fresh() -> 
         documents,
         parts.reads,
         Slices(turns.append),
-        WatchOptions(10, (), "timestamp"),
+        WatchOptions(10, schema(terminal=())),
         call_later=Timers(parts.clock).call_later,
         observer=Observer(),
         rng=Random(1),

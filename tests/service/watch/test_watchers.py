@@ -14,12 +14,13 @@ from service.model.read_model import ReadModel
 from service.runtime.crowd import GROUP
 from service.runtime.failure_log import FailureLog
 from service.runtime.slices import SLICE, Slices
-from service.schema.documents import ProcessSummary, summarize
+from service.schema.compiled import ProcessSummary
 from service.watch.event_frames import Frame
 from service.watch.event_stream import StreamState
 from service.watch.model_streams import PIECE_BYTES, STEPS_A_PIECE
 from service.watch.watched_process import Change
 from service.watch.watchers import LINGER_S, Watchers, WatchOptions
+from tests.service.schemas import schema
 from tests.service.virtual_time import Clock, settle
 
 PROCESS = "import-1"
@@ -157,7 +158,7 @@ class Watched:
         self.reads = Reads()
         self.model = ReadModel(
             window_size=window_size,
-            start_time_type="string",
+            schema=schema("string"),
             lease_s=15,
             clock=self.clock,
             observer=self.observer,
@@ -168,7 +169,7 @@ class Watched:
             self.documents,
             self.reads,
             Slices(self.turns.append),
-            WatchOptions(max_watchers, ("completed",), "string"),
+            WatchOptions(max_watchers, schema("string", terminal=("completed",))),
             call_later=self.timers.call_later,
             observer=self.observer,
             rng=Random(1),
@@ -553,7 +554,7 @@ async def test_no_more_than_a_group_is_taken_in_hand_to_tell_ten_thousand() -> N
     for _ in range(1_000):
         watched.waiting()
     topic = watched.watchers._topics[PROCESS]
-    telling = topic.tell(watched.watchers.changes.upsert(summarize(PROCESS, 150, {}, "string")[0]), FailureLog())
+    telling = topic.tell(watched.watchers.changes.upsert(schema("string").summarize(PROCESS, 150, {})[0]), FailureLog())
     next(telling)
     in_hand = [len(held) for held in telling.gi_frame.f_locals.values() if isinstance(held, tuple)]  # type: ignore[attr-defined]
     assert in_hand == [GROUP]

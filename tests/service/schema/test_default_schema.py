@@ -1,8 +1,7 @@
-"""Firestore document → ProcessSummary: tolerant, exact, and never raising."""
+"""A document under the default schema → ProcessSummary: tolerant, exact, and never raising."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Literal
 
 import pytest
 from google.cloud.firestore_v1 import GeoPoint
@@ -11,12 +10,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from listeners.times import microseconds, moment
-from service.schema.documents import (
-    SUMMARY_FIELDS,
-    read_time_text,
-    summarize,
-    with_products,
-)
+from listeners.window import OrderType
+from service.schema.compiled import Summarized, with_products
+from service.schema.readers import MALFORMED, read_time
+from service.schema.schema_file import default_schema
+from tests.service.schemas import schema
+
+FIELDS = tuple(default_schema().answer)
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 FULL: dict[str, object] = {
@@ -28,6 +28,15 @@ FULL: dict[str, object] = {
     "products_processed": 3,
     "products_failed": 1.0,
 }
+
+
+def summarize(process_id: str, version: int, fields: dict[str, object], order_type: OrderType) -> Summarized:
+    return schema(order_type).summarize(process_id, version, fields)
+
+
+def read_time_text(value: object) -> object:
+    text = read_time(value)
+    return None if text is MALFORMED else text
 
 
 def test_a_body_has_the_keys_of_the_contract_in_their_order() -> None:
@@ -52,7 +61,7 @@ def test_a_lists_row_is_the_body_without_csv_url() -> None:
 def test_an_empty_document_is_all_null_and_nothing_in_it_is_malformed() -> None:
     made, malformed = summarize("p1", 7, {}, "timestamp")
     assert malformed == ()
-    assert json.loads(made.body) == {"process_id": "p1", **dict.fromkeys(SUMMARY_FIELDS)}
+    assert json.loads(made.body) == {"process_id": "p1", **dict.fromkeys(FIELDS)}
     assert (made.position, made.status, made.version) == (None, None, 7)
 
 
@@ -67,8 +76,8 @@ def test_fields_that_cannot_be_read_are_null_and_named() -> None:
         "products_failed": "3",
     }
     made, malformed = summarize("p1", 7, odd, "timestamp")
-    assert malformed == SUMMARY_FIELDS
-    assert json.loads(made.row) == {"process_id": "p1", **{f: None for f in SUMMARY_FIELDS if f != "csv_url"}}
+    assert malformed == FIELDS
+    assert json.loads(made.row) == {"process_id": "p1", **{f: None for f in FIELDS if f != "csv_url"}}
 
 
 @pytest.mark.parametrize(
@@ -150,7 +159,7 @@ def test_a_count_is_an_integer_or_an_integral_double(value: object, count: int |
     ],
 )
 def test_lists_hold_only_the_start_times_of_the_configured_type(
-    start_time_type: Literal["timestamp", "string"], value: object, start: int | str | None
+    start_time_type: OrderType, value: object, start: int | str | None
 ) -> None:
     made, _ = summarize("p1", 7, {"start_time": value}, start_time_type)
     assert made.position == (None if start is None else (start, "p1"))
@@ -173,14 +182,12 @@ firestore_values = st.recursive(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(st.sampled_from(SUMMARY_FIELDS), firestore_values), st.sampled_from(["timestamp", "string"]))
+@given(st.dictionaries(st.sampled_from(FIELDS), firestore_values), st.sampled_from(["timestamp", "string"]))
 @example({"start_time": 1e300, "end_time": "2026-02-30T00:00:00Z", "products_failed": 1e300}, "timestamp")
-def test_no_value_of_firestores_makes_decoding_raise(
-    fields: dict[str, object], start_time_type: Literal["timestamp", "string"]
-) -> None:
+def test_no_value_of_firestores_makes_decoding_raise(fields: dict[str, object], start_time_type: OrderType) -> None:
     made, malformed = summarize("p1", 7, fields, start_time_type)
     body, row = json.loads(made.body), json.loads(made.row)
-    assert list(body) == ["process_id", *SUMMARY_FIELDS]
+    assert list(body) == ["process_id", *FIELDS]
     assert row == {name: value for name, value in body.items() if name != "csv_url"}
     assert set(malformed) == {name for name, value in fields.items() if value is not None and body[name] is None}
 

@@ -6,25 +6,22 @@ in no list, and the range filter `>= smallest` keeps them out of Firestore's que
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from listeners.times import microseconds, moment
+from listeners.window import Ordering
 from service.runtime.times import render_time
-from service.schema.schema_file import OrderType
 
 Key = int | float | str
 
 _MICROSECONDS = {"milliseconds": 1_000, "seconds": 1_000_000}
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """The ordering field, as a Firestore path, and the type of its values."""
+class Order(Ordering):
+    """What the ordering field's values mean."""
 
-    field: str
-    type: OrderType
+    __slots__ = ()
 
     def key_reader(self) -> Callable[[object], Key | None]:
         """What a document's value is as a key; None for a value of another type."""
@@ -48,6 +45,12 @@ class Order:
             return type(key) is int and moment(key) is not None
         except OverflowError:
             return False
+
+    def following(self, key: Key) -> Key:
+        """A key above this one with none between them: the bound that makes `<` of `<=`."""
+        if isinstance(key, str):
+            return key + "\0"
+        return int(key) + 1 if self.type == "timestamp" else math.nextafter(key, math.inf)
 
     def lower_bound(self, instant: datetime, day: str | None) -> Key:
         """The least key of an instant, inclusive. `day`: the text of a date that stands for its midnight.

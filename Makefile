@@ -1,22 +1,34 @@
 # Every target works on a fresh clone: the virtual environment is made from the locked, hashed versions.
 PYTHON  ?= python3
-PYTHONS ?= 3.11 3.12 3.13
+PYTHONS ?= 3.11 3.12 3.13 3.14
 VENV    ?= .venv
 BIN     := $(VENV)/bin
 
-.PHONY: demo run test test-versions test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos soak check lock pin-base clean
+.PHONY: help demo run test test-versions test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos soak check lock pin-base clean
 
-$(VENV)/.installed: requirements-dev.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+help:                          ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed       ## a local Firestore, live data and the service, in one command
-	$(BIN)/process-status demo
+# Two stamps: what the service needs to run, and on top of it what development needs.
+$(VENV)/.runtime: requirements.lock
+	@echo "[1/2] making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "[2/2] installing the $$(grep -c '^[a-z].*==' requirements.lock) packages that the service needs; under a minute, the first time only"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
 
-run: $(VENV)/.installed        ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_ID points at
-	$(BIN)/process-status serve
+$(VENV)/.installed: $(VENV)/.runtime requirements-dev.lock pyproject.toml
+	@echo "installing what development needs, up to $$(grep -c '^[a-z].*==' requirements-dev.lock) packages; a minute or two, the first time only"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/.runtime         ## a local Firestore, live data and the service, in one command
+	@echo "starting the demo"
+	@$(BIN)/python -m service demo
+
+run: $(VENV)/.runtime          ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_ID points at
+	@$(BIN)/python -m service serve
 
 test: $(VENV)/.installed       ## the test suite
 	$(BIN)/pytest -n auto $(addprefix --ignore=tests/,deploy browser benchmarks)
@@ -81,5 +93,5 @@ pin-base:                      ## name the base image by the digest that its tag
 		expr "$$digest" : 'sha256:[0-9a-f]\{64\}$$' >/dev/null && \
 		sed -i "s|^ARG PYTHON_IMAGE=.*|ARG PYTHON_IMAGE=$$tag@$$digest|" Dockerfile && grep '^ARG PYTHON_IMAGE=' Dockerfile
 
-clean:
+clean:                         ## remove everything that was made
 	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -93,7 +93,7 @@ class Reader:
         for module in re.findall(r"\bpython3? -m (\S+)", recipe):
             assert find_spec(module), recipe
         subprocess.run(["bash", "-n"], input=recipe, text=True, check=True)
-        last = recipe.splitlines()[-1].rpartition("/bin/")[2]
+        last = recipe.splitlines()[-1].rpartition("/bin/")[2].replace("python -m service", "process-status")
         if last.startswith(_SERVERS):
             self._starts(shlex.split(last))
 

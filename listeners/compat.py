@@ -1,11 +1,13 @@
 """Everything of grpcio and google-cloud-firestore that listeners use and that is not public, each with what it is for.
 
-`check` names what an upgrade has taken away. Each use has a slower or safer way for that case, said with it.
+`check` names what an upgrade has taken away, and what happens without it. It runs at the service's start and in the
+test suite.
 """
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -19,37 +21,51 @@ from grpc.aio import _call
 from listeners.endpoints import CLIENT_OPTIONS
 
 CALL_TASKS = frozenset({"_AioCall._handle_status_once_received", "StreamStreamCall._prepare_rpc"})
-"""The tasks that gRPC runs for a call, by their coroutines' names. gRPC offers no way to wait for them.
-Without: where the event loop ends right after its last call, Python logs that they were destroyed while pending."""
+"""The tasks that gRPC runs for a call, by their coroutines' names. gRPC offers no way to wait for them."""
 
 WAKEUP_READER = "PollerCompletionQueue"
-"""The class whose method reads gRPC's wakeups from a socket. Without: they are read one per turn of the loop."""
+"""The class whose method reads gRPC's wakeups from a socket."""
 
 WATCH_HOOKS = ("on_snapshot", "push", "close", "unsubscribe", "for_query", "is_active")
-"""What the listener on Watch overrides or calls; of these only on_snapshot's callback and unsubscribe are public.
-Without: the listener fails at its start and says so; `LISTENER=stream` needs none of it."""
+"""What the listener on Watch overrides or calls; of these only on_snapshot's callback and unsubscribe are public."""
 
 WATCH_STATE = ("doc_map", "change_map")
-"""What Watch holds, to be compared with an existence filter. Without: as above."""
+"""What Watch holds, to be compared with an existence filter."""
 
 CLIENT_STATE = ("_firestore_api_internal", "_emulator_host", "_target", "_credentials")
-"""Where the client library keeps its connection. Without: it has the library's own options, and ends as garbage."""
+"""Where the client library keeps its connection."""
+
+_NOISE = "the log has tasks that were destroyed while pending, where the event loop ends right after a call"
+_SLOW = "the listener falls behind while there are hundreds of direct reads per second"
+_NO_WATCH = "LISTENER=on_snapshot does not work; set LISTENER=stream"
+_OWN_OPTIONS = "LISTENER=on_snapshot uses the client library's own connection options, and reopens streams by itself"
 
 
 def check() -> list[str]:
-    """The names that are missing in the installed versions; empty where all is well."""
-    names: list[tuple[str, bool]] = [
-        (f"grpc: {WAKEUP_READER}", hasattr(cygrpc, WAKEUP_READER)),
-        ("grpc: _AioCall._handle_status_once_received", _has(cygrpc, "_AioCall", "_handle_status_once_received")),
-        ("grpc: StreamStreamCall._prepare_rpc", _has(_call, "StreamStreamCall", "_prepare_rpc")),
-        ("firestore: Client._firestore_api", hasattr(Client, "_firestore_api")),
-        ("firestore: FirestoreGrpcTransport._stubs", _mentions(FirestoreGrpcTransport.__init__, "_stubs")),
+    """A line for each name that is missing in the installed versions, with what it means; empty where all is well."""
+    return [
+        f"{package} {version(package)} has no {name}: {consequence}"
+        for package, name, is_there, consequence in _names()
+        if not is_there
     ]
-    names += [(f"firestore: Watch.{name}", hasattr(Watch, name)) for name in WATCH_HOOKS]
-    names += [(f"firestore: Watch.{name}", _mentions(Watch.__init__, name)) for name in WATCH_STATE]
-    helper = getattr(Client, "_firestore_api_helper", None)
-    names += [(f"firestore: Client.{name}", _mentions(helper, name)) for name in CLIENT_STATE]
-    return [name for name, is_there in names if not is_there]
+
+
+def _names() -> Iterator[tuple[str, str, bool, str]]:
+    """Each name: its package, itself, whether it is there, and what happens without it."""
+    yield "grpcio", WAKEUP_READER, hasattr(cygrpc, WAKEUP_READER), _SLOW
+    for module, name in ((cygrpc, "_AioCall._handle_status_once_received"), (_call, "StreamStreamCall._prepare_rpc")):
+        yield "grpcio", name, _has(module, *name.split(".")), _NOISE
+    firestore = "google-cloud-firestore"
+    yield firestore, "Client._firestore_api", hasattr(Client, "_firestore_api"), _OWN_OPTIONS
+    has_stubs = _mentions(FirestoreGrpcTransport.__init__, "_stubs")
+    yield firestore, "FirestoreGrpcTransport._stubs", has_stubs, _OWN_OPTIONS
+    for name in WATCH_HOOKS:
+        yield firestore, f"Watch.{name}", hasattr(Watch, name), _NO_WATCH
+    for name in WATCH_STATE:
+        yield firestore, f"Watch.{name}", _mentions(Watch.__init__, name), _NO_WATCH
+    connect_code = getattr(Client, "_firestore_api_helper", None)
+    for name in CLIENT_STATE:
+        yield firestore, f"Client.{name}", _mentions(connect_code, name), _OWN_OPTIONS
 
 
 def _has(module: Any, class_name: str, method: str) -> bool:

@@ -53,6 +53,7 @@ from service.reads.readiness import ReadinessCheck
 from service.reads.recovery import Recovery
 from service.runtime.clock import boottime
 from service.runtime.gc_policy import CollectorPolicy
+from service.runtime.private_names import report_missing_names
 from service.runtime.process import raise_descriptor_limit
 from service.runtime.slices import Slices
 from service.runtime.sockets import CannotListen, inherited_sockets, listening_sockets
@@ -237,6 +238,7 @@ class Service:
 
     async def _start(self, _: web.Application) -> None:
         """Start what runs beside the requests; waits for nothing from Firestore."""
+        await report_missing_names()
         self._background.start("listener", self.supervisor.run())
         self._background.start("recovery", self._recovery.run())
         self._background.start("audit", self.audit.run())

@@ -184,6 +184,4 @@ class Connection:
             self._closed = True
             if self.watch is not None:
                 self.watch.unsubscribe()
-            api = getattr(self._client, "_firestore_api", None)  # the client has no close; else it ends as garbage
-            if api is not None:
-                api.transport.close()
+            compat.close(self._client)

@@ -12,8 +12,9 @@ import tempfile
 from typing import Any
 
 from service.runtime.addresses import authority
+from service.runtime.environment import WrongSettings
 from service.runtime.sockets import CannotListen, listening_sockets
-from service.settings import WrongSettings, read_settings
+from service.settings import read_settings
 
 try:
     settings = read_settings()

@@ -122,7 +122,8 @@ def _complain(text: str) -> None:
 
 
 def _serve(_: argparse.Namespace) -> int:
-    from service.settings import WrongSettings, read_settings
+    from service.runtime.environment import WrongSettings
+    from service.settings import read_settings
 
     try:
         settings = read_settings()
@@ -143,8 +144,8 @@ def _serve(_: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from service.app import StartFailed
     from service.demo.run import DemoOptions, demo
+    from service.runtime.environment import WrongSettings
     from service.runtime.process import until_signalled
-    from service.settings import WrongSettings
 
     chosen = DemoOptions(options.processes, options.changes_per_second, options.port, options.emulator)
     raise_descriptor_limit()
@@ -210,7 +211,8 @@ def _ask_service(options: argparse.Namespace, command: Callable[[str, str | None
     """Run a terminal command with the URL and the API key that options and environment name."""
     import asyncio
 
-    from service.settings import WrongSettings, read_client_settings
+    from service.runtime.environment import WrongSettings
+    from service.terminal.settings import read_client_settings
 
     try:
         environment = read_client_settings()
@@ -224,7 +226,7 @@ def _ask_service(options: argparse.Namespace, command: Callable[[str, str | None
 
 def _key_in(file: Path) -> str:
     """The key that a file holds, without the newline that editors add. Raises: WrongSettings."""
-    from service.settings import WrongSettings
+    from service.runtime.environment import WrongSettings
 
     try:
         key = file.read_text().strip()

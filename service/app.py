@@ -52,6 +52,7 @@ from service.reads.read_through import CacheLimits, ReadThrough
 from service.reads.readiness import ReadinessCheck
 from service.reads.recovery import Recovery
 from service.runtime.clock import boottime
+from service.runtime.environment import WrongSettings
 from service.runtime.gc_policy import CollectorPolicy
 from service.runtime.private_names import report_missing_names
 from service.runtime.process import raise_descriptor_limit
@@ -60,7 +61,7 @@ from service.runtime.sockets import CannotListen, inherited_sockets, listening_s
 from service.runtime.tasks import BackgroundTasks
 from service.runtime.turns import Turns
 from service.schema.compiled import Schema
-from service.settings import Settings, WrongSettings, read_settings
+from service.settings import Settings, read_settings
 from service.telemetry.logs import LogWriter, RequestLog, configure_logging
 from service.telemetry.metrics import Metrics
 from service.watch.long_polls import LongPolls

@@ -2,25 +2,21 @@
 
 A wrong setting is a fault of the start: `read_settings` raises WrongSettings with one line for each.
 
-One rule for variables that are set but empty: an empty number or choice counts as unset. An empty text or list is a
-fault, because it is most likely a name, a key or an address that went missing, and its default can open what the
-operator meant to close (`API_KEYS`, `HOST`, `PROJECT_ID`, `FIRESTORE_DATABASE`, …).
-
 Libraries read variables of their own: Google's `GOOGLE_APPLICATION_CREDENTIALS` and `FIRESTORE_EMULATOR_HOST`,
 prometheus_client `PROMETHEUS_MULTIPROC_DIR`. The latter two are settings as well, so that they are checked here.
 """
 
 import math
-import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ByteSize, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, ByteSize, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from listeners.window import OrderType
 from service.runtime.addresses import ANY_IPV4, bind_addresses, emulator_host, web_origin
+from service.runtime.environment import WrongSettings, read_environment
 from service.schema.schema_file import SchemaFile, WrongSchema, default_schema, read_schema_file
 
 DEMO_PROJECT = "demo-process-status"
@@ -32,18 +28,6 @@ LISTENER_LEASE_S: dict[str, float] = {"on_snapshot": 60.0, "stream": 15.0}
 """The default lease of each listener: one can be probed every few seconds, the other is only heard or audited."""
 
 
-class WrongSettings(Exception):
-    """The environment holds settings that can't be used. `faults` has one line for each."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
-
-    def report(self) -> str:
-        """What stderr shows, a line for each fault."""
-        return "\n".join(f"process-status: wrong setting: {fault}" for fault in self.faults)
-
-
 def _finite(seconds: float) -> float:
     if not math.isfinite(seconds):
         raise ValueError("must be a finite number of seconds")
@@ -52,8 +36,6 @@ def _finite(seconds: float) -> float:
 
 Seconds = Annotated[float, AfterValidator(_finite)]
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
-TEXTS = (str, str | None, tuple[str, ...], tuple[str, ...] | None, Path | None)
-"""The types that hold names, keys and addresses: an empty one is never guessed at."""
 
 
 def _lease_of_listener(earlier_fields: dict[str, Any]) -> float:
@@ -184,61 +166,11 @@ class Settings(BaseSettings):
         return value
 
 
-class ClientSettings(BaseSettings):
-    """What `process-status watch` and `list` take from the environment where no option says otherwise."""
-
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", env_prefix="PROCESS_STATUS_")
-
-    url: str = "http://127.0.0.1:8080"
-    api_key: str | None = Field(None, repr=False)
-
-
-AnySettings = TypeVar("AnySettings", bound=BaseSettings)
-
-
 def read_settings(**overrides: Any) -> Settings:
     """Read the environment; `overrides` count for more than it. Raises: WrongSettings."""
-    settings = _read(Settings, overrides)
+    settings = read_environment(Settings, overrides)
     try:
         settings.schema_in_force  # noqa: B018 - reads the file
     except WrongSchema as wrong:
         raise WrongSettings([f"SCHEMA_FILE: {fault}" for fault in wrong.faults]) from None
     return settings
-
-
-def read_client_settings() -> ClientSettings:
-    """Read what the terminal commands take from the environment. Raises: WrongSettings."""
-    return _read(ClientSettings, {})
-
-
-def _read(kind: type[AnySettings], overrides: dict[str, Any]) -> AnySettings:
-    faults = {
-        name: _fault(name, "is set, but empty; give it a value, or leave it unset")
-        for name in _empty_texts(kind, overrides)
-    }
-    try:
-        settings = kind(**overrides)
-    except ValidationError as error:
-        prefix = kind.model_config.get("env_prefix", "")
-        for each in error.errors():
-            if each["type"] != "default_factory_not_called":  # only a sequel of another fault
-                name = f"{prefix}{each['loc'][0] if each['loc'] else ''}"
-                faults.setdefault(name, _fault(name, each["msg"]))
-    else:
-        if not faults:
-            return settings
-    raise WrongSettings(list(faults.values()))
-
-
-def _empty_texts(kind: type[BaseSettings], overrides: dict[str, Any]) -> list[str]:
-    """The names of all texts and lists that are set to nothing, unless they are overridden."""
-    prefix = kind.model_config.get("env_prefix", "")
-    fields = [(name, field.annotation) for name, field in kind.model_fields.items() if name not in overrides]
-    texts = [f"{prefix}{name}" for name, annotation in fields if annotation in TEXTS]
-    given = {name.upper(): value for name, value in os.environ.items()}
-    return [name for name in texts if not given.get(name.upper(), "unset").strip()]
-
-
-def _fault(name: str, message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return f"{name.upper()}: {message[:1].lower()}{message[1:]}" if name else message

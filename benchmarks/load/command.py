@@ -51,7 +51,7 @@ def _positive(text: str) -> float:
 
 def main(arguments: list[str]) -> int:
     """Run the command. Returns its exit code."""
-    from service.settings import ClientSettings
+    from service.terminal.settings import ClientSettings
 
     options = parser().parse_args(arguments)
     try:

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from service.settings import Settings, WrongSettings, read_client_settings, read_settings
+from service.runtime.environment import WrongSettings
+from service.settings import Settings, read_settings
+from service.terminal.settings import read_client_settings
 
 
 def settings_of(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:

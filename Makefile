@@ -50,7 +50,7 @@ test-browser: $(VENV)/.installed  ## the page, in Debian's chromium
 test-benchmarks: $(VENV)/.installed  ## the benchmarks themselves: what counts as a measurement, and that every baseline answers
 	$(BIN)/pytest -n auto tests/benchmarks
 
-screenshots: $(VENV)/.installed  ## renew the pictures of the page that the README shows
+screenshots: $(VENV)/.installed  ## renew the pictures of the page that the documentation shows
 	SAVE_SCREENSHOTS=benchmarks/results $(BIN)/pytest tests/browser/test_screenshots.py
 
 bench: $(VENV)/.installed      ## every benchmark, beside its baselines; results and plots are kept
@@ -63,7 +63,7 @@ strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on ea
 contract: $(VENV)/.installed   ## random faults in virtual time, every answer checked against the contract
 	CONTRACT_EXAMPLES=1000 $(BIN)/pytest --timeout 3600 tests/service/test_contract_machine.py
 
-chaos: $(VENV)/.installed      ## a few minutes of faults, every answer checked; the README shows what came of it
+chaos: $(VENV)/.installed      ## a few minutes of faults, every answer checked; docs/guarantees.md shows the result
 	$(BIN)/python -m benchmarks.chaos --seconds 300 --answers 1000000 --save
 	$(BIN)/python -m benchmarks report --write
 

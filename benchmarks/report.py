@@ -1,7 +1,7 @@
-"""Results as Markdown: what the README shows comes from here, so its figures can't differ from the results' files.
+"""Results as Markdown: what docs/ shows comes from here, so its figures can't differ from the results' files.
 
 `python -m benchmarks report` prints it from `benchmarks/results`; `--write` puts the chaos run's table and those of
-some benchmarks between their marks in the README, and all of them into the README of the results.
+some benchmarks between their marks in docs/, and all of them into the README of the results.
 """
 
 import itertools
@@ -14,7 +14,7 @@ BENCHMARKS, CHAOS = "benchmarks", "chaos"
 """What a page has a place for."""
 
 IN_SHORT = ("hit", "list", "mixed", "propagation", "cost")
-"""The benchmarks that the README shows: what most people come with."""
+"""The benchmarks that docs/benchmarks.md shows."""
 
 NONE = "\N{EN DASH}"
 UNITS = {"per_s": "/s", "ms": "ms", "us": "µs", "s": "s", "bytes": "bytes", "cores": "cores", "mib": "MiB"}

@@ -24,7 +24,9 @@ from benchmarks.suite import BENCHMARKS
 
 RESULTS = Path(__file__).parent / "results"
 RESULTS_PAGE = RESULTS / "README.md"
-README = Path(__file__).parents[1] / "README.md"
+_DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {report.CHAOS: _DOCS / "guarantees.md", report.BENCHMARKS: _DOCS / "benchmarks.md"}
+"""Where each kind of result is shown."""
 INTERRUPTED = 130
 
 
@@ -103,10 +105,11 @@ def _parser() -> argparse.ArgumentParser:
 def report_command(arguments: list[str]) -> int:
     """Print the tables, or put them into a page. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks report", description=report.__doc__)
-    parser.add_argument("--write", action="store_true", help="into the README, and that of benchmarks/results")
+    parser.add_argument("--write", action="store_true", help="into the pages of docs/ and of benchmarks/results")
     options = parser.parse_args(arguments)
     if options.write:
-        README.write_text(report.written_into(README.read_text(), committed_report()))
+        for name, block in committed_report().items():
+            PAGES[name].write_text(report.written_into(PAGES[name].read_text(), {name: block}))
         RESULTS_PAGE.write_text(committed_page())
     else:
         print(committed_page())
@@ -114,7 +117,7 @@ def report_command(arguments: list[str]) -> int:
 
 
 def committed_report() -> dict[str, str]:
-    """Of the results in `benchmarks/results`, by the place that the README has for it."""
+    """Of the results in `benchmarks/results`, by the page that shows it."""
     asks = {name: BENCHMARKS[name].asks for name in report.IN_SHORT}
     return {
         report.CHAOS: tables(kept(RESULTS / "chaos.json")),

@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checkout", type=Path, default=REPOSITORY, metavar="DIR", help="whose service is tried (default: this one's)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep each listener's run there")
-    parser.add_argument("--save", action="store_true", help="keep it in benchmarks/results, which the README shows")
+    parser.add_argument("--save", action="store_true", help="keep it in benchmarks/results, for docs/guarantees.md")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Chaos runs as plain values and as Markdown: the same table on the terminal and in the README. Pure but for the file.
+"""Chaos runs as plain values and as Markdown: the same table on the terminal and in docs/. Pure but for the file.
 
 What may never happen comes first and is marked as such. The file keeps the last run of each listener, with where and
 when it was.

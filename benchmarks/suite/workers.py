@@ -1,4 +1,4 @@
-"""What do two workers answer that one does not? gunicorn as the README starts it, hits only.
+"""What do two workers answer that one does not? gunicorn as docs/operations.md starts it, hits only.
 
 Each worker has a core as far as there are any; on two cores the loader shares the second worker's, so there the CPU a
 request costs tells more than the requests a second.

@@ -1,4 +1,4 @@
-"""What people read of a chaos run: what may never happen first, and the same on the terminal and in the README."""
+"""What people read of a chaos run: what may never happen first, on the terminal as in the documentation."""
 
 import os
 import sys

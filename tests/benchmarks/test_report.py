@@ -1,4 +1,4 @@
-"""What people read of the results, and that the README shows what was measured."""
+"""What people read of the results, and that the documentation shows what was measured."""
 
 from pathlib import Path
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from benchmarks.plots import plot
-from benchmarks.programs import REPOSITORY
 from benchmarks.report import markdown, marks, number, page, table, title, written_into
-from benchmarks.runner import RESULTS_PAGE, committed_page, committed_report
+from benchmarks.runner import PAGES, RESULTS_PAGE, committed_page, committed_report
 
 
 def figure(low: float, median: float, high: float) -> dict[str, float]:
@@ -82,9 +81,10 @@ def test_units_stand_behind_a_figures_name() -> None:
     assert shown == ["requests/s", "p99, ms", "cpu per request, µs", "reads per million polls"]
 
 
-def test_the_readme_shows_the_results_that_are_kept() -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    assert written_into(readme, committed_report()) == readme, "run `python -m benchmarks report --write`"
+@pytest.mark.parametrize("name", PAGES)
+def test_the_documentation_shows_the_results_that_are_kept(name: str) -> None:
+    shown = PAGES[name].read_text()
+    assert written_into(shown, {name: committed_report()[name]}) == shown, "run `python -m benchmarks report --write`"
 
 
 def test_the_results_have_a_page_that_shows_all_of_them() -> None:

@@ -7,15 +7,21 @@ import pytest
 
 from service.settings import DEMO_PROJECT
 from tests.deploy.pages import Block, blocks, commands_in_text
-from tests.deploy.programs import eventually, http_status, serving
+from tests.deploy.programs import REPOSITORY, eventually, http_status, serving
 from tests.deploy.reader import ELSEWHERE, NeitherRunNorListed, Reader
 from tests.firestore_servers import BackgroundFirestore
 
-PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+DOCS = sorted(f"docs/{file.name}" for file in (REPOSITORY / "docs").glob("*.md"))
+PAGES = ("README.md", *DOCS, "CONTRIBUTING.md", "SECURITY.md")
 CONSOLES = [block for block in blocks(*PAGES) if block.language == "console"]
 IN_TEXT = commands_in_text(*PAGES)
 PROJECTS = (DEMO_PROJECT, "my-project")
-RUN_BY_OTHERS = {"python": "test_examples.py", "javascript": "test_examples.py", "mermaid": "a picture"}
+RUN_BY_OTHERS = {
+    "python": "test_examples.py",
+    "javascript": "test_examples.py",
+    "mermaid": "a picture",
+    "json": "an answer",
+}
 
 
 @pytest.fixture(scope="module")

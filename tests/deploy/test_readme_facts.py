@@ -1,4 +1,4 @@
-"""What the README says of settings, routes, metrics and dependencies is what the code has: all of it, nothing else."""
+"""Settings, routes, metrics and dependencies in the documentation are those of the code: all, and no others."""
 
 import re
 import tomllib
@@ -14,8 +14,8 @@ from service.settings import LISTENER_LEASE_S, Settings
 from service.telemetry.metrics import Metrics
 from tests.deploy.programs import DEPLOY, REPOSITORY
 
-PAGES = (REPOSITORY / "README.md", DEPLOY / "README.md", DEPLOY / "RUNBOOK.md")
-README = PAGES[0].read_text()
+DOCS = REPOSITORY / "docs"
+PAGES = (REPOSITORY / "README.md", *sorted(DOCS.glob("*.md")), DEPLOY / "README.md", DEPLOY / "RUNBOOK.md")
 TOLD_ELSEWHERE = {"FIRESTORE_EMULATOR_HOST", "METRICS_SOCKETS", "PROMETHEUS_MULTIPROC_DIR"}
 """The first, a variable of Google's clients, is described where the emulator is; gunicorn.conf.py sets the others."""
 
@@ -28,15 +28,15 @@ OF_THE_SCHEMA: dict[str, Callable[[SchemaFile], str | None]] = {
 """Settings that override the schema: their defaults are those of the default schema."""
 
 
-def first_column(section: str) -> list[str]:
+def first_column(page: str, heading: str) -> list[str]:
     """The first cells of the table under a heading."""
-    text = README.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    text = (DOCS / page).read_text().split(f"# {heading}\n")[1].split("\n## ")[0]
     return re.findall(r"^\| (.+?) \|", text.split("| --- |", 1)[1], re.MULTILINE)
 
 
 def settings_told() -> Iterator[tuple[str, str]]:
     """Each setting's name and its default, as written: several in a row are separated by `, `."""
-    text = README.split("\n## Settings\n")[1].split("\n## ")[0]
+    text = (DOCS / "settings.md").read_text()
     for names, defaults in re.findall(r"^\| (`[A-Z_`, ]+) \| (.+?) \|", text, re.MULTILINE):
         listed = names.replace("`", "").split(", ")
         whole = defaults.replace("`", "")
@@ -72,7 +72,7 @@ def test_a_default_that_is_written_is_read_as_the_default(
 async def test_the_api_is_every_route_there_is() -> None:
     service = Service(Settings(firestore_emulator_host="127.0.0.1:1"))
     routes = {resource.canonical for resource in service.runner.app.router.resources()}
-    told = {path for cell in first_column("The API") for path in re.findall(r"`GET (/[^`?]*)", cell)}
+    told = {path for cell in first_column("api.md", "The API") for path in re.findall(r"`GET (/[^`?]*)", cell)}
     assert told == routes - {"/ui/{file}"}  # what the page is made of
 
 
@@ -86,4 +86,4 @@ def test_metrics_that_are_named_exist(page: Path) -> None:
 def test_the_dependencies_are_those_of_the_project() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     needed = {re.split(r"[<>=~\[; ]", line)[0] for line in project["dependencies"]}
-    assert {name for cell in first_column("What it depends on") for name in cell.split(", ")} == needed
+    assert {name for cell in first_column("design.md", "What it depends on") for name in cell.split(", ")} == needed

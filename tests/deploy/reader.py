@@ -19,6 +19,7 @@ from tests.deploy.programs import REPOSITORY, eventually, http_status, running
 ELSEWHERE = {
     "gcloud auth application-default login": "asks Google who the reader is",
     "firebase deploy --only firestore:indexes": "changes a project of Google's",
+    "docker build --tag process-status .": "fetches the base image; another test follows the Dockerfile's steps",
     "apt-get install prometheus": "fetches from Debian; .ci/run does it",
     "apt-get install chromium": "fetches from Debian; .ci/run does it",
 }

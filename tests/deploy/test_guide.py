@@ -91,12 +91,18 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "deploy/README.md", "deploy/RUNBOOK.md"]
+PAGES = sorted(
+    str(page.relative_to(REPOSITORY))
+    for folder in (".", "docs", "deploy", "examples/schemas", "benchmarks/results")
+    for page in (REPOSITORY / folder).glob("*.md")
 )
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_and_files_named_are_there(page: str) -> None:
     text = (REPOSITORY / page).read_text()
     links = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([\w-]+))?\)", text)
+    assert links or page not in ("README.md", "docs/api.md"), "the links are found"
     targets = [(REPOSITORY / page).parent / link if link else REPOSITORY / page for link, _ in links]
     assert [target for target in targets if not target.exists()] == []
     led_to = zip(targets, (anchor for _, anchor in links), strict=True)

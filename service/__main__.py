@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_local_firestore(commands)
     _add_terminal_commands(commands)
+    _add_schema_commands(commands)
     return parser
 
 
@@ -90,6 +91,17 @@ def _add_terminal_commands(commands: Any) -> None:
             help="holds the API key (default: the key itself in PROCESS_STATUS_API_KEY); "
             "no option takes a key, because other users see the arguments of a running command",
         )
+
+
+def _add_schema_commands(commands: Any) -> None:
+    init = commands.add_parser("init", help="draft a schema file from some documents of FIRESTORE_COLLECTION")
+    init.set_defaults(run=_init)
+    check = commands.add_parser("check", help="check settings, permissions, schema and indexes against the collection")
+    check.set_defaults(run=_check)
+    for command in (init, check):
+        command.add_argument("--documents", type=_positive_int, default=50, help="how many to look at (default 50)")
+    indexes = commands.add_parser("indexes", help="print the firestore.indexes.json of the schema in force")
+    indexes.set_defaults(run=_indexes)
 
 
 def _positive_int(text: str) -> int:
@@ -173,6 +185,47 @@ def _local_firestore(options: argparse.Namespace) -> int:
         return _run(lambda: until_signalled(until_cancelled))
     except OSError as error:
         _complain(f"process-status: {error}; choose another port with --port or --control-port (0: any free one)")
+        return FAILED
+
+
+def _init(options: argparse.Namespace) -> int:
+    from service.terminal.schema_commands import init
+
+    return _on_settings(lambda settings: _run(lambda: init(settings, options.documents, _say)))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from service.terminal.schema_commands import check
+
+    return _on_settings(lambda settings: _run(lambda: check(settings, options.documents, _say)))
+
+
+def _indexes(_: argparse.Namespace) -> int:
+    from service.terminal.schema_commands import indexes
+
+    def command(settings: Any) -> int:
+        _say(indexes(settings))
+        return 0
+
+    return _on_settings(command)
+
+
+def _on_settings(command: Callable[[Any], int]) -> int:
+    """Run a command that needs the service's settings. What Firestore or Google refuse is one line."""
+    from google.api_core.exceptions import GoogleAPICallError, RetryError
+    from google.auth.exceptions import GoogleAuthError
+
+    from service.runtime.environment import WrongSettings
+    from service.settings import read_settings
+
+    interrupt_on_ctrl_c()
+    try:
+        return command(read_settings())
+    except WrongSettings as wrong:
+        _complain(wrong.report())
+        return WRONG_USE
+    except (GoogleAPICallError, GoogleAuthError, RetryError) as refused:
+        _complain(f"process-status: {refused}; `process-status check` says what to do")
         return FAILED
 
 

@@ -139,7 +139,7 @@ class Draft:
     def _status_lines(self) -> Iterator[str]:
         assert self.status is not None  # noqa: S101 - toml has asked
         seen = sorted({str(value) for value in self.status.values})
-        terminal = [word for word in seen if _TERMINAL.match(word)]
+        terminal = [word for word in seen if looks_terminal(word)]
         yield f"[status]  # seen: {', '.join(seen)}"
         yield f"terminal = [{', '.join(map(_quoted, terminal))}]"
         if self.status.is_integer:
@@ -214,6 +214,11 @@ def _flat(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[
                 yield from _flat(value[-1], f"{path}[-1].", depth + 1)
         elif isinstance(value, str | int | float | datetime):
             yield path, value
+
+
+def looks_terminal(word: str) -> bool:
+    """Whether a status sounds like an end."""
+    return _TERMINAL.match(word) is not None
 
 
 def _looks_secret(field: Field) -> bool:

@@ -1,0 +1,204 @@
+"""`init`, `check` and `indexes`: what a person needs to fit the service to a collection.
+
+They read a few dozen documents and write nothing to Firestore. `check` never raises for what it finds: everything that
+can be wrong is a line that says what to do, and the exit code is 0 only where all is right.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import google.auth
+from google.api_core import exceptions
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.firestore_v1 import AsyncClient
+from google.cloud.firestore_v1.base_query import FieldFilter
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
+
+from listeners.endpoints import EmulatorEndpoint, Endpoint, GoogleEndpoint
+from listeners.events import Event
+from listeners.listener import ListenerFailure
+from listeners.stream.listen_stream import StreamListener
+from listeners.window import Window
+from service.runtime.clock import boottime
+from service.schema import findings
+from service.schema.compiled import Schema
+from service.schema.draft import Draft
+from service.schema.findings import Finding
+from service.schema.indexes import index_file
+from service.settings import Settings
+
+Say = Callable[[str], None]
+
+TIMEOUT_S = 10.0
+
+_NO_CREDENTIALS = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
+_DEPLOY_INDEXES = "`process-status indexes > firestore.indexes.json`, then `firebase deploy --only firestore:indexes`"
+_NO_ANSWER = "see whether the network lets this machine reach Firestore, and FIRESTORE_EMULATOR_HOST"
+
+
+def indexes(settings: Settings) -> str:
+    """firestore.indexes.json of the schema in force."""
+    return json.dumps(index_file(Schema(settings.schema_in_force), settings.collection), indent=2)
+
+
+async def init(settings: Settings, documents: int, say: Say) -> int:
+    """Print a schema drafted from the collection's documents. Returns the exit code."""
+    client = AsyncClient(**_client_options(settings))
+    query = client.collection(settings.collection).limit(documents)
+    found = [snapshot.to_dict() or {} for snapshot in await query.get(timeout=TIMEOUT_S)]
+    if not found:
+        empty = findings.of_emptiness(settings.collection, await _other_collections(client))
+        say(f"# {empty.found}: {empty.advice}")
+        return 1
+    say(Draft(settings.collection, found).toml().rstrip())
+    return 0
+
+
+async def check(settings: Settings, documents: int, say: Say) -> int:
+    """Print a line for each thing that must be right. Returns the exit code."""
+    wrong = 0
+    async for finding in _findings(settings, documents):
+        say(str(finding))
+        wrong += bool(finding.advice)
+    say(f"{wrong} to mend" if wrong else "all is right")
+    return 1 if wrong else 0
+
+
+async def _findings(settings: Settings, documents: int) -> AsyncIterator[Finding]:
+    schema = Schema(settings.schema_in_force)
+    try:
+        endpoint = _endpoint(settings)
+    except GoogleAuthError as error:
+        yield Finding("credentials", str(error).splitlines()[0], _NO_CREDENTIALS)
+        return
+    yield Finding("credentials", repr(endpoint))
+    client = AsyncClient(**_client_options(settings))
+    try:
+        values = await _sample(client, settings.collection, schema, documents)
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, TimeoutError) as error:
+        yield _refusal("database", error, settings)
+        return
+    yield Finding("database", f"{settings.project_id}, {settings.firestore_database}: documents can be read")
+    yield await _listening(settings, schema, endpoint)
+    if not values:
+        yield findings.of_emptiness(settings.collection, await _other_collections(client))
+        return
+    yield Finding("collection", f"{settings.collection} has documents; {len(values)} were looked at")
+    for found in (findings.of_fields(schema, values), findings.of_filters(schema, values)):
+        for finding in found:
+            yield finding
+    yield findings.of_order(schema, values)
+    summaries = [schema.summarize("p", 1, each)[0] for each in values]
+    yield findings.of_statuses(schema, [each.status for each in summaries if each.status is not None])
+    async for finding in _index_findings(client, settings.collection, schema, values):
+        yield finding
+
+
+async def _sample(client: AsyncClient, collection: str, schema: Schema, documents: int) -> list[dict[str, object]]:
+    found = await client.collection(collection).limit(documents).get(timeout=TIMEOUT_S, retry=None)
+    return [schema.projection.of_values(snapshot.to_dict() or {}) for snapshot in found]
+
+
+async def _other_collections(client: AsyncClient) -> list[str]:
+    with suppress(exceptions.GoogleAPICallError, exceptions.RetryError):
+        return [reference.id async for reference in client.collections(timeout=TIMEOUT_S)]
+    return []
+
+
+async def _listening(settings: Settings, schema: Schema, endpoint: Endpoint) -> Finding:
+    """Whether a Listen stream on the window's newest document brings a consistent point."""
+    window = Window(settings.project_id, settings.firestore_database, settings.collection, schema.order, 1)
+    listener = StreamListener(
+        window,
+        endpoint,
+        projection=schema.projection,
+        clock=boottime,
+        observer=_Silent(),
+        rng=random.Random(),  # noqa: S311 - a stream's lifetime
+    )
+    heard = asyncio.Event()
+
+    async def apply(_: Event) -> None:
+        heard.set()
+
+    run = asyncio.create_task(listener.run(apply, lambda: None), name="check: listen")
+    waiting = asyncio.create_task(heard.wait(), name="check: first point")
+    try:
+        await asyncio.wait({run, waiting}, timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        if heard.is_set():
+            return Finding("listening", "Firestore streams the collection's changes")
+        failure = run.exception() if run.done() else None
+        advice = "grant the account the role roles/datastore.viewer" if _is_refusal(failure) else _NO_ANSWER
+        return Finding("listening", str(failure or f"no answer within {TIMEOUT_S:g} s"), advice)
+    finally:
+        for task in (run, waiting):
+            task.cancel()
+        await asyncio.gather(run, waiting, return_exceptions=True)
+
+
+def _is_refusal(failure: BaseException | None) -> bool:
+    return isinstance(failure, ListenerFailure) and failure.permanent
+
+
+class _Silent:
+    """An observer that counts nothing."""
+
+    def documents_read(self, count: int) -> None:
+        """See ListenerObserver."""
+
+    def probe_answered(self, seconds: float) -> None:
+        """See ListenerObserver."""
+
+
+async def _index_findings(
+    client: AsyncClient, collection: str, schema: Schema, values: list[dict[str, object]]
+) -> AsyncIterator[Finding]:
+    """Ask for a list by each filter, as the service would; Firestore says where an index is missing."""
+    paths = {"status": schema.status_path, **{name: path.in_firestore for name, path in schema.filter_paths.items()}}
+    for name, path in paths.items():
+        if path is None:
+            yield Finding(f"index for {name}", "none can be: it is an array's element, so only the model filters by it")
+            continue
+        example = next((document[path] for document in values if isinstance(document.get(path), str | int)), "")
+        query = client.collection(collection).where(filter=FieldFilter(path, "==", example))
+        query = query.where(filter=FieldFilter(schema.order.field, ">=", schema.order.smallest))
+        try:
+            await query.order_by(schema.order.field, direction="DESCENDING").limit(1).get(timeout=TIMEOUT_S, retry=None)
+        except exceptions.FailedPrecondition as error:
+            yield Finding(f"index for {name}", error.message or "is missing", _DEPLOY_INDEXES)
+        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+            yield Finding(f"index for {name}", str(error), _NO_ANSWER)
+        else:
+            yield Finding(f"index for {name}", "a list by it is answered")
+
+
+def _refusal(subject: str, error: Exception, settings: Settings) -> Finding:
+    message = getattr(error, "message", None) or str(error) or type(error).__name__
+    if isinstance(error, exceptions.PermissionDenied):
+        return Finding(subject, message, "grant the account the role roles/datastore.viewer in this project")
+    if isinstance(error, exceptions.NotFound):
+        where = f"{settings.firestore_database} of {settings.project_id}"
+        return Finding(subject, message, f"create the database {where}, or correct FIRESTORE_DATABASE and PROJECT_ID")
+    if isinstance(error, exceptions.Unauthenticated):
+        return Finding(subject, message, _NO_CREDENTIALS)
+    return Finding(subject, message, _NO_ANSWER)
+
+
+def _client_options(settings: Settings) -> Mapping[str, Any]:
+    options: dict[str, Any] = {"project": settings.project_id, "database": settings.firestore_database}
+    if settings.firestore_emulator_host:
+        options["credentials"] = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return options
+
+
+def _endpoint(settings: Settings) -> Endpoint:
+    """Raises: DefaultCredentialsError."""
+    if settings.firestore_emulator_host:
+        return EmulatorEndpoint(settings.firestore_emulator_host)
+    credentials, _ = google.auth.default(scopes=FirestoreGrpcAsyncIOTransport.AUTH_SCOPES)
+    return GoogleEndpoint(credentials=credentials)

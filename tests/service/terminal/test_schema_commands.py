@@ -1,0 +1,183 @@
+"""`check` names each of a dozen mistakes and what to do; `init` drafts a schema; `indexes` prints the file."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.auth.exceptions import DefaultCredentialsError
+
+from service.local_firestore import LocalFirestore
+from service.schema.schema_file import parse_schema
+from service.settings import Settings
+from service.terminal.schema_commands import check, indexes, init
+
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+RIGHT: Mapping[str, Any] = {
+    "status": "completed",
+    "start_time": NOON,
+    "end_time": NOON,
+    "last_updated": NOON,
+    "csv_url": "gs://x/y.csv",
+    "products_processed": 1,
+    "products_failed": 0,
+}
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalFirestore]:
+    async with LocalFirestore() as server:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)  # where the client library looks
+        yield server
+
+
+def settings_for(server: LocalFirestore, **more: Any) -> Settings:
+    return Settings(firestore_emulator_host=server.host, project_id="p", **more)
+
+
+def write(server: LocalFirestore, documents: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, fields in documents.items():
+        server.database("p").set(f"webServiceLogs/{name}", fields)
+
+
+async def checked(settings: Settings) -> tuple[int, list[str]]:
+    lines: list[str] = []
+    return await check(settings, 50, lines.append), lines
+
+
+def wrong(lines: list[str]) -> list[str]:
+    return [line.removeprefix("wrong  ") for line in lines if line.startswith("wrong")]
+
+
+async def test_a_collection_that_fits_is_all_right(server: LocalFirestore) -> None:
+    write(server, {"a": RIGHT})
+    code, lines = await checked(settings_for(server))
+    assert (code, lines[-1], wrong(lines)) == (0, "all is right", [])
+    assert "ok     answer.start_time: start_time is in 1 of 1 documents (1 timestamp)" in lines
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        (
+            {"csv_url": None},
+            "answer.csv_url: csv_url is in 0 of 1 documents; correct its path in [answer]",
+        ),
+        (
+            {"products_failed": "3"},
+            "answer.products_failed: products_failed is in 1 of 1 documents (1 string); 1 ",
+        ),
+        (
+            {"status": {"a": "x"}},
+            "answer.status: status is in 1 of 1 documents (1 map, array or reference); 1 ",
+        ),
+        ({"start_time": "2026-11-28"}, "order: start_time is a timestamp in 0 of 1 documents (1 string); no list"),
+        (
+            {"status": "errored"},
+            "status: seen errored (1); terminal completed, failed, cancelled; add errored ",
+        ),
+    ],
+)
+async def test_a_document_that_does_not_fit_is_named(
+    server: LocalFirestore, changed: Mapping[str, Any], line: str
+) -> None:
+    write(server, {"a": {**RIGHT, **changed}})
+    code, lines = await checked(settings_for(server))
+    assert code == 1
+    assert any(each.startswith(line) for each in wrong(lines)), lines
+
+
+async def test_documents_without_the_order_field_are_counted(server: LocalFirestore) -> None:
+    write(server, {"a": RIGHT, "b": {**RIGHT, "start_time": None}})
+    _, lines = await checked(settings_for(server))
+    assert [line.partition(";")[2] for line in wrong(lines)] == [
+        " the others are in no list and are served by ID only; write the field in them"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("other", "advice"),
+    [
+        ("webServiceLog", "did you mean webServiceLog? Set FIRESTORE_COLLECTION"),
+        ("users", "write a document, or correct FIRESTORE_COLLECTION"),
+    ],
+)
+async def test_an_empty_collection_is_named_with_a_similar_one(server: LocalFirestore, other: str, advice: str) -> None:
+    server.database("p").set(f"{other}/a", RIGHT)
+    code, lines = await checked(settings_for(server))
+    assert (code, wrong(lines)) == (1, [f"collection: webServiceLogs has no documents; {advice}"])
+
+
+@pytest.mark.parametrize(
+    ("rpc", "status", "subject", "advice"),
+    [
+        (
+            "RunQuery",
+            grpc.StatusCode.PERMISSION_DENIED,
+            "database",
+            "grant the account the role roles/datastore.viewer",
+        ),
+        ("RunQuery", grpc.StatusCode.NOT_FOUND, "database", "create the database (default) of p"),
+        ("RunQuery", grpc.StatusCode.UNAUTHENTICATED, "database", "run `gcloud auth application-default login`"),
+        ("Listen", grpc.StatusCode.PERMISSION_DENIED, "listening", "grant the account the role"),
+    ],
+)
+async def test_a_refusal_is_named_with_what_to_do(
+    server: LocalFirestore, rpc: str, status: grpc.StatusCode, subject: str, advice: str
+) -> None:
+    write(server, {"a": RIGHT})
+    server.faults.fail_calls(rpc, status, calls=None)
+    code, lines = await checked(settings_for(server))
+    assert code == 1
+    assert any(line.startswith(subject) and advice in line for line in wrong(lines)), lines
+
+
+async def test_a_missing_index_is_named_with_the_commands_that_make_it(server: LocalFirestore) -> None:
+    write(server, {"a": RIGHT})
+    fails_later = server.faults.fail_calls
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if line.startswith("ok     status"):  # from here on lists by a filter are asked for
+            fails_later("RunQuery", grpc.StatusCode.FAILED_PRECONDITION, detail="The query requires an index.")
+
+    assert await check(settings_for(server), 50, say) == 1
+    assert wrong(lines) == [
+        "index for status: The query requires an index.; `process-status indexes > firestore.indexes.json`, "
+        "then `firebase deploy --only firestore:indexes`"
+    ]
+
+
+async def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_credentials(**_: object) -> None:
+        raise DefaultCredentialsError("Your default credentials were not found.")  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr("google.auth.default", no_credentials)
+    code, lines = await checked(Settings(project_id="p"))
+    assert code == 1
+    assert lines[0].startswith("wrong  credentials: Your default credentials were not found.; run `gcloud auth")
+
+
+async def test_init_prints_a_schema_that_can_be_used(server: LocalFirestore) -> None:
+    write(server, {"a": {"state": "done", "createdAt": NOON, "authToken": "canary"}})
+    lines: list[str] = []
+    assert await init(settings_for(server), 50, lines.append) == 0
+    schema = parse_schema("\n".join(lines))
+    assert (schema.collection, schema.order.field, schema.status.terminal) == ("webServiceLogs", "createdAt", ("done",))
+    assert "canary" not in "\n".join(lines)
+
+
+async def test_init_of_an_empty_collection_says_so(server: LocalFirestore) -> None:
+    lines: list[str] = []
+    assert await init(settings_for(server), 50, lines.append) == 1
+    assert lines == ["# webServiceLogs has no documents: write a document, or correct FIRESTORE_COLLECTION"]
+
+
+def test_indexes_prints_those_of_the_schema_in_force() -> None:
+    file = Path(__file__).parents[3] / "examples" / "schemas" / "imports.toml"
+    printed = json.loads(indexes(Settings(project_id="p", schema_file=file)))
+    assert [index["collectionGroup"] for index in printed["indexes"]] == ["jobs", "jobs", "jobs"]

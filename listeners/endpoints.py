@@ -5,7 +5,7 @@ a channel closes it.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import google.auth
@@ -13,7 +13,7 @@ import grpc
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
 
-from listeners.listener import ListenerFailure
+from listeners.listener import ListenerFailure, failure_of_os_error
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -73,7 +73,7 @@ class EmulatorEndpoint:
         return f"<EmulatorEndpoint {self._host}>"
 
     async def open_channel(self) -> grpc.aio.Channel:
-        return grpc.aio.insecure_channel(self._host, options=CHANNEL_OPTIONS)
+        return _opened(lambda: grpc.aio.insecure_channel(self._host, options=CHANNEL_OPTIONS))
 
 
 class GoogleEndpoint:
@@ -91,9 +91,16 @@ class GoogleEndpoint:
     async def open_channel(self) -> grpc.aio.Channel:
         if self._credentials is None:
             self._credentials = await _default_credentials()
-        return FirestoreGrpcAsyncIOTransport.create_channel(
-            self._host, credentials=self._credentials, options=CHANNEL_OPTIONS
-        )
+        create = FirestoreGrpcAsyncIOTransport.create_channel
+        return _opened(lambda: create(self._host, credentials=self._credentials, options=CHANNEL_OPTIONS))
+
+
+def _opened(create: Callable[[], grpc.aio.Channel]) -> grpc.aio.Channel:
+    """The first channel of a loop takes descriptors at once. Raises: ListenerFailure, where there are none."""
+    try:
+        return create()
+    except OSError as error:
+        raise failure_of_os_error(error) from error
 
 
 async def _default_credentials() -> Any:

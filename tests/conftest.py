@@ -10,12 +10,17 @@ from tests.emulator import HOW_TO_GET_IT, Emulator
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Google's emulator, one for the session (one for each xdist worker)."""
+def emulator_is_installed() -> None:
+    """Skips where Google's emulator is not installed; fails where it must be."""
     if not Emulator.is_installed():
         if os.environ.get("REQUIRE_FIRESTORE_EMULATOR") == "1":
             pytest.fail(HOW_TO_GET_IT)
         pytest.skip(HOW_TO_GET_IT)
+
+
+@pytest.fixture(scope="session")
+def emulator(emulator_is_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Google's emulator, one for the session (one for each xdist worker)."""
     running = Emulator(tmp_path_factory.mktemp("emulator") / "log").start()
     yield running
     running.stop()

@@ -1,13 +1,17 @@
 """Which ends of a connection are worth another try soon, and which need an operator."""
 
+import asyncio
 import errno
+import json
 import os
+import sys
 
 import grpc
 import pytest
 
 from listeners.listener import ListenerFailure, failure_of_os_error, failure_of_status
 from listeners.on_snapshot.watch_inspection import failure_of_error
+from tests.firestore_servers import BackgroundFirestore
 
 # The transient ones are those that Firestore's own clients try again.
 PERMANENT_BY_CODE = {
@@ -65,6 +69,26 @@ def test_a_process_without_file_descriptors_is_told_apart_from_an_outage() -> No
     failure = failure_of_status(grpc.StatusCode.UNAVAILABLE, f"{detail}\n\x00\x88÷")
     assert (failure.reason, failure.permanent) == ("too_many_open_files", False)
     assert str(failure) == "too_many_open_files: Too many open files"
+
+
+async def test_a_listener_without_file_descriptors_says_so_in_its_failure(
+    local_firestore: BackgroundFirestore, project: str
+) -> None:
+    """A real process and real gRPC, whatever its text is. Each listener connects again once there are descriptors."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.listeners.without_descriptors", project),
+        env={**os.environ, "FIRESTORE_EMULATOR_HOST": local_firestore.host},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, log = await child.communicate()
+    assert child.returncode == 0, log.decode()
+    failures = json.loads(output)
+    assert len(failures) == 3
+    for reason, text in failures.values():
+        assert reason == "too_many_open_files"
+        assert text.endswith("Too many open files")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a confirmation proves, on both servers, while others write."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -12,10 +13,11 @@ from listeners.stream.listen_stream import StreamListener
 from service.local_firestore import LocalFirestore
 from tests.listeners.listening import Consumer, CountingObserver, listening
 from tests.listeners.streams import Writer, keep_listening, stream_listener, writer
-from tests.waiting import until
+from tests.waiting import until, until_async
 
 READERS = 3
 ROUNDS = 60
+PATIENCE_S = 40.0
 
 
 @pytest.fixture(params=["local", "emulator"])
@@ -38,11 +40,15 @@ def job(status: str) -> dict[str, object]:
 
 async def confirmed(listener: StreamListener) -> float:
     """As soon as it can be."""
-    while True:
-        try:
-            return await listener.confirm()
-        except CannotConfirm:
-            await asyncio.sleep(0)
+    confirmations: list[float] = []
+
+    async def is_confirmed() -> bool:
+        with contextlib.suppress(CannotConfirm):
+            confirmations.append(await listener.confirm())
+        return bool(confirmations)
+
+    await until_async(is_confirmed, "a confirmation", patience_s=PATIENCE_S)
+    return confirmations[0]
 
 
 async def test_a_confirmation_never_misses_a_commit_acknowledged_before_it(
@@ -72,7 +78,7 @@ async def test_a_confirmation_never_misses_a_commit_acknowledged_before_it(
             asyncio.create_task(keep_listening(listener, consumer, failures)),
             asyncio.create_task(disturb(commits)),
         }
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*(read_strongly(commits, f"mine-{number}") for number in range(READERS)))
         for task in running:
             task.cancel()

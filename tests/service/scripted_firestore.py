@@ -123,6 +123,7 @@ class ScriptedReader(FirestoreReader):
         self.batches: list[PendingMany] = []
         self.lists: list[PendingRows] = []
         self.newest: list[ProcessSummary] = []
+        self.newest_asked = 0
         self.stored_versions: dict[str, int | None] = {}
         self.versions_asked: list[list[str]] = []
         self.found_start_time: object | None = None
@@ -142,6 +143,7 @@ class ScriptedReader(FirestoreReader):
         if self.error is not None:
             raise self.error
         if billed_as == "audit":
+            self.newest_asked += 1
             return self.newest
         pending = PendingRows(query, asyncio.get_running_loop().create_future())
         self.lists.append(pending)

@@ -18,8 +18,8 @@ T0 = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def own_emulator(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator that this test may kill; `emulator` only tells, once for all, where none is installed."""
+def own_emulator(emulator_is_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator that this test can kill."""
     own = Emulator(tmp_path / "log").start()
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", own.host)
     yield own

@@ -519,6 +519,29 @@ async def test_an_event_that_waited_out_a_freeze_is_as_old_as_its_read_time(
     await asyncio.wait({run})
 
 
+async def test_a_wall_clock_that_is_set_back_makes_no_waiting_event_younger(
+    server: BackgroundFirestore, project: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    waited_s = jump_s = 0.0
+    consumer = Consumer(lambda: time.monotonic() + waited_s)
+    gate = Gate(consumer)
+    slow = listener(project, clock=consumer.clock, wall_clock=lambda: time.time() + waited_s + jump_s)
+    run = asyncio.create_task(slow.run(gate.apply, consumer.on_open))
+    await until(lambda: gate.waiting == 1, "the first event")
+    server.commit(project, {"jobs/a": job()})
+    committed_at = consumer.clock()
+    inbox = slow._inbox
+    assert inbox is not None
+    await until(lambda: len(inbox._waiting) == 1, "the second event")
+    waited_s, jump_s = 600.0, -3600.0
+    gate.open.set()
+    await consumer.until_holds("a")
+    assert consumer.events[1].as_of <= committed_at + 1.0  # what two clocks can drift apart in the time, and the way
+    assert "the wall clock has jumped by -3600" in caplog.text
+    run.cancel()
+    await asyncio.wait({run})
+
+
 async def test_a_freeze_between_two_clocks_makes_an_event_older_never_fresher(
     server: BackgroundFirestore, project: str
 ) -> None:

@@ -182,7 +182,7 @@ async def test_being_ahead_of_a_read_or_past_the_window_is_no_mismatch() -> None
 
 
 class Probed(ScriptedListener):
-    """A listener that answers a probe after `lag_s`, when it has caught up, or not at all."""
+    """A listener that has caught up with what was read before the probe when it answers, or does not answer."""
 
     def __init__(self, parts: Audited, catch_up: Callable[[], Awaitable[None]] | None, *, answers: bool = True) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ class Probed(ScriptedListener):
 
     async def confirm(self) -> float:
         asked_at = self._parts.clock()
-        if self._catch_up is not None:
+        if self._catch_up is not None and self._parts.reader.newest_asked:
             self._parts.clock.advance(60)  # far more than any time to settle
             await self._catch_up()
         if not self._answers:

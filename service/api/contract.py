@@ -33,13 +33,17 @@ class Headers(Protocol):
 
 @dataclass(frozen=True)
 class Parameter(Generic[T]):
-    """A parameter: what is said of it, and how its text is read. `read` raises BadParameter, naming it."""
+    """A parameter: how it is documented, and how its text is read. `read` raises BadParameter, naming it.
+
+    `example` is a value that works, where the schema alone does not show one.
+    """
 
     name: str
     schema: Schema
     description: str
     read: Callable[[str], T]
     location: ClassVar[str]
+    example: str | int | list[str] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,10 @@ class Header:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. `content` has the schema of the body for each content type; none where there is no body."""
+    """An answer. `content` has the schema of the body for each content type; none where there is no body.
+
+    An object or a union is a reference to one of bodies.SCHEMAS: generated clients name their types by it.
+    """
 
     description: str
     headers: tuple[Header, ...] = ()
@@ -116,7 +123,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Operation:
-    """A GET request, and the HEAD that goes with it unless it is a stream."""
+    """A GET request, and the HEAD that goes with it unless it is a stream. `tag` is the group it is documented in."""
 
     name: str
     path: str
@@ -125,6 +132,7 @@ class Operation:
     responses: Mapping[int, Response]
     parameters: tuple[Parameter[Any], ...] = ()
     has_head: bool = True
+    tag: str = field(kw_only=True)
 
     @cached_property
     def query_names(self) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""The API's declarations as an OpenAPI 3.1 document. Pure; knows of the settings only whether keys are needed."""
+"""The API's declarations as an OpenAPI 3.1 document. Pure. Of the settings it depends on one: whether keys are needed.
+
+Objects and unions stand under `components` alone, where they have names: clients generate a type from each.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,15 +10,18 @@ from service import __version__
 from service.api.bodies import SCHEMAS
 from service.api.contract import Header, Operation, Parameter, PathParameter, Response
 from service.api.headers import BASE_HEADERS, OPEN_PATHS
-from service.api.operations import BAD_REQUEST
+from service.api.operations import BAD_REQUEST, TAGS
 from service.api.parameters import REQUEST_ID
 
-X_REQUEST_ID = Header(REQUEST_ID.name, REQUEST_ID.schema, "The request's own, or one made for it; logs carry it.")
-EVERY_ANSWER = (X_REQUEST_ID, *(Header(name, {"const": value}, "Always this.") for name, value in BASE_HEADERS.items()))
+X_REQUEST_ID = Header(REQUEST_ID.name, REQUEST_ID.schema, "The request's own ID, or a new one; log lines have it.")
+EVERY_ANSWER = (
+    X_REQUEST_ID,
+    *(Header(name, {"const": value}, "The same on every answer.") for name, value in BASE_HEADERS.items()),
+)
 
 NO_KEY = Response(
-    "No API key, or none that is known",
-    (Header("WWW-Authenticate", {"const": "Bearer"}, "How to send one."),),
+    "The API key is missing or unknown",
+    (Header("WWW-Authenticate", {"const": "Bearer"}, "How to send an API key."),),
     BAD_REQUEST.content,
 )
 SECURITY_SCHEMES = {
@@ -25,14 +31,14 @@ SECURITY_SCHEMES = {
 DESCRIPTION = """\
 Status of background processes, answered from a read model that Firestore keeps current.
 
-`X-Cache` and `Age` say how fresh an answer is: `HIT` comes from the model, `MISS` from a read made for the request,
-`CACHED` from one remembered for a few seconds, `STALE` is the last known state while Firestore can't be reached.
-Every error is `{"status":"error","message":"…"}`, even of what is no proper HTTP. Times are RFC 3339 in UTC.
+`X-Cache` and `Age` say how fresh an answer is. `HIT` comes from the model, `MISS` from a read made for this request,
+`CACHED` from a read of the last few seconds; `STALE` is the last known state while Firestore can't be reached.
+Every error is `{"status":"error","message":"…"}`, also where the request is malformed HTTP. Times are RFC 3339 in UTC.
 """
 
 
 def openapi_document(operations: Iterable[Operation], *, needs_key: bool) -> dict[str, Any]:
-    """The document. `needs_key`: every operation but those on OPEN_PATHS is answered only with an API key."""
+    """The document. `needs_key`: every operation except those on OPEN_PATHS demands an API key."""
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -41,7 +47,8 @@ def openapi_document(operations: Iterable[Operation], *, needs_key: bool) -> dic
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": "."}],  # relative to this document, so that it is right behind any path prefix
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": {operation.path: _path(operation, needs_key=needs_key) for operation in operations},
         "components": {
             "schemas": SCHEMAS,
@@ -59,7 +66,7 @@ def _path(operation: Operation, *, needs_key: bool) -> dict[str, Any]:
     responses = dict(operation.responses) if is_open or not needs_key else {**operation.responses, 401: NO_KEY}
     methods = {"get": _method(operation, operation.name, operation.summary, responses)}
     if operation.has_head:
-        bodiless = {status: Response(said.description, said.headers) for status, said in responses.items()}
+        bodiless = {status: Response(full.description, full.headers) for status, full in responses.items()}
         name = f"head{operation.name[0].upper()}{operation.name[1:]}"
         methods["head"] = _method(operation, name, f"{operation.summary}: the headers alone", bodiless)
     if is_open and needs_key:
@@ -71,6 +78,7 @@ def _path(operation: Operation, *, needs_key: bool) -> dict[str, Any]:
 def _method(operation: Operation, name: str, summary: str, responses: Mapping[int, Response]) -> dict[str, Any]:
     return {
         "operationId": name,
+        "tags": [operation.tag],
         "summary": summary,
         "description": operation.description,
         "responses": {str(status): _response(responses[status]) for status in sorted(responses)},
@@ -78,13 +86,14 @@ def _method(operation: Operation, name: str, summary: str, responses: Mapping[in
 
 
 def _parameter(parameter: Parameter[Any]) -> dict[str, Any]:
-    return {
+    rendered = {
         "name": parameter.name,
         "in": parameter.location,
         "required": isinstance(parameter, PathParameter),
         "description": parameter.description,
         "schema": parameter.schema,
     }
+    return rendered if parameter.example is None else {**rendered, "example": parameter.example}
 
 
 def _response(response: Response) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _status(text: str) -> str:
 
 
 def _until(text: str) -> frozenset[str]:
-    statuses = frozenset(status.strip() for status in text.split(","))
+    statuses = frozenset(status.strip(" ") for status in text.split(","))
     if not all(1 <= len(status) <= MAX_STATUS_CHARACTERS for status in statuses):
         raise BadParameter(f"until must be statuses of 1 to {MAX_STATUS_CHARACTERS} characters, separated by commas")
     return statuses
@@ -179,19 +179,22 @@ _PROCESS_ID: Schema = {
     "not": {"pattern": r"^(\.{1,2}|__(?!id-?[1-9][0-9]{0,18}__$)[\s\S]*__)$"},
 }
 _STATUS: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_STATUS_CHARACTERS}
+_STATUS_IN_SET = f" *[^, ]([^,]{{0,{MAX_STATUS_CHARACTERS - 2}}}[^, ])? *"
 _DATE: Schema = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
-_ANY_CASE = r"^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0)$"
+_LENIENT = "`1`, `0` and any case of `true` and `false` work too."
+_FLAG: Schema = {"type": "boolean", "default": False}
 
 PROCESS_ID = PathParameter(
     "process_id",
     _PROCESS_ID,
     f"The document's ID: {PROCESS_ID_RULES.removeprefix('a process ID is ')}.",
     read_process_id,
+    example="import-1",
 )
 INCLUDE_PRODUCTS = QueryParameter(
     "include_products",
-    {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _ANY_CASE}], "default": False},
-    "Whether the answer has the process's products too; `1`, `0` and any case are taken.",
+    _FLAG,
+    f"Whether the answer has the process's products too. {_LENIENT}",
     _flag("include_products"),
     default=False,
 )
@@ -202,14 +205,16 @@ WAIT = QueryParameter[int | None](
     " A process that does not exist yet is waited for too; 404 at the end. More than MAX_WAIT_S (55) is shortened.",
     _wait_s,
     default=None,
+    example=30,
 )
 UNTIL = QueryParameter[frozenset[str]](
     "until",
-    {"type": "string", "minLength": 1, "pattern": r"^[^,]{1,64}(,[^,]{1,64}){0,15}$"},
+    {"type": "string", "minLength": 1, "pattern": f"^{_STATUS_IN_SET}(,{_STATUS_IN_SET})*$"},
     "With `wait`: answer once the status is one of these, separated by commas, whatever else changes; `terminal` stands"
     " for any status with which a process ends.",
     _until,
     default=frozenset(),
+    example="terminal",
 )
 AFTER = QueryParameter(
     "after",
@@ -217,6 +222,7 @@ AFTER = QueryParameter(
     "With `wait`: the version seen last, as in its ETag. Names it like `If-None-Match`, which caches may strip.",
     _after,
     default=0,
+    example="v1763890245000000",
 )
 PREFER = HeaderParameter[int | None](
     "Prefer",
@@ -235,13 +241,13 @@ LIMIT = QueryParameter(
 )
 FOLLOW = QueryParameter(
     "follow",
-    {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": _ANY_CASE}], "default": False},
-    "Whether the stream goes on after a terminal status: a retry leaves it.",
+    _FLAG,
+    f"Whether the stream goes on after a terminal status, which a retry leaves. {_LENIENT}",
     _flag("follow"),
     default=False,
 )
 STATUS_FILTER = QueryParameter[str | None](
-    "status", _STATUS, "Only processes of exactly this status.", _status, default=None
+    "status", _STATUS, "Only processes of exactly this status.", _status, default=None, example="running"
 )
 START_DATE = QueryParameter[str | None](
     "start_date",
@@ -249,6 +255,7 @@ START_DATE = QueryParameter[str | None](
     "Only processes with `start_time` at or after this ISO 8601 date or date-time; no offset means UTC.",
     str,
     default=None,
+    example="2025-11-23",
 )
 END_DATE = QueryParameter[str | None](
     "end_date",
@@ -256,6 +263,7 @@ END_DATE = QueryParameter[str | None](
     "Only processes with `start_time` at or before this ISO 8601 date or date-time; a date is its whole UTC day.",
     str,
     default=None,
+    example="2025-11-23T12:00:00Z",
 )
 PAGE_TOKEN = QueryParameter[str | None](
     "page_token",
@@ -270,6 +278,7 @@ PROCESS_IDS = RepeatedParameter(
     "These processes, in this order, instead of a filtered list; can't be combined with other parameters.",
     _process_id,
     most=MAX_IDS,
+    example=["import-1", "import-2"],
 )
 IF_NONE_MATCH = HeaderParameter(
     "If-None-Match",

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -22,6 +23,9 @@ Position = tuple[StartKey, str] | tuple[StartKey, str, int]
 number, before all others, and the empty text sorts before every ID.
 """
 
+Filters = Mapping[str, str | int]
+"""By a filter's name, `status` among them, what the processes of a list have there."""
+
 _NUMERIC_ID = re.compile(r"__id(-?[1-9][0-9]{0,18})__", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
 
@@ -33,18 +37,21 @@ _DATE_TIME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """Rows in descending (start_time, process ID) order.
+    """Rows in descending (start_time, process ID) order, those alone that fit all of the filters.
 
     `lower` is inclusive; `upper` is inclusive or not, as `upper_inclusive` says; `after` is the position of the row
     that the page follows. All of them are of the type that lists hold.
     """
 
     limit: int
-    status: str | None = None
+    filters: Filters = field(default_factory=dict)
     lower: StartKey | None = None
     upper: StartKey | None = None
     upper_inclusive: bool = True
     after: Position | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.limit, frozenset(self.filters.items()), self.lower, self.upper, self.after))
 
 
 def read_start_date(text: str, order: Order) -> StartKey:

@@ -347,9 +347,10 @@ def read_list_query(query: Query, order: Order) -> ListQuery | BatchQuery:
         return BatchQuery(process_ids)
     start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
     upper, inclusive = (None, True) if end is None else read_end_date(end, order)
+    status = STATUS_FILTER.of(query)
     return ListQuery(
         limit=LIMIT.of(query),
-        status=STATUS_FILTER.of(query),
+        filters={} if status is None else {STATUS_FILTER.name: status},
         lower=None if start is None else read_start_date(start, order),
         upper=upper,
         upper_inclusive=inclusive,

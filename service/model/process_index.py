@@ -1,36 +1,41 @@
-"""The indexes over the processes held. Pure, and holds each string and each position once.
+"""The processes held, by ID and in the order of lists. Pure, and changes no process.
 
-A process's ID is in both keys and values, its position in two lists: a version that replaces another takes over its
-predecessor's, so that memory does not grow with the number of changes.
+Two of these share their processes and positions. A version that replaces another brings its predecessor's ID and,
+where it has not moved, its position along, so that memory does not grow with the number of changes.
 """
+
+from collections.abc import Iterator
 
 from sortedcontainers import SortedList
 
-from service.api.list_query import Position
+from service.api.list_query import Filters, Position, process_id_at
+from service.model.indexes import Indexes, fits
+from service.model.positions import Bound, Positions, PositionsByKey, descending
 from service.schema.compiled import ProcessSummary
 
 
 class ProcessIndex:
-    """Processes by ID, and by position overall and per status; the IDs of those that have none are `unlisted`."""
+    """Processes by ID, and by position overall and under each key; the IDs of those that have none are `unlisted`."""
 
-    __slots__ = ("by_id", "by_position", "by_status", "unlisted")
+    __slots__ = ("_by_key", "_indexes", "by_id", "by_position", "unlisted")
 
-    def __init__(self) -> None:
+    def __init__(self, indexes: Indexes) -> None:
+        self._indexes = indexes
+        self._by_key = {name: PositionsByKey(key_of) for name, key_of in indexes.items()}
         self.by_id: dict[str, ProcessSummary] = {}
         self.by_position: SortedList[Position] = SortedList()
-        self.by_status: dict[str, SortedList[Position]] = {}
         self.unlisted: SortedList[str] = SortedList()
 
     def put(self, summary: ProcessSummary) -> ProcessSummary | None:
         """Add or replace. Returns what was held before."""
         held = self.by_id.get(summary.process_id)
         if held is None:
-            self._link(summary, everywhere=True)
-        else:
-            summary.process_id = held.process_id  # the indexes keep the first version's string and, while it
-            if summary.position == held.position:  # does not move, its position: one of each, however many versions
-                summary.position = held.position
-            self._move(held, summary)
+            self._link(summary)
+        elif held.position != summary.position:
+            self._unlink(held)
+            self._link(summary)
+        for positions in self._by_key.values():
+            positions.move(held, summary)
         self.by_id[summary.process_id] = summary
         return held
 
@@ -38,35 +43,36 @@ class ProcessIndex:
         """Remove, where it is held. Returns what was."""
         held = self.by_id.pop(process_id, None)
         if held is not None:
-            self._unlink(held, everywhere=True)
+            self._unlink(held)
+            for positions in self._by_key.values():
+                positions.move(held, None)
         return held
 
-    def _move(self, held: ProcessSummary, summary: ProcessSummary) -> None:
-        has_moved = held.position != summary.position
-        if has_moved or held.status != summary.status:
-            self._unlink(held, everywhere=has_moved)
-            self._link(summary, everywhere=has_moved)
+    def listed(
+        self, filters: Filters, least: Bound | None = None, below: Bound | None = None
+    ) -> Iterator[tuple[Position, ProcessSummary | None]]:
+        """The processes in the narrowest of these lists, the greatest position first; None: another filter fails."""
+        positions, others = self._narrowest(filters)
+        for position in descending(positions, least, below):
+            summary = self.by_id[position[1] or process_id_at(position)]
+            yield position, summary if not others or fits(self._indexes, summary, others) else None
 
-    def _link(self, summary: ProcessSummary, *, everywhere: bool) -> None:
-        """Among the processes of its status, and `everywhere`: among all."""
+    def _narrowest(self, filters: Filters) -> tuple[Positions, Filters]:
+        """The fewest positions among which all that fit are, and the filters still to be looked at."""
+        if not filters:
+            return self.by_position, filters
+        found = {name: self._by_key[name].under(key) for name, key in filters.items()}
+        narrowest = min(found, key=lambda name: len(found[name]))
+        return found[narrowest], {name: key for name, key in filters.items() if name != narrowest}
+
+    def _link(self, summary: ProcessSummary) -> None:
         if summary.position is None:
-            if everywhere:
-                self.unlisted.add(summary.process_id)
-            return
-        if everywhere:
+            self.unlisted.add(summary.process_id)
+        else:
             self.by_position.add(summary.position)
-        if summary.status is not None:
-            self.by_status.setdefault(summary.status, SortedList()).add(summary.position)
 
-    def _unlink(self, summary: ProcessSummary, *, everywhere: bool) -> None:
+    def _unlink(self, summary: ProcessSummary) -> None:
         if summary.position is None:
-            if everywhere:
-                self.unlisted.remove(summary.process_id)
-            return
-        if everywhere:
+            self.unlisted.remove(summary.process_id)
+        else:
             self.by_position.remove(summary.position)
-        if summary.status is not None:
-            positions = self.by_status[summary.status]
-            positions.remove(summary.position)
-            if not positions:
-                del self.by_status[summary.status]

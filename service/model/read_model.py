@@ -13,12 +13,12 @@ from itertools import islice
 from random import Random
 from typing import Protocol, TypeVar
 
-from sortedcontainers import SortedList
-
 from listeners.events import Changed, Document, Event, Replaced
 from listeners.listener import Clock
-from service.api.list_query import ListQuery, Position, StartKey, process_id_at
+from service.api.list_query import Filters, ListQuery, Position, StartKey, process_id_at
 from service.api.ordering import Order
+from service.model.indexes import fits, indexes_of
+from service.model.positions import Bound
 from service.model.process_index import ProcessIndex
 from service.runtime.in_slices import in_slices
 from service.runtime.sharded_set import PartedSet
@@ -28,6 +28,10 @@ Item = TypeVar("Item")
 
 WALKED_AT_ONCE = 100
 """Processes looked up in the indexes at a time, before they may have changed: 0.1 ms."""
+
+MOST_IN_VAIN = 2_000
+"""Processes looked at for one list that another of its filters keeps out: a millisecond's work. Then Firestore is
+asked, which merges its indexes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,9 @@ class ReadModel:
         self._lease_s = lease_s
         self._clock = clock
         self._observer = observer
-        self._index = ProcessIndex()
-        self._spare: ProcessIndex | None = ProcessIndex()  # its equal, while no batch is being applied
+        self.indexes = indexes_of(schema.filter_names)
+        self._index = ProcessIndex(self.indexes)
+        self._spare: ProcessIndex | None = ProcessIndex(self.indexes)  # its equal, while no batch is being applied
         self._subscribers: list[Callable[[Applied], None]] = []
         self._confirmed_at: float | None = None
         self.read_time = 0
@@ -145,47 +150,51 @@ class ReadModel:
         """Every process held, in no order."""
         return list(self._index.by_id.values())
 
-    def walk(self, status: str | None = None) -> Iterator[ProcessSummary | None]:
-        """Every process held, or those of one status: the newest first, last those that no list holds.
+    def walk(self, filters: Filters) -> Iterator[ProcessSummary | None]:
+        """Every process held that fits: the newest first, last those that no list holds.
 
         A step costs the same whatever is held (None: nothing was found in it), and any number of batches may be
         applied between two. What they don't change comes exactly once; what they do, as it was or as it is or not.
         """
         below: Position | None = None
         while True:
-            index = self._index
-            positions = index.by_position if status is None else index.by_status.get(status, SortedList())
-            place = positions.irange(maximum=below, inclusive=(True, False), reverse=True)
-            found = list(islice(place, WALKED_AT_ONCE))
-            yield from [index.by_id[process_id_at(position)] for position in found]
+            found = list(islice(self._index.listed(filters, below=below), WALKED_AT_ONCE))
+            for _, summary in found:
+                yield summary
             if len(found) < WALKED_AT_ONCE:
                 break
-            below = found[-1]
-        yield from self._walk_unlisted(status)
+            below = found[-1][0]
+        yield from self._walk_unlisted(filters)
 
-    def _walk_unlisted(self, status: str | None) -> Iterator[ProcessSummary | None]:
+    def _walk_unlisted(self, filters: Filters) -> Iterator[ProcessSummary | None]:
         after: str | None = None
         while True:
             index = self._index
             found = list(islice(index.unlisted.irange(minimum=after, inclusive=(False, True)), WALKED_AT_ONCE))
             for summary in [index.by_id[process_id] for process_id in found]:
-                yield summary if status is None or summary.status == status else None
+                yield summary if fits(self.indexes, summary, filters) else None
             if len(found) < WALKED_AT_ONCE:
                 break
             after = found[-1]
 
     def rows(self, query: ListQuery) -> list[ProcessSummary] | None:
-        """The rows that Firestore's query would return; None where the window can't prove it (invariant 2)."""
-        positions = self._index.by_position
-        if query.status is not None:
-            positions = self._index.by_status.get(query.status, SortedList())
-        below = _below(query, self._schema.order)
-        found = positions.irange(
-            None if query.lower is None else (query.lower,), below, inclusive=(True, False), reverse=True
-        )
-        by_id = self._index.by_id
-        rows = [by_id[position[1] or process_id_at(position)] for position in islice(found, query.limit)]
-        return rows if len(rows) == query.limit or self._reaches(query.lower) else None
+        """The rows that Firestore's query would return; None where the window can't prove it (invariant 2).
+
+        None too where too many processes would have to be looked at, which only several filters at once can ask for.
+        """
+        rows: list[ProcessSummary] = []
+        in_vain = 0
+        least = None if query.lower is None else (query.lower,)
+        for _, summary in self._index.listed(query.filters, least, _below(query, self._schema.order)):
+            if summary is None:
+                in_vain += 1
+                if in_vain > MOST_IN_VAIN:
+                    return None
+                continue
+            rows.append(summary)
+            if len(rows) == query.limit:
+                return rows
+        return rows if self._reaches(query.lower) else None
 
     def _reaches(self, lower: StartKey | None) -> bool:
         """Whether no listed document at or after `lower` can be missing from the window."""
@@ -248,7 +257,7 @@ class ReadModel:
             held = self._index.by_id.get(document.id)
             if held is not None and held.version == document.update_time:
                 continue
-            summary, malformed = self._schema.summarize(document.id, document.update_time, document.fields)
+            summary, malformed = self._schema.summarize(document.id, document.update_time, document.fields, held)
             summaries.append(summary)
             if malformed:
                 self._observer.malformed(document.id, document.update_time, malformed)
@@ -283,7 +292,7 @@ class ReadModel:
                 self._observer.became_visible(summary.version)
 
     async def _copied(self) -> ProcessIndex:
-        copy = ProcessIndex()
+        copy = ProcessIndex(self.indexes)
         await _update(copy, self.held(), {})
         return copy
 
@@ -338,9 +347,9 @@ def _taken_from_the_end(items: list[Item]) -> Iterator[Item]:
         yield items.pop()
 
 
-def _below(query: ListQuery, order: Order) -> Position | tuple[StartKey] | None:
+def _below(query: ListQuery, order: Order) -> Bound | None:
     """The least position that is too high for the query: its cursor, or what comes right after its upper bound."""
-    bounds: list[Position | tuple[StartKey]] = []
+    bounds: list[Bound] = []
     if query.after is not None:
         bounds.append(query.after)
     if query.upper is not None:

@@ -70,7 +70,7 @@ class ReadThrough:
         self._batches: SingleFlight[dict[str, Read | None]] = SingleFlight()
         self._lists: SingleFlight[Rows] = SingleFlight()
         self._tombstones = Tombstones()
-        self._told = ToldStates(self._keep_s)
+        self._told = ToldStates(self._keep_s, model.indexes)
         self._succeeded_at: float | None = None
         model.subscribe(self._on_applied)
 

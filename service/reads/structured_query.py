@@ -22,10 +22,7 @@ def list_query(query: ListQuery, collection_path: str, schema: Schema) -> Struct
     if query.upper is not None:
         comparison = _Operator.LESS_THAN_OR_EQUAL if query.upper_inclusive else _Operator.LESS_THAN
         filters.append(_filter(order.field, comparison, order_value(order.value(query.upper))))
-    if query.status is not None:
-        if schema.status_path is None:
-            raise BadParameter("status can't be filtered beyond the processes held: it is an array's element")
-        filters.append(_is_one_of(schema.status_path, schema.raw_statuses(query.status)))
+    filters += [_equal(schema, name, key) for name, key in query.filters.items()]
     asked = StructuredQuery(
         select=_projection(schema.projection.mask),
         from_=[_collection(collection_path.rpartition("/")[2])],
@@ -57,6 +54,14 @@ def by_name(collection_id: str, limit: int) -> StructuredQuery:
         order_by=[_order("__name__", _Direction.ASCENDING)],
         limit=Int32Value(value=limit),
     )
+
+
+def _equal(schema: Schema, name: str, key: str | int) -> StructuredQuery.Filter:
+    if name != "status":
+        return _is_one_of(schema.filter_paths[name].text, [key])
+    if schema.status_path is None:
+        raise BadParameter("status can't be filtered beyond the processes held: it is an array's element")
+    return _is_one_of(schema.status_path, schema.raw_statuses(str(key)))
 
 
 def _is_one_of(path: str, values: Sequence[str | int]) -> StructuredQuery.Filter:

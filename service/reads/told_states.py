@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.api.list_query import ListQuery
+from service.model.indexes import Indexes, fits
 from service.schema.compiled import ProcessSummary
 
 MAX_TOLD = 1_000
@@ -26,8 +27,9 @@ class Told:
 class ToldStates:
     """The last state told of each process, oldest first. Forgets what is older than `keep_s`."""
 
-    def __init__(self, keep_s: float) -> None:
+    def __init__(self, keep_s: float, indexes: Indexes) -> None:
         self._keep_s = keep_s
+        self._indexes = indexes
         self._told: OrderedDict[str, Told] = OrderedDict()
         self._lists_from = float("-inf")
 
@@ -58,7 +60,7 @@ class ToldStates:
             if told is None:
                 is_older = shown is not None
             elif shown is None:
-                is_older = _would_show(query, rows, told)
+                is_older = _would_show(query, rows, told, self._indexes)
             else:
                 is_older = shown < told.version
             if is_older:
@@ -66,10 +68,10 @@ class ToldStates:
         return False
 
 
-def _would_show(query: ListQuery, rows: Sequence[ProcessSummary], summary: ProcessSummary) -> bool:
+def _would_show(query: ListQuery, rows: Sequence[ProcessSummary], summary: ProcessSummary, indexes: Indexes) -> bool:
     """Whether the process belongs among these rows."""
     position = summary.position
-    if position is None or query.status not in (None, summary.status):
+    if position is None or not fits(indexes, summary, query.filters):
         return False
     start = (position[0],)
     is_within = (

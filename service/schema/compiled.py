@@ -8,7 +8,6 @@ holds. Only the answer's keys are ever rendered.
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from orjson import dumps
@@ -23,6 +22,10 @@ from service.schema.schema_file import SchemaFile
 FilterValue = str | int | None
 """What a document holds for a filter; None where it holds nothing that the filter can be equal to."""
 
+MAX_FILTER_BYTES = 1500
+"""Of a string that can be asked for: Firestore's indexes hold no more of a value."""
+
+MOST_SHARED = 16_384
 
 Summarized = tuple["ProcessSummary", tuple[str, ...]]
 """A process, and the answer keys whose values could not be read."""
@@ -78,6 +81,7 @@ class Schema:
             (*paths.values(), *filter_paths.values(), self.order_path),
             structured={paths[key].text for key, answer in file.answer.items() if answer.type == "json"},
         )
+        self._tuples: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._runs = self._compile_runs(paths)
         self._key_of = self.order.key_reader()
         self._filters = tuple((filter_paths[name].text, each.type) for name, each in file.filters.items())
@@ -104,8 +108,13 @@ class Schema:
             runs[-1].columns.append((key, paths[key].text, read))
         return tuple(runs)
 
-    def summarize(self, process_id: str, version: int, fields: Mapping[str, object]) -> Summarized:
-        """Decode and render one document, whose `fields` are the projection's. Returns the keys that are malformed."""
+    def summarize(
+        self, process_id: str, version: int, fields: Mapping[str, object], held: ProcessSummary | None = None
+    ) -> Summarized:
+        """Decode and render one document, whose `fields` are the projection's. Returns the keys that are malformed.
+
+        What equals the same of `held`, the version before, is taken from there: held twice, it would cost memory.
+        """
         malformed: list[str] = []
         pieces: list[bytes] = []
         hidden: list[int] = []
@@ -134,38 +143,44 @@ class Schema:
             values = {}
         pieces.append(b"}")
         summary = ProcessSummary(
-            process_id,
+            process_id if held is None else held.process_id,
             version,
             sys.intern(status) if type(status) is str else status,
-            self._position(process_id, fields),
-            _shared(tuple([_filter_value(get(path), type_) for path, type_ in self._filters])) if self._filters else (),
+            self._position(process_id, fields, held),
+            self._filter_values(fields, held) if self._filters else (),
             b"".join(pieces),
-            _shared(tuple(hidden)),
+            self._shared(tuple(hidden)),
         )
         untrack(summary)
         return summary, tuple(malformed)
 
-    def _position(self, process_id: str, fields: Mapping[str, object]) -> Position | None:
+    def _position(self, process_id: str, fields: Mapping[str, object], held: ProcessSummary | None) -> Position | None:
         key = self._key_of(fields.get(self.order.field))
         if key is None:
             return None
         position = position_of(key, process_id)
+        if held is not None and held.position == position:
+            return held.position
         untrack(position)
         return position
+
+    def _filter_values(self, fields: Mapping[str, object], held: ProcessSummary | None) -> tuple[FilterValue, ...]:
+        values = tuple([_filter_value(fields.get(path), type_) for path, type_ in self._filters])
+        return held.filters if held is not None and held.filters == values else self._shared(values)
+
+    def _shared(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """One tuple for all summaries with an equal one. A table of them costs 50 bytes each, `lru_cache` 200."""
+        if len(self._tuples) >= MOST_SHARED:
+            self._tuples.clear()
+        return self._tuples.setdefault(values, values)
 
 
 def _filter_value(value: object, type_: str) -> FilterValue:
     """Strings are equal to strings, integers to numbers: as Firestore compares."""
     if type_ == "string":
-        return value if isinstance(value, str) else None
+        return sys.intern(value) if type(value) is str and len(value) <= MAX_FILTER_BYTES else None
     number = read_integer(value)
     return number if isinstance(number, int) else None
-
-
-@lru_cache(maxsize=16_384)
-def _shared(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """One tuple for all summaries that have an equal one."""
-    return values
 
 
 def with_products(summary: ProcessSummary, products: bytes) -> bytes:

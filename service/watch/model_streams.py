@@ -233,7 +233,7 @@ class ModelStreams:
         """What is held and matches, the newest first."""
         if is_reset:
             yield Beginning.RESET
-        for summary in self._model.walk(status):
+        for summary in self._model.walk({} if status is None else {"status": status}):
             yield summary if summary is not None and summary.version <= ceiling else None
 
     def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Moves]) -> Backlog:
@@ -250,7 +250,7 @@ class ModelStreams:
         for gone in last.values():
             yield gone if self._model.get(gone.process_id) is None else None
         changed = SortedKeyList(key=lambda summary: summary.version)
-        for summary in self._model.walk():
+        for summary in self._model.walk({}):
             if summary is None or summary.version > ceiling:
                 yield None
                 continue

@@ -31,9 +31,9 @@ def query_of(raw: str) -> ListQuery | BatchQuery:
     [
         ("", ListQuery(10)),
         ("&&", ListQuery(10)),
-        ("limit=1000&status=done", ListQuery(1000, status="done")),
-        ("status=a+b%2Bc", ListQuery(10, status="a b+c")),
-        ("status=" + "%C3%A9" * 64, ListQuery(10, status="é" * 64)),
+        ("limit=1000&status=done", ListQuery(1000, filters={"status": "done"})),
+        ("status=a+b%2Bc", ListQuery(10, filters={"status": "a b+c"})),
+        ("status=" + "%C3%A9" * 64, ListQuery(10, filters={"status": "é" * 64})),
         ("start_date=1970-01-02", ListQuery(10, lower=86_400_000_000)),
         ("end_date=1970-01-02", ListQuery(10, upper=172_800_000_000, upper_inclusive=False)),
         ("end_date=1970-01-02T00:00:00Z", ListQuery(10, upper=86_400_000_000)),

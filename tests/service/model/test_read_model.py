@@ -116,7 +116,7 @@ async def test_subscribers_hear_of_a_batch_in_the_step_in_which_it_becomes_visib
 
 
 def visible(model: ReadModel) -> tuple[int, set[int], int]:
-    rows = model.rows(ListQuery(5000, status="s")) or []
+    rows = model.rows(ListQuery(5000, filters={"status": "s"})) or []
     in_list = {row.version for row in rows}
     by_id = {held.version for row in rows if (held := model.get(row.process_id))}
     return len(model), in_list | by_id, model.read_time
@@ -183,7 +183,7 @@ async def test_an_application_that_is_cancelled_once_it_is_visible_loses_nothing
     assert visible(model) == (1200, {2}, 3)
     await model.apply(changed(clock, 4, document("p0", 4, status="other")))
     assert visible(model) == (1200, {2}, 4)
-    assert ids(model.rows(ListQuery(2, status="other"))) == ["p0"]
+    assert ids(model.rows(ListQuery(2, filters={"status": "other"}))) == ["p0"]
 
 
 async def test_a_whole_result_makes_nothing_anew_of_what_is_held_already() -> None:
@@ -257,7 +257,11 @@ async def test_only_a_window_without_limit_holds_everything() -> None:
 
 
 def walked(model: ReadModel, status: str | None = None) -> list[str]:
-    return [summary.process_id for summary in model.walk(status) if summary is not None]
+    return [
+        summary.process_id
+        for summary in model.walk({} if status is None else {"status": status})
+        if summary is not None
+    ]
 
 
 async def test_a_walk_comes_past_every_process_the_newest_first_and_those_of_no_list_at_the_end() -> None:
@@ -278,7 +282,7 @@ async def test_what_changes_during_a_walk_hides_nothing_that_does_not() -> None:
     starts = {f"p{number:04}": number for number in range(2_000)}
     await model.apply(replaced(clock, 1, *(document(id_, 1, start) for id_, start in starts.items())))
     still, seen, version = set(starts), list[str](), 1
-    for number, summary in enumerate(model.walk()):
+    for number, summary in enumerate(model.walk({})):
         assert summary is not None
         seen.append(summary.process_id)
         if number % 20 == 0:
@@ -305,7 +309,7 @@ async def test_a_step_of_a_walk_costs_the_same_whatever_is_held(monkeypatch: pyt
 
     model._index.by_id = Watched(model._index.by_id)
     monkeypatch.delattr(ReadModel, "held")  # which is all of it at once
-    walk = model.walk()
+    walk = model.walk({})
     for steps in range(1, 1_000):
         next(walk)
         assert len(looked_up) < steps + WALKED_AT_ONCE

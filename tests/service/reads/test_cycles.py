@@ -113,7 +113,7 @@ async def page(answers: Answers) -> None:
 
 
 async def deep_page(answers: Answers) -> None:
-    await answers.page(ListQuery(10, status="running", after=(0, ids.next())), max_age_s=0)
+    await answers.page(ListQuery(10, filters={"status": "running"}, after=(0, ids.next())), max_age_s=0)
 
 
 async def shared(answers: Answers) -> None:

@@ -7,13 +7,15 @@ import pytest
 
 from service.api.list_query import ListQuery
 from service.api.sources import Source
+from service.model.indexes import indexes_of
 from service.reads import told_states
 from service.reads.told_states import ToldStates
 from service.schema.compiled import ProcessSummary
 from tests.service.scripted_firestore import Parts, ids, summary
 from tests.service.virtual_time import settle
 
-RUNNING = ListQuery(limit=3, status="running")
+INDEXES = indexes_of(())
+RUNNING = ListQuery(limit=3, filters={"status": "running"})
 
 
 def process(name: str, version: int, start: int, status: str = "running") -> ProcessSummary:
@@ -95,7 +97,7 @@ async def test_a_read_later_than_what_was_told_stays() -> None:
 def test_a_remembered_list_is_measured_by_what_was_told_since(
     told: dict[str, ProcessSummary | None], is_older: bool
 ) -> None:
-    states = ToldStates(300)
+    states = ToldStates(300, INDEXES)
     for name, state in told.items():
         states.add(name, state, 10.0)
     assert states.contradict(RUNNING, ROWS, 9.0) is is_older
@@ -116,14 +118,14 @@ def test_a_remembered_list_is_measured_by_what_was_told_since(
     ],
 )
 def test_a_process_belongs_on_a_page_or_not(query: ListQuery, start: int, shows: bool) -> None:
-    states = ToldStates(300)
+    states = ToldStates(300, INDEXES)
     states.add("new", process("new", 2, start), 10.0)
     assert states.contradict(query, ROWS, 9.0) is shows
 
 
 def test_what_is_kept_is_bounded_and_what_is_left_out_is_distrusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(told_states, "MAX_TOLD", 2)
-    states = ToldStates(300)
+    states = ToldStates(300, INDEXES)
     for number in range(3):
         states.add(f"p{number}", None, float(number))
     assert len(states) == 2
@@ -150,6 +152,6 @@ async def test_a_remembered_list_that_shows_less_than_was_told_is_read_again() -
 
 
 async def _page(parts: Parts) -> Any:
-    asked = asyncio.create_task(parts.answers.page(ListQuery(limit=2, status="running")))
+    asked = asyncio.create_task(parts.answers.page(ListQuery(limit=2, filters={"status": "running"})))
     await settle()
     return asked

@@ -9,6 +9,7 @@ import pytest
 
 from listeners.events import Changed, Document, Removal, Replaced
 from listeners.following import OnDocument
+from service.api.list_query import Filters
 from service.errors import WatchRefused
 from service.model.read_model import ReadModel
 from service.runtime.crowd import GROUP
@@ -498,9 +499,9 @@ async def test_a_stream_of_all_begins_with_no_look_at_what_is_held_and_goes_on_a
     looked_at = 0
     walk = ReadModel.walk
 
-    def counted(model: ReadModel, status: str | None = None) -> Iterator[ProcessSummary | None]:
+    def counted(model: ReadModel, filters: Filters) -> Iterator[ProcessSummary | None]:
         nonlocal looked_at
-        for summary in walk(model, status):
+        for summary in walk(model, filters):
             looked_at += 1
             yield summary
 

@@ -1,7 +1,7 @@
-"""What a route is declared with: its parameters, its responses, and how parameters are taken from a request. Pure.
+"""The parts of a route's declaration: its parameters, its responses, and how requests are read. Pure.
 
-One declaration serves both sides: handlers read a request with it, and /openapi.json is rendered from it. So a
-parameter that is read is a documented one, and an undeclared one is refused by name.
+One declaration serves both sides: handlers read requests with it, and /openapi.json is rendered from it. So every
+parameter that is read is documented, and an undeclared one is refused by name.
 """
 
 import re
@@ -25,10 +25,10 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class Headers(Protocol):
-    """The headers of a request, whatever the case of their names."""
+    """The headers of a request. Names match in any case."""
 
     def getall(self, key: str, default: None, /) -> list[str] | None:
-        """Every line of that name."""
+        """The values of all header lines with this name."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Parameter(Generic[T]):
 
 @dataclass(frozen=True)
 class PathParameter(Parameter[T]):
-    """A segment of the path; `read` takes it percent-encoded, as it came."""
+    """A segment of the path. `read` gets it percent-encoded, as the client sent it."""
 
     location = "path"
 
 
 @dataclass(frozen=True)
 class QueryParameter(Parameter[T]):
-    """Given at most once, and `default` where it is absent."""
+    """A query parameter that is given at most once; `default` where it is absent."""
 
     default: T
     location = "query"
@@ -66,13 +66,13 @@ class QueryParameter(Parameter[T]):
         if values is None:
             return self.default
         if len(values) > 1:
-            raise BadParameter(f"{self.name} may be given only once")
+            raise BadParameter(f"{self.name} can be given only once")
         return self.read(values[0])
 
 
 @dataclass(frozen=True)
 class RepeatedParameter(Parameter[T]):
-    """May be given up to `most` times; `read` takes each."""
+    """A query parameter that is given up to `most` times; `read` gets each value."""
 
     most: int
     location = "query"
@@ -81,13 +81,13 @@ class RepeatedParameter(Parameter[T]):
         """Raises: BadParameter."""
         values = query.get(self.name, [])
         if len(values) > self.most:
-            raise BadParameter(f"{self.name} may be given at most {self.most} times")
+            raise BadParameter(f"{self.name} can be given at most {self.most} times")
         return tuple(self.read(value) for value in values)
 
 
 @dataclass(frozen=True)
 class HeaderParameter(Parameter[T]):
-    """A header; its lines, if it has several, are one list (RFC 9110, 5.3)."""
+    """A request header. Several lines are one list (RFC 9110, 5.3)."""
 
     default: T
     location = "header"
@@ -100,7 +100,7 @@ class HeaderParameter(Parameter[T]):
 
 @dataclass(frozen=True)
 class Header:
-    """A header of a response; on every response of its kind unless it is not `always`."""
+    """A header of a response. `always`: every response of its kind has it."""
 
     name: str
     schema: Schema
@@ -110,7 +110,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. `content` has the schema of the body for each content type; none where there is no body.
+    """A response. `content` maps content types to the schema of the body; it is empty where there is no body.
 
     An object or a union is a reference to one of bodies.SCHEMAS: generated clients name their types by it.
     """
@@ -136,16 +136,16 @@ class Operation:
 
     @cached_property
     def query_names(self) -> tuple[str, ...]:
-        """Of the parameters that its query may have."""
+        """The names of its query parameters."""
         return tuple(parameter.name for parameter in self.parameters if parameter.location == "query")
 
     def query(self, raw_query: str) -> Query:
-        """The query of a request for it. Raises: BadParameter for what is not declared."""
+        """Parse a query. Raises: BadParameter for an undeclared parameter."""
         return read_query(raw_query, self.query_names)
 
 
 def read_query(raw_query: str, allowed: Collection[str]) -> Query:
-    """The query's parameters. Raises: BadParameter for one that is not `allowed`."""
+    """Parse a query. Raises: BadParameter for a parameter that is not `allowed`."""
     parameters: dict[str, list[str]] = {}
     for pair in raw_query.split("&"):
         if not pair:
@@ -159,7 +159,7 @@ def read_query(raw_query: str, allowed: Collection[str]) -> Query:
 
 
 def decode(text: str, name: str) -> str:
-    """Percent-encoded text. Raises: BadParameter calling it by `name`."""
+    """Decode percent-encoded text. Raises: BadParameter, which calls it `name`."""
     if _BROKEN_ESCAPE.search(text):
         raise BadParameter(f"{name} holds a % that is not followed by two hexadecimal digits")
     try:

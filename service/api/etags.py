@@ -1,4 +1,4 @@
-"""ETags: written, read and matched in this module alone. Pure.
+"""Writes, reads and matches ETags; no other module does. Pure.
 
 A process's ETag is its version: ordered, and the same on every replica. A list's is a hash of its content. Proxies
 that compress change what clients send back: they make a tag weak, or add a suffix (`"v5-gzip"`, `"v5--gzip"`,
@@ -23,19 +23,19 @@ def version_etag(version: int, *, with_products: bool = False) -> str:
 
 
 def content_etag(body: bytes) -> str:
-    """A hash of what the client gets."""
+    """A hash of the body."""
     return f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
 def matches(header: str, etag: str) -> bool:
-    """Whether the tags of a header name this ETag of ours; `*` names every one."""
+    """Whether one of the header's tags names this ETag; `*` names every ETag."""
     if header == etag:  # as nearly all clients send it
         return True
     return header.strip() == "*" or etag[1:-1] in _tags(header)
 
 
 def precondition_failed(if_match: str, etag: str) -> bool:
-    """Whether an answer with this ETag becomes a 412; an empty `if_match` is a request without the header.
+    """Whether an answer with this ETag becomes a 412. An empty `if_match` means that the header is absent.
 
     Only an answer that would be 200 or 304 is tested (RFC 9110, 13.2.1), and If-Match comes before If-None-Match.
     """
@@ -43,7 +43,7 @@ def precondition_failed(if_match: str, etag: str) -> bool:
 
 
 def known_version(*headers: str) -> int:
-    """The newest version among the tags of these headers; 0 where they name none."""
+    """The newest version that a tag of these headers names; 0 where none does."""
     newest = 0
     for header in headers:
         for tag in _tags(header):

@@ -1,4 +1,4 @@
-"""What holds for the headers of every request and answer, however it is made."""
+"""Headers that every answer has, and paths that need no key."""
 
 SERVER = "process-status-service"
 
@@ -9,12 +9,12 @@ BASE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""What every answer carries beside its X-Request-Id, unless it says otherwise itself: it is data, for no cache, page or
-frame to make more of.
+"""Every answer has these beside X-Request-Id, unless its handler sets another value. Answers are data, so no page can
+embed or run them.
 
-Not among them: `X-Frame-Options`, which the policy has replaced; `Referrer-Policy`, for data links to nothing;
-`Strict-Transport-Security`, which is for whoever terminates TLS to say.
+Left out: `X-Frame-Options`, which the policy replaces; `Referrer-Policy`, because data has no links;
+`Strict-Transport-Security`, which the component that terminates TLS sends.
 """
 
 OPEN_PATHS = frozenset({"/", "/healthz"})
-"""Answered without a key: that the service is there and alive. The files of the page, which hold no data, are too."""
+"""Answered without a key. The files of the page, which hold no data, need no key either."""

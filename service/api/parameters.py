@@ -1,7 +1,7 @@
-"""What a request may ask for: every parameter, declared once with its reader. Pure.
+"""Every parameter of the API, declared once with its reader. Pure.
 
-Everything is read strictly from the URL; every fault is a BadParameter naming it. Headers that HTTP defines are read as
-HTTP says: what can't be understood of them is ignored.
+Parameters in the URL are read strictly: every fault is a BadParameter that names the parameter. Headers are read as
+HTTP defines: the parts that can't be parsed are ignored.
 """
 
 import re
@@ -29,7 +29,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
 MAX_STATUS_CHARACTERS = 64
 LONGEST_WAIT_S = 999_999_999
 TERMINAL = "terminal"
-"""In `until`: any status with which a process ends."""
+"""In `until`: any status that ends a process."""
 
 
 known_version, etag_matches = etags.known_version, etags.matches  # their old place, until all callers import etags
@@ -54,8 +54,8 @@ class BatchQuery:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What ends a wait: one of the statuses `until`, TERMINAL perhaps among them, or, where it names none, any version
-    but the one known. `after` is the version known by the query; 0 where it names none.
+    """What ends a wait: a status in `until` (TERMINAL can be one), or, where that is empty, a version that the client
+    does not know. `after` is the version that the query names as known; 0 where it names none.
     """
 
     until: frozenset[str] = frozenset()
@@ -64,7 +64,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class WaitQuery:
-    """How long a client would wait, in whole seconds, and for what; `preferred`: said so by `Prefer: wait`."""
+    """How long a client wants to wait, in whole seconds, and for what. `preferred`: a Prefer header says so."""
 
     seconds: int
     wanted: Wanted
@@ -76,7 +76,7 @@ class WaitQuery:
         return self.wanted
 
     def seen(self, if_none_match: str) -> str:
-        """The ETags of all versions that the client knows, whichever way it named them."""
+        """The ETags of all versions that the client knows, by header or by query."""
         if not self.wanted.after:
             return if_none_match
         after = ", ".join(etags.version_etag(self.wanted.after, with_products=products) for products in (False, True))
@@ -150,7 +150,7 @@ def _after(text: str) -> int:
 
 
 def _preferred_wait_s(prefer: str) -> int | None:
-    """A wait that is only preferred is shortened to what is possible (RFC 7240)."""
+    """The wait in a Prefer header; None where it names none (RFC 7240)."""
     for preference in prefer.split(","):
         match = _PREFER_WAIT.fullmatch(preference.strip())
         if match and int(match[1]):
@@ -210,8 +210,8 @@ WAIT = QueryParameter[int | None](
 UNTIL = QueryParameter[frozenset[str]](
     "until",
     {"type": "string", "minLength": 1, "pattern": f"^{_STATUS_IN_SET}(,{_STATUS_IN_SET})*$"},
-    "With `wait`: answer once the status is one of these, separated by commas, whatever else changes; `terminal` stands"
-    " for any status with which a process ends.",
+    "With `wait`: answer only once the status is one of these, separated by commas. `terminal` stands for any status"
+    " that ends a process.",
     _until,
     default=frozenset(),
     example="terminal",
@@ -219,7 +219,7 @@ UNTIL = QueryParameter[frozenset[str]](
 AFTER = QueryParameter(
     "after",
     {"type": "string", "pattern": "^v[1-9][0-9]{0,17}$"},
-    "With `wait`: the version seen last, as in its ETag. Names it like `If-None-Match`, which caches may strip.",
+    "With `wait`: the version seen last, as in its ETag. Names it like `If-None-Match`, which some caches strip.",
     _after,
     default=0,
     example="v1763890245000000",
@@ -227,8 +227,8 @@ AFTER = QueryParameter(
 PREFER = HeaderParameter[int | None](
     "Prefer",
     {"type": "string"},
-    "`wait=N` asks for the same as `wait` (RFC 7240); `Preference-Applied` names the seconds granted. What is not"
-    " understood is ignored.",
+    "`wait=N` asks for the same as `wait` (RFC 7240); `Preference-Applied` names the seconds granted. Other"
+    " preferences are ignored.",
     _preferred_wait_s,
     default=None,
 )
@@ -283,7 +283,7 @@ PROCESS_IDS = RepeatedParameter(
 IF_NONE_MATCH = HeaderParameter(
     "If-None-Match",
     {"type": "string"},
-    "The ETags seen: 304 where the answer has one of them. No answer is older than the newest version among them.",
+    "The ETags that the client has: 304 where the answer has one of them. No answer is older than the newest of them.",
     str,
     default="",
 )
@@ -304,19 +304,19 @@ CACHE_CONTROL = HeaderParameter[float | None](
 LAST_EVENT_ID = HeaderParameter[int | None](
     "Last-Event-ID",
     {"type": "string"},
-    "The ID of the last event seen: what has happened since comes first. An unknown one is older than all.",
+    "The ID of the last event that the client got: later changes come first. An unknown ID counts as older than all.",
     lambda text: read_event_id(text) if text else None,
     default=None,
 )
 REQUEST_ID = HeaderParameter[str | None](
     "X-Request-Id",
     {"type": "string"},
-    "The client's own name for the request: up to 128 letters, digits and `._:/=+-`; else one is made.",
+    "The client's own ID for the request: up to 128 letters, digits and `._:/=+-`; otherwise the service makes one.",
     lambda text: text if _REQUEST_ID.fullmatch(text) else None,
     default=None,
 )
 ACCEPT = HeaderParameter(
-    "Accept", {"type": "string"}, "OpenMetrics where it is preferred; `q` is obeyed.", str, default=""
+    "Accept", {"type": "string"}, "OpenMetrics where it is preferred, by `q` too.", str, default=""
 )
 
 
@@ -324,7 +324,7 @@ ACCEPT = HeaderParameter(
 
 
 def read_wait(query: Query, headers: Headers) -> WaitQuery | None:
-    """The wait asked for by `wait`, or by a Prefer header; None where there is none."""
+    """The wait that `wait` or a Prefer header requests; None where neither does."""
     seconds, wanted = WAIT.of(query), Wanted(UNTIL.of(query), AFTER.of(query))
     if seconds is not None:
         return WaitQuery(seconds, wanted, preferred=False)

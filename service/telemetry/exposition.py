@@ -1,8 +1,8 @@
 """Which text format a scrape gets: Prometheus text, or OpenMetrics where `Accept` prefers it. Pure.
 
-Only what is true is labelled: OpenMetrics 1.0.0 and Prometheus text 0.0.4. A range that asks for another version of
-either is not met. Quality values are obeyed (RFC 9110, 12.5.1); of equal ones OpenMetrics wins, if it is named. Where
-nothing that is offered is acceptable the answer is Prometheus text.
+Offered are OpenMetrics 1.0.0 and Prometheus text 0.0.4. A range with another version of either matches nothing.
+Quality values are obeyed (RFC 9110, 12.5.1); of two equal ones OpenMetrics wins, if it is named. Where the header
+accepts neither, the answer is Prometheus text.
 """
 
 import re
@@ -39,7 +39,7 @@ def choose(accept: str) -> tuple[Encode, str]:
 
 
 def _range(text: str) -> _Range:
-    """One of a header's ranges; a quality that is none makes it 0, as if it were not there."""
+    """One range of a header. An invalid quality counts as 0, as if the range were not there."""
     media, *pairs = text.split(";")
     parameters = {}
     for pair in pairs:
@@ -51,7 +51,7 @@ def _range(text: str) -> _Range:
 
 
 def _quality(ranges: list[_Range], media: tuple[str, ...], versions: set[str]) -> float:
-    """The greatest of the most specific ranges that this type and one of these versions meet; 0 where there is none."""
+    """The greatest quality among the most specific ranges that match this type and a version; 0 where none matches."""
     for specific in media:
         met = [each.quality for each in ranges if each.media == specific and each.version in versions]
         if met:

@@ -1,17 +1,14 @@
-"""Every metric of the service, told by the domain through the observers it declares.
+"""Every metric of the service. The domain reports to observers, which it declares itself; Metrics is all of them.
 
-Counts what is announced to it and nothing else; no other file knows prometheus_client. Labels are bounded: never an
-ID, never a raw path. Works alone and in prometheus_client's multiprocess mode (PROMETHEUS_MULTIPROC_DIR).
+Labels are bounded: never an ID, never a raw path. Works alone and in prometheus_client's multiprocess mode
+(PROMETHEUS_MULTIPROC_DIR). Only this package knows prometheus_client.
 
-What is counted at every request is counted in plain numbers (0.1 µs; prometheus_client's lock and label children took
-1.5, in multiprocess mode 4) and told to prometheus_client by `publish`: at each scrape and, where other processes are
-scraped for this one, every second. Lives on the event loop, which is why no lock is needed.
+What happens at every request is counted in plain numbers (request_tally.py). `publish` adds them to
+prometheus_client's: at each scrape and, where another process is scraped for this one, every second. Lives on the
+event loop, which is why no lock is needed.
 """
 
-import logging
 import time
-from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sized
 from typing import Protocol
 
@@ -21,26 +18,23 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from listeners.listener import Clock, ListenerState
 from service import __version__
 from service.telemetry.exposition import choose
+from service.telemetry.malformed_fields import MalformedFields
+from service.telemetry.request_tally import QUICK_S, REQUEST_BUCKETS, RequestTally
+
+__all__ = ["PUBLISH_INTERVAL_S", "QUICK_S", "AppliedBatch", "Metrics", "RequestTally"]
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a `_created` series for each counter doubles every scrape
 
-log = logging.getLogger(__name__)
-
 PREFIX = "process_status"
-_REQUEST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-QUICK_S = _REQUEST_BUCKETS[0]
 _LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _PROBE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_REMEMBERED_VERSIONS = 10_000
-WARN_EVERY_S = 60.0
-"""Of each field that can't be read: one warning, however many documents and versions have it."""
 
 PUBLISH_INTERVAL_S = 1.0
 
 
 class AppliedBatch(Protocol):
-    """One consistent point that the model has taken."""
+    """One consistent batch of changes that the model has applied."""
 
     @property
     def upserts(self) -> Sized:
@@ -48,73 +42,19 @@ class AppliedBatch(Protocol):
 
     @property
     def removed(self) -> Sized:
-        """Documents no longer held."""
+        """Documents that left the model."""
 
     @property
     def added(self) -> int:
         """New documents."""
 
 
-class RequestTally:
-    """Requests of one kind since they were published last: how many took how long.
-
-    Whoever can't afford to call `add` adds to `seconds` himself, and to `quick` where they are QUICK_S at most.
-    `lookups`, where given, counts each of them too.
-    """
-
-    __slots__ = ("_answered", "_durations", "_lookups", "_published", "_slower", "quick", "seconds")
-
-    def __init__(self, answered: Counter, durations: Histogram, lookups: Counter | None = None) -> None:
-        self._answered = answered
-        self._durations = durations
-        self._lookups = lookups
-        self._published = 0
-        self._clear()
-
-    def _clear(self) -> None:
-        self.seconds = 0.0
-        self.quick = 0
-        self._slower = [0] * len(_REQUEST_BUCKETS)
-
-    @property
-    def count(self) -> int:
-        """All that have been added ever."""
-        return self._published + self._unpublished
-
-    @property
-    def _unpublished(self) -> int:
-        return self.quick + sum(self._slower)
-
-    def add(self, seconds: float) -> None:
-        """One more."""
-        self.seconds += seconds
-        if seconds <= QUICK_S:
-            self.quick += 1
-        else:
-            self._slower[bisect_left(_REQUEST_BUCKETS, seconds) - 1] += 1
-
-    def publish(self) -> None:
-        """Tell prometheus_client. It has no public way to observe many at once."""
-        count = self._unpublished
-        self._published += count
-        self._answered.inc(count)
-        if self._lookups is not None:
-            self._lookups.inc(count)
-        self._durations._sum.inc(self.seconds)
-        for bucket, observed in zip(self._durations._buckets, [self.quick, *self._slower], strict=True):
-            if observed:
-                bucket.inc(observed)
-        self._clear()
-
-
 class Metrics:
-    """The observer of requests, lookups, reads, the listener and the model."""
+    """Observes requests, lookups, reads, the listener and the model."""
 
     def __init__(self, clock: Clock, *, multiprocess: bool = False) -> None:
         self._clock = clock
         self._multiprocess = multiprocess
-        self._malformed_versions: OrderedDict[tuple[str, int], None] = OrderedDict()
-        self._warned_at: dict[str, float] = {}
         self.registry = CollectorRegistry()
         self._requests = self._counter("http_requests", "HTTP requests answered", ["route", "method", "code"])
         self._durations = Histogram(
@@ -122,12 +62,12 @@ class Metrics:
             "Time from a request's arrival to its answer",
             ["route"],
             registry=self.registry,
-            buckets=_REQUEST_BUCKETS,
+            buckets=REQUEST_BUCKETS,
         )
-        lookups = self._counter("lookups", "Processes and lists looked up, by the source that answered", ["source"])
+        lookups = self._counter("lookups", "Lookups of a process or a list, by the source of the answer", ["source"])
         self._lookups = {name: lookups.labels(name) for name in ("hit", "miss", "cached", "stale", "negative")}
         self._looked_up = dict.fromkeys(self._lookups, 0)
-        reads = self._counter("firestore_reads", "Document reads that Firestore bills", ["source"])
+        reads = self._counter("firestore_reads", "Document reads billed by Firestore", ["source"])
         self._reads = {name: reads.labels(name) for name in ("listener", "get", "list", "audit")}
         self._describe_listener()
         self._describe_model()
@@ -136,13 +76,13 @@ class Metrics:
         self._applied_at = 0.0
 
     def _describe_listener(self) -> None:
-        self._states = self._gauge("listener_state", "1 for the listener's present state", "livesum", ["state"])
+        self._states = self._gauge("listener_state", "1 for the listener's present state, else 0", "livesum", ["state"])
         for state in ListenerState:
             self._states.labels(state.value).set(0)
-        self._restarts = self._counter("listener_restarts", "Times the listener had to connect again", ["reason"])
+        self._restarts = self._counter("listener_restarts", "Restarts of the listener, by reason", ["reason"])
         self._probes = Histogram(
             f"{PREFIX}_listener_probe_seconds",
-            "Time from a probe to Firestore's confirmation of the whole stream",
+            "Time from a probe to Firestore's answer, which confirms the model",
             registry=self.registry,
             buckets=_PROBE_BUCKETS,
         )
@@ -150,21 +90,24 @@ class Metrics:
         self._changes = {name: changes.labels(name) for name in ("added", "modified", "removed")}
         self._lag = Histogram(
             f"{PREFIX}_listener_lag_seconds",
-            "Time from a document's update in Firestore to its visibility here",
+            "Time from a document's update in Firestore until the model has it",
             registry=self.registry,
             buckets=_LAG_BUCKETS,
         )
 
     def _describe_model(self) -> None:
-        self._documents = self._gauge("model_documents", "Processes held in memory", "livemin")
+        self._documents = self._gauge("model_documents", "Processes in the model", "livemin")
         self._confirmed = self._gauge(
-            "model_confirmed_timestamp_seconds", "When the model was last known to equal Firestore", "livemin"
+            "model_confirmed_timestamp_seconds",
+            "Unix time when the model last surely equalled Firestore",
+            "livemin",
         )
-        self._mismatches = self._counter("audit_mismatches", "Audits that found the model to differ from Firestore")
-        self._rejected = self._counter("fallback_rejected", "Direct reads refused because their budget was used up")
+        self._mismatches = self._counter("audit_mismatches", "Audits in which the model differed from Firestore")
+        self._rejected = self._counter("fallback_rejected", "Direct reads refused because the budget was used up")
         self._watchers = self._gauge("watchers", "Open waits and event streams", "livesum")
         self._watching = 0
-        self._malformed = self._counter("malformed_fields", "Document fields that could not be read", ["field"])
+        malformed = self._counter("malformed_fields", "Document fields that could not be read, by field", ["field"])
+        self._malformed = MalformedFields(malformed, self._clock)
         self._gauge("build_info", "1; the version is in the label", "livemax", ["version"]).labels(__version__).set(1)
 
     def _counter(self, name: str, documentation: str, labels: list[str] | None = None) -> Counter:
@@ -176,11 +119,11 @@ class Metrics:
     # -- HTTP
 
     def request_answered(self, route: str, method: str, code: int, seconds: float) -> None:
-        """`route` is the route's own pattern, never the path that was asked for."""
+        """`route` is the route's pattern, never the path of the request."""
         self.tally(route, method, code).add(seconds)
 
     def tally(self, route: str, method: str, code: int) -> RequestTally:
-        """Where requests of one kind are counted; whoever has many of them may keep it."""
+        """Counts the requests of one kind. Callers can keep it and add to it."""
         key = (route, method if method in _KNOWN_METHODS else "OTHER", code)
         tally = self._tallies.get(key)
         if tally is None:
@@ -190,7 +133,7 @@ class Metrics:
         return tally
 
     def tally_of_hits(self, route: str, code: int) -> RequestTally:
-        """Where somebody counts GET requests that each looked one thing up in the model, and found it."""
+        """Counts GET requests that were answered from the model, each with one lookup."""
         answered, durations = self._requests.labels(route, "GET", str(code)), self._durations.labels(route)
         tally = RequestTally(answered, durations, self._lookups["hit"])
         self._tallies_of_hits.append(tally)
@@ -212,26 +155,7 @@ class Metrics:
         self._rejected.inc()
 
     def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
-        """Count the fields, once for each version of a document, and log each field once per WARN_EVERY_S."""
-        key = (process_id, version)
-        if key in self._malformed_versions:
-            return
-        self._malformed_versions[key] = None
-        if len(self._malformed_versions) > _REMEMBERED_VERSIONS:
-            self._malformed_versions.popitem(last=False)
-        for field in fields:
-            self._malformed.labels(field).inc()
-        now = self._clock()
-        due = [field for field in fields if now - self._warned_at.get(field, float("-inf")) >= WARN_EVERY_S]
-        if due:
-            self._warned_at.update(dict.fromkeys(due, now))
-            log.warning(
-                "document %r has fields that can't be read and are answered as null: %s"
-                " (one such warning per field in %.0f s; process_status_malformed_fields_total counts all)",
-                process_id,
-                ", ".join(due),
-                WARN_EVERY_S,
-            )
+        self._malformed.report(process_id, version, fields)
 
     # -- the listener
 
@@ -258,7 +182,7 @@ class Metrics:
         self._applied_at = time.time()
 
     def became_visible(self, version: int) -> None:
-        """How late a change became visible, against the wall clock."""
+        """Observe how late a change became visible, by the wall clock."""
         self._lag.observe(max(0.0, self._applied_at - version / 1_000_000))
 
     def confirmed(self, as_of: float) -> None:
@@ -270,7 +194,7 @@ class Metrics:
     # -- scraping
 
     def publish(self) -> None:
-        """Tell prometheus_client what has been counted since the last time."""
+        """Add what was counted since the last call to prometheus_client's series."""
         for tally in (*self._tallies.values(), *self._tallies_of_hits):
             tally.publish()
         self._watchers.set(self._watching)
@@ -279,7 +203,7 @@ class Metrics:
         self._looked_up = dict.fromkeys(self._lookups, 0)
 
     async def keep_published(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Publish again and again, and once more at the end: another process may be scraped for this one."""
+        """Publish every PUBLISH_INTERVAL_S and at the end, because another process can be scraped for this one."""
         try:
             while True:
                 await sleep(PUBLISH_INTERVAL_S)

@@ -1,9 +1,8 @@
-"""Logs: one JSON object a line on stdout, in Cloud Logging's structured form; text for people in development.
+"""Logs: one JSON object per line on stdout, in Cloud Logging's structured form; plain text in development.
 
 Guarantees: ordinary records (from any thread) and request lines (from the event loop's thread) leave through
-one LogWriter, in the order they were logged, and neither ever waits for stdout. Headers, where API keys
-travel, are never logged. What a record looks like is in format, a request in request_log; how
-lines leave the process, in writer.
+one LogWriter, in the order in which they were logged, and neither waits for stdout. Headers are never logged, because
+they carry API keys. format.py renders records, request_log.py renders requests, writer.py writes lines to stdout.
 """
 
 import logging
@@ -18,9 +17,9 @@ __all__ = ["LogWriter", "RequestLog", "configure_logging", "current_trace"]
 
 
 def configure_logging(*, environment: str, level: str, project_id: str, stream: TextIO | None = None) -> LogWriter:
-    """Send every logger's records of `level` and above to `stream` (stdout). Replaces what it set up before.
+    """Send every logger's records of `level` and above to `stream` (stdout). Replaces an earlier configuration.
 
-    Close the returned writer when the service stops, so that no line is lost; at exit it closes itself.
+    The caller closes the returned writer when the service stops, so that no line is lost. It also closes at exit.
     """
     target = stream if stream is not None else sys.stdout
     formatter: logging.Formatter
@@ -57,5 +56,5 @@ class WriterHandler(logging.Handler):
         return self.format(record).encode("utf-8", "replace") + b"\n"
 
     def _dropped_line(self, count: int) -> bytes:
-        text = "%d log lines were dropped: nobody read stdout"
+        text = "%d log lines were dropped: stdout was not read"
         return self._line(logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (count,), None))

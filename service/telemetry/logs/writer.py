@@ -1,17 +1,16 @@
-"""Where log lines leave the process: complete lines, in order, never at the cost of the event loop.
+"""Writes log lines to stdout: complete lines, in order, without making the event loop wait.
 
-`write` may be called from any thread and only appends to a buffer. One daemon thread writes the buffer out,
-at the latest `flush_interval_s` after a line came in, sooner when `batch_bytes` are waiting. A thread: the
-alternative, O_NONBLOCK and waiting until stdout is writable, changes the open file description that stdout
-shares with other processes, and a regular file is always "writable", however long its disk takes.
+`write` works on any thread and only appends to a buffer. One daemon thread writes the buffer out, at the latest
+`flush_interval_s` after a line was added, and sooner when it holds `batch_bytes`. It is a thread because the
+alternative, O_NONBLOCK, changes the open file description that stdout shares with other processes, and because a
+regular file always counts as writable, even while its disk is slow.
 
-Lines of which there are very many wait in `late` as records, rendered a batch at a time: that saves the lock, and code
-that runs often in a row takes half the time. They still stand before every line written after them. The thread is woken
-as seldom as can be, for each time it wants the interpreter the event loop has to let go of it: under load it comes by
-itself, once in `flush_interval_s`.
+Request lines wait in `late` as records and are rendered in batches: that takes the lock less often. They still come
+before every line written after them. The thread is woken as seldom as possible, because it takes the interpreter from
+the event loop: under load it wakes by itself, once per `flush_interval_s`.
 
-Where nobody reads stdout the buffer stops at `max_bytes`; lines past it are dropped and counted, and the
-count is logged in their place once stdout drains. `close` (at exit at the latest) writes out what is waiting.
+Where stdout is not read the buffer stops at `max_bytes`. Further lines are dropped and counted, and the count is
+logged in their place once stdout drains. `close` (at exit at the latest) writes out the rest.
 """
 
 import atexit
@@ -26,17 +25,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 CHUNK_BYTES = 256 * 1024
-"""Written at once, in whole lines: all of them are lost where stdout refuses."""
+"""Written in one call, in whole lines. All of them are lost where stdout refuses."""
 
 _MOST_AT_ONCE = 1024
-"""Buffers that one system call takes."""
+"""The number of buffers that one system call accepts."""
 
 LATE_LINES = 256
-"""Rendered at once, on the thread that has them: a tenth of a millisecond's work."""
+"""Rendered together, on the thread that appended them: a tenth of a millisecond of work."""
 
 
 class LogWriter:
-    """A bounded buffer of lines in front of `stream`. `dropped_line` renders the line that tells of a gap."""
+    """A bounded buffer of lines in front of `stream`. `dropped_line` renders the line that reports a gap."""
 
     def __init__(
         self,
@@ -56,7 +55,7 @@ class LogWriter:
         self.late: deque[Any] = deque()
         """Records, appended from one thread only: the event loop's."""
         self.render: Callable[[deque[Any]], bytes] = b"".join
-        """Takes records out of it from the left, and makes lines of them."""
+        """Removes records from the left and renders them as lines."""
         self._reset()
         _WRITERS.add(self)
         atexit.register(self.close)
@@ -66,25 +65,23 @@ class LogWriter:
 
     @property
     def held_bytes(self) -> int:
-        """Taken, and not yet taken by stdout; never more than `max_bytes` and one line about a gap."""
+        """Bytes that stdout has not taken yet: at most `max_bytes` and one line that reports a gap."""
         return self._waiting_bytes + self._leaving_bytes
 
     def write(self, line: bytes) -> None:
-        """Take one line, newline included. Never fails for what stdout does, and waits only after `close`."""
+        """Add one line, newline included. Never fails because of stdout, and waits only after `close`."""
         with self._lock:
             self._take_late()
             self._take(line)
 
     def take_late(self) -> None:
-        """Take what is in `late`, where the thread does not. To be called after an append where that is the first, or
-        where there are LATE_LINES.
-        """
+        """Render `late`, unless the thread is about to. Call it after the first append, and at LATE_LINES."""
         if self._sleeps or len(self.late) >= LATE_LINES:
             with self._lock:
                 self._take_late()
 
     def flush(self, timeout_s: float = 2.0) -> bool:
-        """Wait until all that was written before is out. False where stdout did not take it in time."""
+        """Wait until all earlier lines are written. False where stdout did not take them in time."""
         with self._changed:
             self._flushing += 1
             self._changed.notify_all()
@@ -94,10 +91,9 @@ class LogWriter:
                 self._flushing -= 1
 
     def close(self, timeout_s: float = 2.0) -> bool:
-        """Write out what is waiting and end the thread. Later lines are written on the caller's thread.
+        """Write out the rest and end the thread. Later lines are written on the caller's thread.
 
-        Returns False where stdout did not take everything in time; then what is left is given up with the
-        process, since an exit must not hang on a reader that has stopped.
+        Returns False where stdout did not take everything in time: an exit must not hang on a reader that has stopped.
         """
         atexit.unregister(self.close)
         with self._changed:
@@ -106,23 +102,22 @@ class LogWriter:
             return self._changed.wait_for(lambda: self._thread is None, timeout_s)
 
     def _reset(self) -> None:
-        """Hold nothing. Also in a forked child, where the thread is gone and the lines are the parent's."""
-        # Re-entrant: a signal handler or a finaliser may log while its own thread is inside `write`.
+        """Start empty. Also in a forked child, where the thread is gone and the lines belong to the parent."""
+        # Re-entrant: a signal handler or a finaliser can log while its own thread is inside `write`.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self._sleeps = True  # the thread sleeps, or ends: it does not come by itself to take what is there
+        self._sleeps = True  # the thread sleeps or ends: it does not look into `late` by itself
         self.late.clear()
         self._lines: list[bytes] = []
         self._waiting_bytes: int = 0  # in _lines
         self._leaving_bytes: int = 0  # no longer in _lines, and not yet taken by stdout
         self._dropped: int = 0
-        self._refused = False  # stdout's last word
+        self._refused = False  # whether stdout refused the last write
         self._flushing = 0
         self._closing = False
 
     def _take_late(self) -> None:
-        """Meanwhile more may come, or a finaliser may log and take the rest."""
         lines = self.render(self.late)
         if lines:
             self._take(lines)
@@ -137,7 +132,7 @@ class LogWriter:
             self._dropped += lines.count(b"\n")
             return
         if self._dropped:
-            self._tell_of_a_gap()
+            self._report_gap()
         before: int = self._waiting_bytes
         self._lines.append(lines)
         self._waiting_bytes += size
@@ -145,9 +140,9 @@ class LogWriter:
             self._wake()
 
     def _has_gap(self) -> bool:
-        return bool(self._dropped and not self._refused)
+        return self._dropped > 0 and not self._refused
 
-    def _tell_of_a_gap(self) -> None:
+    def _report_gap(self) -> None:
         if self._has_gap():
             line = self._dropped_line(self._dropped)
             self._dropped = 0
@@ -169,7 +164,7 @@ class LogWriter:
                 self._sleeps = self._closing
                 self._changed.wait_for(self._is_due, self._flush_interval_s)
                 self._take_late()
-                self._tell_of_a_gap()
+                self._report_gap()
                 lines, self._lines = self._lines, []
                 self._leaving_bytes, self._waiting_bytes = self._waiting_bytes, 0
                 if not lines:  # closing
@@ -193,10 +188,10 @@ class LogWriter:
                 self._changed.notify_all()
 
     def _write_now(self, lines: list[bytes]) -> bool:
-        """Write through. False where stdout refused: its disk is full, its reader is gone."""
+        """Write to stdout. False where it refused: its disk is full, or its reader is gone."""
         try:
             self._sink(lines)
-        except (OSError, ValueError):  # ValueError: closed. There is nowhere left to report it to
+        except (OSError, ValueError):  # ValueError: it is closed
             return False
         return True
 
@@ -213,8 +208,7 @@ os.register_at_fork(after_in_child=_reset_all)
 
 
 def _chunks(lines: list[bytes]) -> Iterator[list[bytes]]:
-    chunk: list[bytes] = []
-    size = 0
+    chunk, size = list[bytes](), 0
     for line in lines:
         if chunk and (size + len(line) > CHUNK_BYTES or len(chunk) == _MOST_AT_ONCE):
             yield chunk
@@ -226,7 +220,7 @@ def _chunks(lines: list[bytes]) -> Iterator[list[bytes]]:
 
 
 def _sink_of(stream: TextIO) -> Callable[[list[bytes]], None]:
-    """How lines get into `stream`: through its descriptor, or, where it has none, as text."""
+    """What writes lines to `stream`: through its descriptor, or as text where it has none."""
     with contextlib.suppress(OSError, ValueError):
         stream.flush()
     try:
@@ -242,9 +236,9 @@ def _write_text(stream: TextIO, lines: list[bytes]) -> None:
 
 
 def _write_all(descriptor: int, lines: list[bytes]) -> None:
-    """As they are, without a copy of them all, where they are taken in one go."""
+    """Without a copy of the lines where one system call takes them all."""
     written = 0
-    with contextlib.suppress(BlockingIOError):  # whoever shares stdout has made it non-blocking
+    with contextlib.suppress(BlockingIOError):  # another process that shares stdout made it non-blocking
         written = os.writev(descriptor, lines)
     if written == sum(map(len, lines)):
         return

@@ -154,7 +154,7 @@ async def test_answers_have_the_documented_headers_and_keys_in_the_documented_or
         (412, "/openapi.json", "", {"If-Match": '"x"'}),
         (400, "/openapi.json", "?x=1", {}),
         (200, "/status", "", {}),
-        (200, "/status", "?process_id=import-1&process_id=nobody", {}),
+        (200, "/status", "?process_id=import-1&process_id=unknown", {}),
         (304, "/status", "", {"If-None-Match": "*"}),
         (412, "/status", "", {"If-Match": '"x"'}),
         (400, "/status", "?limit=0", {}),
@@ -175,7 +175,7 @@ async def test_answers_have_the_documented_headers_and_keys_in_the_documented_or
         assert reply.status == status, (path, query, headers)
         assert_as_documented(document, path, reply)
     for path in (one, stream):
-        assert_as_documented(document, path, await running.get(path.format(process_id="nobody")))
+        assert_as_documented(document, path, await running.get(path.format(process_id="unknown")))
 
 
 async def test_a_refusal_is_documented_too(
@@ -245,7 +245,7 @@ async def test_keys_are_asked_for_as_documented_and_never_shown(with_keys: Runni
         assert (item["get"].get("security"), plain.status == 401) == (None if needs_key else [], needs_key)
 
 
-async def test_without_keys_nobody_is_told_of_any(document: Any) -> None:
+async def test_without_keys_the_document_names_none(document: Any) -> None:
     assert "security" not in document
     assert "securitySchemes" not in document["components"]
     assert all("401" not in item["get"]["responses"] for item in document["paths"].values())

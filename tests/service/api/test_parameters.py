@@ -54,7 +54,7 @@ def test_a_list_is_asked_for_in_the_contracts_words(raw: str, query: ListQuery |
         ("limit=", "limit must be"),
         ("limit=1e2", "limit must be"),
         ("limit=%D9%A1", "limit must be"),
-        ("limit=1&limit=1", "limit may be given only once"),
+        ("limit=1&limit=1", "limit can be given only once"),
         ("status=", "status must have 1 to 64 characters"),
         ("status=" + "x" * 65, "status must have 1 to 64 characters"),
         ("status=%FF", "status is not UTF-8"),
@@ -70,7 +70,7 @@ def test_a_list_is_asked_for_in_the_contracts_words(raw: str, query: ListQuery |
         ("process_id=a&limit=1", "process_id can't be combined with limit"),
         ("process_id=a%2Fb", "process_id can't be one"),
         ("process_id=", "process_id can't be one"),
-        ("&".join(["process_id=a"] * 101), "process_id may be given at most 100 times"),
+        ("&".join(["process_id=a"] * 101), "process_id can be given at most 100 times"),
     ],
 )
 def test_what_cannot_be_used_is_named(raw: str, message: str) -> None:

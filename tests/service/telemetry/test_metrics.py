@@ -1,4 +1,4 @@
-"""Metrics: the contract's names, bounded labels, and what is told is what is shown."""
+"""Metrics: the contract's names, types and labels, and exact counts."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from listeners.listener import ListenerState
@@ -28,17 +29,46 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-NAMES_OF_THE_CONTRACT = """
-    http_requests http_request_duration_seconds lookups firestore_reads listener_state listener_probe_seconds
-    listener_restarts listener_changes listener_lag_seconds model_documents model_confirmed_timestamp_seconds
-    audit_mismatches fallback_rejected watchers malformed_fields
-"""
+TYPES_AND_LABELS = {
+    "http_requests": ("counter", ("route", "method", "code")),
+    "http_request_duration_seconds": ("histogram", ("route",)),
+    "lookups": ("counter", ("source",)),
+    "firestore_reads": ("counter", ("source",)),
+    "listener_state": ("gauge", ("state",)),
+    "listener_probe_seconds": ("histogram", ()),
+    "listener_restarts": ("counter", ("reason",)),
+    "listener_changes": ("counter", ("type",)),
+    "listener_lag_seconds": ("histogram", ()),
+    "model_documents": ("gauge", ()),
+    "model_confirmed_timestamp_seconds": ("gauge", ()),
+    "audit_mismatches": ("counter", ()),
+    "fallback_rejected": ("counter", ()),
+    "watchers": ("gauge", ()),
+    "malformed_fields": ("counter", ("field",)),
+    "build_info": ("gauge", ("version",)),
+}
+
+
+def test_types_and_labels_are_those_of_the_contract() -> None:
+    metrics = Metrics(Clock())
+    metrics.request_answered("/status", "GET", 200, 0.001)
+    metrics.restarted("idle")
+    metrics.malformed("a", 1, ("status",))
+    shown = {
+        family.name.removeprefix("process_status_"): (family.type, labels_of(family))
+        for family in text_string_to_metric_families(metrics.render("")[0].decode())
+    }
+    assert shown == {name: (kind, set(labels)) for name, (kind, labels) in TYPES_AND_LABELS.items()}
+
+
+def labels_of(family: Metric) -> set[str]:
+    return {label for sample in family.samples for label in sample.labels} - {"le"}
 
 
 def test_every_metric_of_the_contract_is_there_before_anything_happened() -> None:
     families = text_string_to_metric_families(Metrics(Clock()).render("")[0].decode())
     names = {family.name for family in families if not family.name.endswith("_created")}
-    assert names == {f"process_status_{name}" for name in [*NAMES_OF_THE_CONTRACT.split(), "build_info"]}
+    assert names == {f"process_status_{name}" for name in TYPES_AND_LABELS}
 
 
 def test_requests_are_counted_by_route_method_and_code() -> None:

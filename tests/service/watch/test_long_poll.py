@@ -168,7 +168,7 @@ async def test_products_may_be_waited_for_too(running: RunningService, collectio
         ("wait=1.5", "wait must be a whole number of seconds, at least 1"),
         ("wait=-1", "wait must be a whole number of seconds, at least 1"),
         ("wait=", "wait must be a whole number of seconds, at least 1"),
-        ("wait=1&wait=2", "wait may be given only once"),
+        ("wait=1&wait=2", "wait can be given only once"),
         ("wait=1&until=done,", UNTIL_MESSAGE),
         ("wait=1&until=" + 65 * "x", UNTIL_MESSAGE),
         ("wait=1&after=yesterday", "after must be the version seen last, as its ETag has it: v and digits"),

@@ -1,6 +1,6 @@
 """The page that people look at: `/ui` and the files it is made of, read once and served from memory.
 
-They hold no data, so they need no key: what the page shows it asks the API for, with the key of whoever looks at it.
+The files hold no data, so they need no key: the page reads its data from the API, with the key of its user.
 Every file is revalidated by its content's hash; nothing is loaded from any other host, and the page says so in its
 Content-Security-Policy.
 """

@@ -1,7 +1,7 @@
 """Many watchers in the order they came, in small groups.
 
-One tuple of all of them, made to tell them all while they come and go, is ten thousand objects that each collection of
-the young has to look at, wherever in memory they are: 10 to 25 ms, several times.
+A single tuple of all of them is ten thousand objects. Each collection of the young generation has to look at all of
+them: 10 to 25 ms, several times per notification.
 """
 
 from collections.abc import Iterator
@@ -46,6 +46,6 @@ class Crowd(Generic[Member]):
                 return
 
     def groups(self) -> Iterator[tuple[Member, ...]]:
-        """All, each group as it is when its turn comes; those who come after the first step may be left out."""
+        """All members. Each group is read when it is reached; members added after the first step can be missing."""
         for group in tuple(self._groups):
             yield tuple(group)

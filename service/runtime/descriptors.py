@@ -4,7 +4,7 @@ Guarantees: connections never take the last RESERVE descriptors, so the listener
 clients do. Where descriptors run short no connection is refused or cut off: it waits in the kernel's queue until one is
 free, and connections that have been silent longest are closed to make room. The log says so, at most once a minute.
 
-A new descriptor always gets the lowest free number. So the number of an accepted connection tells, without counting,
+A new descriptor always gets the lowest free number. So the number of an accepted connection shows, without counting,
 how many descriptors are taken: one at or above the limit's reserve means that all below it are in use.
 
 Belongs to one event loop.

@@ -1,4 +1,4 @@
-"""Long-lived tasks: named, owned, awaited. One that ends before it was told to is an error that is never silent."""
+"""Long-lived tasks: named, owned, awaited. A task that ends before it is cancelled is an error, and is logged."""
 
 import asyncio
 import logging

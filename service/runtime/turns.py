@@ -4,8 +4,8 @@ Firestore's messages come in one a turn. Ten thousand polls a turn would make it
 model older and older until its lease lapses; then every request is dearer, the turn longer still, and the listener
 never catches up. So once the requests of this turn have had TURN_S, the others wait for the next, in their order.
 
-To wait costs a request a fifth of what it takes. While nobody but requests wants a turn they have four times as much of
-it, which lets two hundred busy connections be read without one that waits; the first message ends that.
+To wait costs a request a fifth of what it takes. While only requests need the loop, they get four times as much of a
+turn: then two hundred busy connections are read without a wait. The first message of Firestore ends that.
 
 Lives on the event loop.
 """
@@ -22,7 +22,7 @@ TURN_S = 0.0005
 """What requests may have of a turn, at most twice: some fifty polls. The loop itself takes a twentieth of it a turn."""
 
 QUIET_TURN_S = 0.002
-"""The same while nobody has called `hurry` for QUIET_AFTER_S."""
+"""The same when the last call of `hurry` was more than QUIET_AFTER_S ago."""
 
 QUIET_AFTER_S = 0.05
 """A listener of some twenty changes a second has short turns all the time."""
@@ -35,13 +35,13 @@ _log = logging.getLogger(__name__)
 
 
 class Turns:
-    """Whoever has a request asks `takes`, and where it does not, waits: by `wait` or by `turn`."""
+    """A fair queue. A request calls `takes`; when that returns False, it queues: by `wait`, or by `turn`."""
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], object], *, clock: Clock = perf_counter) -> None:
         self._call_soon = call_soon
         self._clock = clock
         self._waiting: deque[Callable[[], None]] = deque()
-        self._quiet_from = float("inf")  # where nobody calls `hurry` at all, who knows whether it is quiet
+        self._quiet_from = float("inf")  # without any call of `hurry` nothing proves that it is quiet
         self._is_asked_for = False
         """Whether the next turn is: that costs 2 µs, too much for each of many short turns."""
         self.ends_at = 0.0
@@ -65,7 +65,7 @@ class Turns:
         return True
 
     def hurry(self) -> None:
-        """Somebody else wants the next turn soon, and some after it: to be called by whatever brings such an event."""
+        """Shorten this turn and those soon after it. Called when a message of Firestore or another event arrives."""
         now = self._clock()
         self._quiet_from = now + QUIET_AFTER_S
         self.ends_at = min(self.ends_at, now + TURN_S)
@@ -91,11 +91,11 @@ class Turns:
         await has_come
 
     def serve_all(self) -> None:
-        """Nobody waits any longer: neither the others where one fails."""
+        """Serve everything that is queued. A failure of one does not stop the others."""
         while self._waiting:
             try:
                 self._waiting.popleft()()
-            except Exception:  # noqa: BLE001 - whatever it is, it is told, and the others are served
+            except Exception:  # noqa: BLE001 - it is logged, and the others are served
                 _log.exception("a request that waited for its turn failed")
 
     def _begin(self, now: float) -> None:
@@ -116,6 +116,6 @@ class Turns:
                 self._waiting.popleft()()
                 if self._clock() >= self.ends_at:
                     break
-        finally:  # where one fails, too, nobody overtakes those who wait
+        finally:  # a new request never overtakes queued ones, also after a failure
             if self._waiting:
                 self.ends_at = 0.0

@@ -1,5 +1,5 @@
-// Asking the service. Says in three kinds of error why there is no answer; the key, where one is needed, lives in this
-// tab's session storage and goes out as a header, never in a URL.
+// Requests to the service. Three kinds of error say why there is no answer. The API key is kept in the session storage
+// of this tab and is sent as a header, never in a URL.
 
 export class NeedsKey extends Error {}
 export class Unreachable extends Error {}

@@ -20,7 +20,7 @@ export function bindControls(filters, { enter, down }) {
   byId("clear").addEventListener("click", () => filters.set({ status: "", from: "", to: "", search: "" }));
 }
 
-// Write the filters into the form, but never under somebody's fingers.
+// Write the filters into the form, except into a field that has the focus.
 export function showControls(filters) {
   for (const name of ["search", "from", "to"]) {
     const input = byId(name);

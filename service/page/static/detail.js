@@ -6,7 +6,7 @@ import { ago, count, duration, milliseconds, moment, rate, UNKNOWN } from "./for
 import { productsTable } from "./products.js";
 import { sourceFile } from "./source_file.js";
 import { isOpen, kindOf } from "./status.js";
-import { timeLine } from "./time_line.js";
+import { timeline } from "./timeline.js";
 
 const FACTS = ["Started", "Ended", "Took", "Last change", "Processed", "Failed", "Speed"];
 
@@ -60,7 +60,7 @@ export class Detail {
     this.#notice.hidden = view.notice === "";
     if (process !== undefined) this.#showProcess(process, view);
     this.#once("products", view.products, (products) => this.#products.replaceChildren(...(products ? [productsTable(products)] : [])));
-    this.#once("changes", view.changes, (changes) => this.#line.replaceChildren(timeLine(changes, view.watchedSinceMs)));
+    this.#once("changes", view.changes, (changes) => this.#line.replaceChildren(timeline(changes, view.watchedSinceMs)));
   }
 
   #showProcess(process, { speed, nowMs }) {

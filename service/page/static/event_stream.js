@@ -41,7 +41,7 @@ export class EventStream extends EventTarget {
     this.#stopping.abort();
   }
 
-  // The service is known to be there again: wait no longer.
+  // The service answers again: reconnect at once.
   wake() {
     this.dispatchEvent(new Event("wake"));
   }
@@ -83,8 +83,8 @@ export class EventStream extends EventTarget {
     this.#announce("message", event);
   }
 
-  // Longer each time, with jitter so that not all come back at once; cut short by `wake`, a new key, or a network that
-  // returns.
+  // Longer each time, with jitter so that clients do not return all at once. `wake`, a new key or a returning network
+  // ends it early.
   async #pause(error) {
     this.#waitMs = Math.min(Math.max(this.#leastWaitMs, this.#waitMs * 2), LONGEST_WAIT_MS);
     const waitMs = error instanceof NeedsKey ? Infinity : this.#waitMs * (0.75 + Math.random() / 2);

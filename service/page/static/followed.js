@@ -2,7 +2,7 @@
 // but not at every change, since each answer is a read of Firestore; and, where the process is older than the model's
 // window, a stream of its own.
 //
-// Announces `answer`. `products` and `failure` (a sentence) are what is known.
+// Announces `answer`. `products` and `failure` (a sentence) hold the last answer.
 
 import { NeedsKey } from "./api.js";
 import { EventStream } from "./event_stream.js";

@@ -1,4 +1,4 @@
-// Asks for the API key when the service wants one, and lets go of it again.
+// Asks for the API key when the service needs one, and can forget it again.
 
 import { byId, setText } from "./dom.js";
 

@@ -1,7 +1,7 @@
 // The stream of every process in the service's model, written into what the page knows.
 //
 // `isOpen` is null before the first attempt has ended. Announces `change` where any of its fields has changed, and
-// `forgotten` where nothing that was known is still known to be true.
+// `forgotten` when everything known so far is no longer certain.
 
 import { EventStream } from "./event_stream.js";
 
@@ -28,7 +28,7 @@ export class ModelStream extends EventTarget {
     this.#stream.start();
   }
 
-  // The service is known to be there: come back now, if it is not open.
+  // The service answers again: reconnect now, unless the stream is open.
   wake() {
     this.#stream.wake();
   }
@@ -40,7 +40,7 @@ export class ModelStream extends EventTarget {
 
   #opened() {
     const wasInterrupted = this.isOpen === false && !this.hasPresentState;
-    if (wasInterrupted) this.#forget(); // it ended amid the present state: what was removed since, nobody tells
+    if (wasInterrupted) this.#forget(); // it ended amid the present state: no event will report what was removed since
     this.#become({ isOpen: true, error: null });
   }
 

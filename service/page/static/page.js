@@ -10,7 +10,7 @@ import { count } from "./format.js";
 import { History } from "./history.js";
 import { askForKeys } from "./key_dialog.js";
 import { listenToKeys } from "./keyboard.js";
-import { judge, showLight } from "./light.js";
+import { judge, showStatus } from "./connection_status.js";
 import { ModelStream } from "./model_stream.js";
 import { Pages } from "./pages.js";
 import { Panel } from "./panel.js";
@@ -55,10 +55,10 @@ function draw() {
   showControls(filters);
   table.show(matching.slice(0, pages.shown), (process) => viewOf(process, nowMs));
   panel.draw({ nowMs, beganMs, isApart: (id) => hasWholeModel() && !processes.isFollowed(id) });
-  const light = judge(stream, readiness.present, Date.now());
-  showLight(light);
+  const connection = judge(stream, readiness.present, Date.now());
+  showStatus(connection);
   showFoot(matching.length, known.length);
-  document.title = `${light[0] === "live" ? "" : "⚠ "}${count(known.filter(isOpen).length)} under way · Process status`;
+  document.title = `${connection[0] === "live" ? "" : "⚠ "}${count(known.filter(isOpen).length)} under way · Process status`;
 }
 
 const hasWholeModel = () => stream.hasPresentState || readiness.present?.documents === 0;

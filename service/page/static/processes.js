@@ -3,7 +3,7 @@
 
 const COMPARED = ["status", "start_time", "end_time", "last_updated", "csv_url", "products_processed", "products_failed"];
 
-// A row of a list says nothing of some fields: that is no difference.
+// A row of a list lacks some fields: that is no difference.
 const differs = (before, process) =>
   before === undefined || COMPARED.some((field) => before[field] !== undefined && before[field] !== process[field]);
 
@@ -20,7 +20,7 @@ export class Processes {
     return this.#followed.get(id) ?? this.#listed.get(id);
   }
 
-  // Whether the stream tells of its changes.
+  // Whether the stream reports its changes.
   isFollowed(id) {
     return this.#followed.has(id);
   }
@@ -29,7 +29,7 @@ export class Processes {
     return this.#followed.size + this.#listed.size;
   }
 
-  // As the stream told it. Returns whether it is news.
+  // A state from the stream. Returns whether it is new.
   follow(process) {
     const id = process.process_id;
     const before = this.get(id);
@@ -53,19 +53,19 @@ export class Processes {
     this.#inOrder = null;
   }
 
-  // The whole present state follows: nothing that is held now is still known to be true.
+  // The whole present state follows: everything held now is no longer certain.
   reset() {
     this.#followed.clear();
     this.#listed.clear();
     this.#inOrder = null;
   }
 
-  // A page is being asked for: what is deleted until it comes must not come back with it.
+  // A page is requested: a process deleted before its answer arrives must not come back with it.
   beginPage() {
     this.#deletedMeanwhile.clear();
   }
 
-  // Answers to questions: they hold only where the stream says nothing.
+  // Answers to requests: they count only where the stream has reported nothing.
   add(processes) {
     for (const process of processes) {
       const id = process.process_id;

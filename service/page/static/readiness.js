@@ -1,7 +1,7 @@
-// Asks /readyz again and again what the service itself knows of its freshness: an open stream proves that the service
-// is there, not that Firestore still speaks to it. Where a load balancer spreads requests, another replica may answer.
+// Polls /readyz for the freshness of the model: an open stream proves that the service answers, not that Firestore still
+// sends it changes. Behind a load balancer, another replica can answer.
 //
-// `present` is the last answer with `heardAtMs`, or null while nobody is there to answer. Announces `change`.
+// `present` is the last answer with `heardAtMs`, or null while the service does not answer. Emits `change`.
 
 import { NeedsKey } from "./api.js";
 

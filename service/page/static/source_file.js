@@ -1,5 +1,5 @@
-// The source file as a link, where its address is one that a browser may be sent to; as plain text otherwise: whoever
-// writes the documents must not be able to make a link run something.
+// The source file as a link if its address is safe for a browser, else as plain text: a writer of documents must not be
+// able to make a link run a script.
 
 import { el } from "./dom.js";
 import { UNKNOWN } from "./format.js";

@@ -1,5 +1,5 @@
-// The connection light. Two things must hold for `live`: the stream is open, and the service's model was confirmed by
-// Firestore within its lease. Each that fails has its own colour and its own words.
+// The connection status. `live` needs two things: the stream is open, and Firestore has confirmed the service's model
+// within its lease. Each failure has its own colour and its own words.
 
 import { NeedsKey } from "./api.js";
 import { byId, setText } from "./dom.js";
@@ -40,8 +40,8 @@ function nextTry(stream, nowMs) {
   return waitMs > 1000 ? `next try in ${duration(waitMs)}` : "trying now";
 }
 
-// The words are read out when the state changes; the seconds behind them are for the eyes.
-export function showLight([state, detail]) {
+// Screen readers read the words when the state changes; the seconds beside them are visible only.
+export function showStatus([state, detail]) {
   const light = byId("light");
   if (light.dataset.state !== state) light.dataset.state = state;
   setText(byId("light-word"), WORDS[state]);

@@ -1,4 +1,4 @@
-"""The connection light tells live, reconnecting and stale apart, and never stays on the wrong one."""
+"""The connection status distinguishes live, reconnecting and stale, and never stays on the wrong one."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-// The changes of one process that this page has seen, newest first, and what the document itself says of its start.
+// The changes of one process that this page has seen, newest first, and the start that the document names.
 
 import { el } from "./dom.js";
 import { count, timeOfDay } from "./format.js";
@@ -25,8 +25,8 @@ export function wordsOf({ was, is }) {
 const entry = (ms, kind, text) =>
   el("li", { data: { kind } }, el("time", { text: timeOfDay(ms), datetime: new Date(ms).toISOString() }), el("span", { text }));
 
-// A list element; `watchedSinceMs`: what came before was not seen.
-export function timeLine(changes, watchedSinceMs) {
+// A list element. `watchedSinceMs`: the page has seen no earlier change.
+export function timeline(changes, watchedSinceMs) {
   const entries = changes.map((change) => {
     const turned = change.was?.status !== change.is.status;
     return entry(change.atMs, turned ? kindOf(change.is.status) : "step", wordsOf(change).join(" · "));

@@ -45,8 +45,8 @@ class Turns:
         self._is_asked_for = False
         """Whether the next turn is: that costs 2 µs, too much for each of many short turns."""
         self.ends_at = 0.0
-        """Until then requests are taken, for those who can't afford to call `takes`: in this turn and, where that is
-        short, in the next. In the past where others wait.
+        """Until then requests are served: in this turn and, if it is short, in the next. The hot path reads it instead
+        of calling `takes`. It lies in the past while others are queued.
         """
 
     def __repr__(self) -> str:

@@ -1,1 +1,1 @@
-"""What Firestore says about one collection, as events. Knows nothing of who consumes them."""
+"""What Firestore says about one collection, as events. Knows nothing of its consumers."""

@@ -33,7 +33,7 @@ class Removal:
     """A document that is no longer in the listener's result.
 
     `deleted` is True where Firestore said that it is gone, False where it left the result but still exists
-    (a window pushed it out, its type changed), None where the listener can't tell the two apart.
+    (a window pushed it out, its type changed), None where the listener does not know which.
     """
 
     id: str

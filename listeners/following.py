@@ -1,12 +1,12 @@
-"""A single document that is followed: what its events add up to, told to whoever follows it. On the event loop."""
+"""A single document that is followed: its present state, from its events, for one callback. On the event loop."""
 
 from collections.abc import Callable
 
 from listeners.events import Changed, Confirmed, Document, Event, Replaced
 
 MAX_FOLLOWED = 100
-"""Firestore's guide to real-time queries at scale keeps a client's listeners below that. Followed on the window's
-stream, each is a target of it; with `on_snapshot` a stream and the library's threads."""
+"""Firestore's guide to real-time queries at scale recommends fewer listeners than that per client. On the window's
+stream each followed document is a target; with `on_snapshot` it is a stream and the library's threads."""
 
 OnDocument = Callable[[Document | None, int, float], None]
 """A document (None: there is none), the read time (µs), and the local instant at or after which it was so."""

@@ -1,10 +1,10 @@
 """Lets gRPC hand all its events to the event loop in one turn, however many there are.
 
-gRPC's thread writes a byte to a socket for each event, and the loop reads one a turn. Where there are more events than
-turns, as with many direct reads on a busy loop, the socket fills up, the thread waits for room in it, and from then on
-one event is handed over a turn: each message of the Listen stream waits behind the events of all calls under way, 30 ms
-were measured, and a listener of 500 changes a second falls behind further and further. grpcio 1.85 does so; the source
-it is built from no longer does.
+gRPC's thread writes a byte to a socket for each event, and the loop reads one byte per turn. Where there are more
+events than turns, as with many direct reads on a busy loop, the socket fills up, the thread waits for room in it, and
+from then on one event is handed over per turn. Each message of the Listen stream then waits behind the events of all
+calls under way, for 30 ms as measured, and a listener of 500 changes per second falls behind further and further.
+grpcio 1.85 does so; the source it is built from no longer does.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ def take_all_wakeups(loop: asyncio.AbstractEventLoop, on_events: Callable[[], ob
         else:
             add_reader(fd, callback, *args)
 
-    loop.add_reader = add  # type: ignore[method-assign, assignment] # a callback's arguments can't be told here
+    loop.add_reader = add  # type: ignore[method-assign, assignment] # the types of a callback's arguments are not known here
 
 
 def _take_all(wakeups: socket.socket, on_events: Callable[[], object], handle_events: Callable[[], object]) -> None:

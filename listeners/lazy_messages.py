@@ -1,9 +1,9 @@
 """Firestore's messages with the values of a document's fields, and of an array, left as bytes.
 
-A document may have 1 MiB, and to parse all of it takes 4 to 12 ms, for which the event loop would wait. On the wire a
+A document can have 1 MiB. To parse all of it takes 4 to 12 ms, for which the event loop would wait. On the wire a
 message within a message is bytes with a length before them, so the same bytes can be read with `bytes` declared where
-Firestore declares a message: that takes 0.3 ms, and who wants a value parses that one. What is not declared here is
-kept as it came (https://protobuf.dev/programming-guides/encoding/, "Unknown Fields").
+Firestore declares a message. That takes 0.3 ms, and the consumer parses the values that it wants. What is not declared
+here is kept as it came (https://protobuf.dev/programming-guides/encoding/, "Unknown Fields").
 """
 
 from collections.abc import Collection

@@ -19,7 +19,7 @@ Clock = Callable[[], float]
 """Seconds on a clock that never goes back and also runs while the machine is suspended."""
 
 Apply = Callable[[Event], Awaitable[None]]
-"""Takes one event. Returns when it is visible; the listener says nothing more until then."""
+"""Takes one event. Returns when it is visible; the listener sends no other event until then."""
 
 
 class ListenerState(StrEnum):
@@ -64,7 +64,7 @@ class CannotConfirm(Exception):
 
 
 class ListenerObserver(Protocol):
-    """Whoever wants to know what happens in here: metrics and logs. Called on the event loop, must not block."""
+    """Callbacks for metrics and logs. Called on the event loop, must not block."""
 
     def documents_read(self, count: int) -> None:
         """Firestore sent, and will bill, this many documents (a probe's one read included)."""
@@ -76,8 +76,8 @@ class ListenerObserver(Protocol):
 class Listener(Protocol):
     """One source of events about one window of one collection.
 
-    `hears_heartbeats` says that this listener hears of an idle result too, so that its silence means that it may be
-    stalled: nothing else is then to vouch for its freshness.
+    `hears_heartbeats` says that this listener hears of an idle result too, so its silence can mean that it is
+    stalled: then nothing else counts as a proof of its freshness.
     """
 
     hears_heartbeats: bool

@@ -1,8 +1,8 @@
 """Keeps one listener running, for as long as `run` does: backs off, starts it again, reports.
 
 The one writer of ListenerState: each transition is logged here with its reason and announced to the observer.
-A server never gives up: what needs an operator is reported with what to do, and tried again all the same.
-Says nothing about freshness: a listener may be live and its model's lease lapsed.
+It never gives up: a failure that needs an operator is logged with what to do, and the connection is tried again.
+Says nothing about freshness: a listener can be live while its model's lease has lapsed.
 """
 
 import asyncio
@@ -46,10 +46,10 @@ snapshot would otherwise be asked for the whole of it, and paid for it, without 
 
 
 class SupervisorObserver(Protocol):
-    """Whoever wants to know how the listener fares. Called on the event loop, must not block."""
+    """Callbacks for metrics and logs. Called on the event loop, must not block."""
 
     def state_changed(self, state: ListenerState, reason: str) -> None:
-        """The listener is now in `state`; `reason` is for people."""
+        """The listener is now in `state`; `reason` is a text for the log and /readyz."""
 
     def restarted(self, reason: str) -> None:
         """A connection ended and is made again; `reason` is a ListenerFailure's, fit for a label."""
@@ -66,7 +66,7 @@ class LogPace:
         self._due: dict[str, tuple[float, float]] = {}
 
     def is_due(self, reason: str) -> bool:
-        """True for the first of its kind, at growing intervals, and again for one not heard of for long."""
+        """True for the first of its kind, at growing intervals, and again after a long time without it."""
         now = self._clock()
         due_at, interval_s = self._due.get(reason, (now, 0.0))
         if now < due_at:
@@ -80,7 +80,7 @@ class LogPace:
 class Supervisor:
     """Runs `listener` and hands its events to `apply`.
 
-    `state` is what it is doing and `reason` what led there, for people: why it is not live, where it is not.
+    `state` is what it is doing and `reason` what led there: why it is not live, where it is not.
     `last_failure` stays when it is live again ("" before the first); `restarts` counts connections made again.
     """
 
@@ -139,7 +139,7 @@ class Supervisor:
 
     def resync(self, reason: str) -> None:
         """What the listener holds is in doubt: start from scratch."""
-        _log.warning("listener: resync asked for: %s", reason, extra=self._facts(resync_reason=reason))
+        _log.warning("listener: resync requested: %s", reason, extra=self._facts(resync_reason=reason))
         self._listener.forget()
 
     async def _one_connection(self) -> ListenerFailure:
@@ -157,8 +157,8 @@ class Supervisor:
             return failure.as_value()
         except OSError as error:
             return failure_of_os_error(error)
-        except Exception as error:  # noqa: BLE001 - a bug of the listener's: reported, and a server never gives up
-            _log.exception("listener: failed in a way that it must not", extra=self._facts())
+        except Exception as error:  # noqa: BLE001 - a bug of the listener's: logged, and the connection is tried again
+            _log.exception("listener: unexpected error, connecting again", extra=self._facts())
             return ListenerFailure("listener_error", repr(error))
         return ListenerFailure("listener_error", "the listener returned")
 

@@ -43,7 +43,7 @@ from service.model.read_model import ReadModel
 from service.page import Page
 from service.reads.answers import Answers
 from service.reads.attempts import Attempts
-from service.reads.audit import Audit
+from service.reads.audit import Audit, AuditOptions
 from service.reads.budget import Budget
 from service.reads.circuit import Circuit
 from service.reads.connection import Connection
@@ -147,11 +147,8 @@ class Service:
             self.model,
             self.reader,
             self.supervisor,
-            interval_s=settings.audit_interval_s,
-            sample=settings.audit_sample,
-            order=self.schema.order,
+            AuditOptions(settings.audit_interval_s, settings.audit_sample, self.schema.order),
             clock=clock,
-            sleep=asyncio.sleep,
             rng=random.Random(),  # noqa: S311 - a sample
             on_mismatch=self.metrics.audit_mismatched,
         )

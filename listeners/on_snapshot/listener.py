@@ -1,7 +1,7 @@
 """The listener on google-cloud-firestore's `on_snapshot` machinery; owns the one boundary between threads.
 
-Everything in here runs on the event loop. What the watch's threads tell crosses over in `_Inbox.tell`, and there
-alone. Nothing is trusted that Watch is known to do wrong: at the first suspicion the run ends, and the next one
+Everything in here runs on the event loop. Events of the watch's threads cross over in `_Inbox.put_from_thread`, and
+there alone. Where Watch can be wrong nothing of it is used: at the first suspicion the run ends, and the next one
 starts from scratch, with a new client. It can't be probed; its evidence of freshness is the consistent points.
 """
 
@@ -19,7 +19,7 @@ from listeners.field_paths import Projection
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
 from listeners.on_snapshot.ages import Ages
 from listeners.on_snapshot.watch import Connection
-from listeners.on_snapshot.watch_inspection import DocumentsRead, Opened, Point, Told, failure_of_error
+from listeners.on_snapshot.watch_inspection import DocumentsRead, Opened, Point, WatchEvent, failure_of_error
 from listeners.window import Window
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class OnSnapshotListener:
     `client_factory` makes the run's own client, in a thread; it is closed at the run's end. `clock` is the port's
     (events' `as_of`); `wall_clock` is seconds since the epoch, to compare with Firestore's read times. Every
     `check_interval_s` the watch is looked at; silent for `idle_timeout_s`, it counts as stalled. `hears_heartbeats`
-    False says that this server is not known to speak of an idle target (Google's emulator does not): until it has
+    False: this server is not known to send heartbeats of an idle target (Google's emulator does not): until it has
     sent a delta, silence is then suspicious only before the first consistent point.
     """
 
@@ -90,7 +90,7 @@ class OnSnapshotListener:
 
     async def _open(self, connection: Connection, inbox: "_Inbox") -> None:
         try:
-            await asyncio.to_thread(connection.open, inbox.tell)
+            await asyncio.to_thread(connection.open, inbox.put_from_thread)
         except Exception as error:
             raise failure_of_error(error) from error
 
@@ -135,7 +135,7 @@ class OnSnapshotListener:
 
 
 class _Inbox:
-    """What the watch told, in order, until its first failure. Bounded: a consumer that can't keep up resyncs."""
+    """The watch's events, in order, until its first failure. Bounded: a consumer that can't keep up resyncs."""
 
     def __init__(self, observer: ListenerObserver) -> None:
         self._loop = asyncio.get_running_loop()
@@ -145,20 +145,20 @@ class _Inbox:
         self._ended = False
         self.has_synced = False
 
-    def tell(self, told: Told) -> None:
+    def put_from_thread(self, event: WatchEvent) -> None:
         """The crossing between threads, from the watch's to the event loop's."""
         try:
-            self._loop.call_soon_threadsafe(self.put, told)
-        except RuntimeError:  # the loop is closed: nobody is left to hear it
-            _log.debug("told after the event loop's end: %r", told)
+            self._loop.call_soon_threadsafe(self.put, event)
+        except RuntimeError:  # the loop is closed
+            _log.debug("an event after the event loop's end: %r", event)
 
-    def put(self, told: Told) -> None:
-        if isinstance(told, DocumentsRead):
-            self._observer.documents_read(told.count)
+    def put(self, event: WatchEvent) -> None:
+        if isinstance(event, DocumentsRead):
+            self._observer.documents_read(event.count)
         elif not self._ended:
-            self._ended = isinstance(told, ListenerFailure)
-            self.has_synced = self.has_synced or isinstance(told, Point)
-            self._waiting.append(told)
+            self._ended = isinstance(event, ListenerFailure)
+            self.has_synced = self.has_synced or isinstance(event, Point)
+            self._waiting.append(event)
             self._arrived.set()
             if len(self._waiting) > INBOX_LIMIT:
                 self.overrule(ListenerFailure("overrun", f"{INBOX_LIMIT} consistent points not applied yet"))
@@ -173,7 +173,7 @@ class _Inbox:
         self._ended = True
 
     def supervision_ended(self, task: "asyncio.Task[None]") -> None:
-        """A listener that nobody watches over must not go on."""
+        """A listener without supervision must not go on."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.put(ListenerFailure("listener_error", repr(error)))
 

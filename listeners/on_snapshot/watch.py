@@ -1,9 +1,9 @@
-"""google-cloud-firestore's Watch, tamed: one stream, every end of it told with its cause, never reopened.
+"""google-cloud-firestore's Watch, tamed: one stream, never reopened, whose end is an event with its cause.
 
 Everything here runs in the library's threads (`Connection.open` and `close`: in a thread of the caller's) and
-knows no event loop: whatever happens is said to `tell`, which must not raise. A watch is good until the first
-ListenerFailure it tells; what comes after that is to be ignored, and nothing is left to it to repair: Watch can
-reopen a stream by itself, but offline it does so 450 times a second, and with changes from before the break.
+knows no event loop: every event goes to `emit`, which must not raise. A watch can be used until it emits its first
+ListenerFailure; the consumer ignores events after that. Watch is never left to reopen a stream by itself: offline it
+does so 450 times per second, and with changes from before the break.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -28,7 +28,7 @@ from google.cloud.firestore_v1.watch import ChangeType, Watch
 from listeners import compat
 from listeners.events import Document
 from listeners.field_paths import Projection
-from listeners.on_snapshot.watch_inspection import Inspector, Opened, Point, Tell, failure_of_error
+from listeners.on_snapshot.watch_inspection import Emit, Inspector, Opened, Point, failure_of_error
 from listeners.times import microseconds
 from listeners.window import Window
 
@@ -38,18 +38,18 @@ _log = logging.getLogger(__name__)
 class _OneCall:
     """A Listen call whose every end the library takes for CANCELLED, its own word for ending without a sound.
 
-    The true end is told first. Done callbacks are dropped: the library reopens streams from there.
+    The true end is emitted first. Done callbacks are dropped: the library reopens streams from there.
     """
 
-    def __init__(self, call: Any, tell: Tell) -> None:
+    def __init__(self, call: Any, emit: Emit) -> None:
         self._call = call
-        self._tell = tell
+        self._emit = emit
 
     def __next__(self) -> Any:
         try:
             return next(self._call)
         except (StopIteration, grpc.RpcError) as error:
-            self._tell(failure_of_error(error))
+            self._emit(failure_of_error(error))
             raise exceptions.Cancelled("this watch ends with its first stream") from error
 
     def __iter__(self) -> Iterator[Any]:
@@ -65,17 +65,17 @@ class _OneCall:
         """Forgotten, see above."""
 
 
-def end_with_first_stream(client: firestore.Client, tell: Tell) -> None:
+def end_with_first_stream(client: firestore.Client, emit: Emit) -> None:
     """Make the client's Listen calls such that no Watch reopens them, on a connection with our options."""
     try:
         compat.connect(client)
-        compat.wrap_listen(client, lambda call: _OneCall(call, tell))
-    except AttributeError as error:  # Watch still tells reopenings and most ends itself
-        _log.warning("this google-cloud-firestore is unknown: its reopening can't be prevented (%s)", error)
+        compat.wrap_listen(client, lambda call: _OneCall(call, emit))
+    except AttributeError as error:  # Watch itself still reports reopenings and most ends
+        _log.warning("this version of google-cloud-firestore is unknown: it reopens streams by itself (%s)", error)
 
 
 class _Snapshot(DocumentSnapshot):  # type: ignore[type-arg]
-    """One version of a document, as Watch makes them; `document` is what is told of it."""
+    """One version of a document, as Watch makes them; `document` is what the events carry."""
 
     def __init__(self, projection: Projection, *, reference: Any, data: Any, update_time: Any, **rest: Any) -> None:
         super().__init__(reference=reference, data=data, update_time=update_time, **rest)
@@ -100,12 +100,12 @@ class _Watch(Watch):
         super().__init__(reference, client, target, comparator, self.keep_changes, snapshot_class)
 
     def on_snapshot(self, proto: ListenResponse | None) -> None:
-        """One response. The library gets none that it is known to mishandle; None is its end, told already."""
+        """One response. The library gets none that it is known to mishandle; None is the end, emitted before."""
         if proto is None or self.spoilt:
             return
         self.working = True
         if not self.heard:
-            self.inspector.tell(Opened())
+            self.inspector.emit(Opened())
         try:
             failure = self.inspector.suspicion(ListenResponse.pb(proto), self.documents_held)
             if failure is None:
@@ -116,7 +116,7 @@ class _Watch(Watch):
         self.working = False
         if failure is not None:
             self.spoilt = True
-            self.inspector.tell(failure)
+            self.inspector.emit(failure)
 
     def push(self, read_time: datetime, next_resume_token: bytes) -> None:
         """Every consistent point; the library calls back only at those where something changed."""
@@ -130,16 +130,16 @@ class _Watch(Watch):
                 removed_ids.append(change.document.id)
             else:
                 upserts.append(change.document.document)
-        self.inspector.tell(Point(upserts, removed_ids, microseconds(read_time), is_delta))
+        self.inspector.emit(Point(upserts, removed_ids, microseconds(read_time), is_delta))
 
     def keep_changes(self, _documents: Any, changes: list[Any], _read_time: Any) -> None:
         """The library's callback, called out of `push`."""
         self.changes_at_point = changes
 
     def close(self, reason: object = None) -> None:
-        """The end, whoever wanted it. Told, not raised: it would only reach a thread's excepthook."""
-        self.inspector.tell_documents_read()
-        self.inspector.tell(failure_of_error(reason))
+        """The end, wanted or not. It is emitted, not raised: an exception would only reach a thread's excepthook."""
+        self.inspector.emit_documents_read()
+        self.inspector.emit(failure_of_error(reason))
         super().close()
 
     def documents_held(self) -> int:
@@ -165,17 +165,17 @@ class Connection:
         self._client: firestore.Client | None = None
         self.watch: _Watch | None = None
 
-    def open(self, tell: Tell) -> None:
+    def open(self, emit: Emit) -> None:
         """Start listening; does nothing once closed. Raises: what the factory raises."""
         with self._lock:
             if self._closed:
                 return
             self._client = self._client_factory()
-            end_with_first_stream(self._client, tell)
+            end_with_first_stream(self._client, emit)
             query = self._window.query(self._client)
             if isinstance(query, CollectionReference):
                 query = Query(query)
-            inspector = Inspector(tell, self._projection)
+            inspector = Inspector(emit, self._projection)
             self.watch = _Watch.for_query(query, inspector, functools.partial(_Snapshot, self._projection))
 
     def close(self) -> None:

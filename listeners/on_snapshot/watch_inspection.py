@@ -1,4 +1,4 @@
-"""What a Watch tells, and what is seen in Firestore's responses before the library gets to see them.
+"""The events of a Watch, and an inspection of Firestore's responses before the library handles them.
 
 Runs in the library's threads; knows neither the library's Watch nor an event loop.
 """
@@ -46,8 +46,8 @@ class DocumentsRead:
 class Point:
     """A consistent point; no changes: still what it was. `read_time` in microseconds since the epoch.
 
-    `is_delta`: it came without the whole result. Servers that can do so, production among them, also speak of a
-    result that is idle; Google's emulator does neither.
+    `is_delta`: it came without the whole result. Servers that send deltas, production among them, also send
+    heartbeats of an idle result; Google's emulator does neither.
     """
 
     upserts: list[Document]
@@ -56,8 +56,8 @@ class Point:
     is_delta: bool
 
 
-Told = Opened | DocumentsRead | Point | ListenerFailure
-Tell = Callable[[Told], None]
+WatchEvent = Opened | DocumentsRead | Point | ListenerFailure
+Emit = Callable[[WatchEvent], None]
 
 
 def failure_of_error(error: object) -> ListenerFailure:
@@ -78,10 +78,10 @@ def failure_of_error(error: object) -> ListenerFailure:
 
 
 class Inspector:
-    """Sees every response before the library does, and tells what the library would keep to itself."""
+    """Sees every response before the library does, and emits the events that the library does not report."""
 
-    def __init__(self, tell: Tell, projection: Projection) -> None:
-        self.tell = tell
+    def __init__(self, emit: Emit, projection: Projection) -> None:
+        self.emit = emit
         self._projection = projection
         self._streams = 0
         self._documents_read = 0
@@ -99,15 +99,15 @@ class Inspector:
                 self._documents_read += 1
                 self._keep_scalars(response.document_change.document.fields)
             case "target_change":
-                self.tell_documents_read()
+                self.emit_documents_read()
                 return self._suspicion_of_target(response.target_change)
             case "filter" if response.filter.count != (held := documents_held()):
                 return ListenerFailure("filter_mismatch", f"Firestore has {response.filter.count}, here are {held}")
         return None
 
-    def tell_documents_read(self) -> None:
+    def emit_documents_read(self) -> None:
         if self._documents_read:
-            self.tell(DocumentsRead(self._documents_read))
+            self.emit(DocumentsRead(self._documents_read))
             self._documents_read = 0
 
     def _suspicion_of_target(self, change: Any) -> ListenerFailure | None:
@@ -123,7 +123,7 @@ class Inspector:
         return None
 
     def _keep_scalars(self, fields: Any) -> None:
-        """Leave the library nothing to decode that nobody asked for, or that it might fail on."""
+        """Leave the library no value to decode that is not in the projection, or on which it can fail."""
         for name in list(fields):
             if name not in self._projection.roots:
                 del fields[name]

@@ -1,4 +1,4 @@
-"""What a Listen stream says that matters beyond it: a consistent point of all its targets, or the end of some."""
+"""The events of a Listen stream: a consistent point of all its targets, or the end of some of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,23 +17,28 @@ class ConsistentPoint:
     """
 
     window: Difference
-    documents: Sequence[tuple[Target, Difference]]  # followed ones that it has news of; others are what they were
+    documents: Sequence[tuple[Target, Difference]]  # of followed documents that have changed
     read_time: int
     resume_token: bytes
     answered: tuple[int, ...]
 
-    def steps(self) -> Iterator[None]:
-        """What is left to do before it is told: some thousand documents' work a step, for a loop that has to turn."""
-        yield from self.window.steps()
+    def slices(self) -> Iterator[None]:
+        """The work that is left before it can be handed over: a thousand documents per slice, for the event loop."""
+        yield from self.window.slices()
         for _, difference in self.documents:
-            yield from difference.steps()
+            yield from difference.slices()
+
+    def finish(self) -> None:
+        """Do the work that is left: none where it has been handed over."""
+        for _ in self.slices():
+            pass
 
     def event(self, as_of: float) -> Event:
-        """What the window's consumer is told."""
+        """The event for the window's consumer."""
         return self.window.event(self.read_time, as_of)
 
     def document_events(self, as_of: float) -> Iterator[tuple[str, Event]]:
-        """What is told about followed documents, by ID; nothing of those that were let go or added again since."""
+        """The events of followed documents, by ID; none of those that were unfollowed or added again since."""
         for target, difference in self.documents:
             if target.document_id is not None and target.is_current:
                 yield target.document_id, difference.event(self.read_time, as_of)
@@ -48,4 +53,4 @@ class TargetsEnded:
     has_probe: bool = False
 
 
-Told = ConsistentPoint | TargetsEnded
+StreamEvent = ConsistentPoint | TargetsEnded

@@ -1,8 +1,8 @@
 """Follows single documents outside of the window on the window's own stream, each as a further target of it.
 
-Everything here runs on the event loop. What is told of a document holds together with the window as of the same read
-time. While there is no stream, nothing is told; a new one begins with all that are followed. A target that Firestore
-ends is added again, after a back-off, and neither the window nor any other document notices.
+Everything here runs on the event loop. A document's event holds together with the window as of the same read
+time. Without a stream there are no events; a new stream begins with all documents that are followed. A target that
+Firestore ends is added again, after a back-off, without effect on the window or another document.
 """
 
 import logging
@@ -20,7 +20,7 @@ from listeners.stream.listen_protocol import ListenProtocol
 _log = logging.getLogger(__name__)
 
 CONFIRM_INTERVAL_S = 1.0
-"""A busy window has hundreds of consistent points a second; those that are as they were need not hear of each."""
+"""A busy window has hundreds of consistent points per second; unchanged documents are not confirmed at each."""
 
 
 class DocumentTarget:
@@ -36,18 +36,18 @@ class DocumentTarget:
         self.retry_in_s: float | None = None
 
     def release(self) -> None:
-        """Follow it no longer; nothing is said from now on."""
+        """Follow it no longer; its callback is not called any more."""
         if not self._document.is_released:
             self._document.is_released = True
-            self._targets.let_go(self._document_id)
+            self._targets.unfollow(self._document_id)
 
     def apply(self, event: Event) -> None:
-        """A consistent point. One who can't take it is told no more, and nobody else suffers for it."""
+        """A consistent point. A callback that raises ends its own document's following, and no other's."""
         self.retry_in_s = None
         self._back_off.reset()
         try:
             self._document.apply(event)
-        except Exception:  # noqa: BLE001 - a follower's bug: reported, and the window has no part in it
+        except Exception:  # noqa: BLE001 - a follower's bug: logged, and the window goes on
             _log.exception("a followed document is followed no longer")
             self.release()
 
@@ -90,13 +90,13 @@ class DocumentTargets:
         self._request(self._protocol.add_document(document_id))
         return target
 
-    def let_go(self, document_id: str) -> None:
+    def unfollow(self, document_id: str) -> None:
         """Follow it no longer."""
         del self._followed[document_id]
         self._request(self._protocol.remove_document(document_id))
 
     async def close(self) -> None:
-        """Let all go. Their stream is the listener's, which ends it."""
+        """Follow none any longer. Their stream is the listener's, which ends it."""
         for target in tuple(self._followed.values()):
             target.release()
 
@@ -110,14 +110,14 @@ class DocumentTargets:
         """The stream is over."""
         self._send = None
 
-    def tell(self, point: ConsistentPoint, as_of: float) -> None:
-        """The window's consumer has taken a point: now those who follow documents are told."""
-        told = dict(point.document_events(as_of))
+    def deliver(self, point: ConsistentPoint, as_of: float) -> None:
+        """The window's consumer has taken a point: now the followed documents' callbacks get their events."""
+        events = dict(point.document_events(as_of))
         if as_of >= self._confirmed_at + CONFIRM_INTERVAL_S:
             self._confirmed_at = as_of
             confirmed = Confirmed(point.read_time, as_of)
-            told = dict.fromkeys(self._protocol.current_documents(), confirmed) | told
-        for document_id, event in told.items():
+            events = dict.fromkeys(self._protocol.current_documents(), confirmed) | events
+        for document_id, event in events.items():
             target = self._followed.get(document_id)
             if target is not None:
                 target.apply(event)

@@ -1,39 +1,33 @@
 """The Listen protocol without I/O: what Firestore sent goes in, consistent points come out.
 
 One object outlives all its streams: it keeps the documents' versions and the resume token. `open` begins a stream;
-`parse` makes a message of each response's bytes, `receive` takes these in order; `take` says that the consumer has
-taken a point over, and only then is its token Firestore's word to resume from. Requests are returned for the driver to
-send. Knows neither clock nor loop nor client.
+`receive` takes its parsed responses in order; `take` says that the consumer holds a point, which is the condition for
+resuming from the point's token. Requests are returned for the driver to send. Knows neither clock nor loop nor client.
 
 The rules are those of `google/cloud/firestore_v1/types/firestore.py` (TargetChange, ExistenceFilter). A stream has
-several targets: the model's window, documents followed one by one, and probes. A consistent point is one of the *whole*
-stream: it tells of the window and of every document that is current by then. A probe is a target of one document that
-doesn't exist; Firestore answers it with such a point, so its answer confirms all the others as well. A stream is
-nothing without its window: the window's trouble ends the stream, any other target's only that target.
+several targets: the window, documents followed one by one, and probes. A consistent point holds for the whole stream:
+for the window and each document that is current. A probe is a target of one document that does not exist: the point
+that answers it confirms all the others. The window's end ends the stream, any other target's only that target.
 """
 
 from collections.abc import Callable, Collection
 
-import grpc
 from google.cloud.firestore_v1.types import TargetChange
 
 from listeners.events import Document
 from listeners.field_paths import Projection
 from listeners.firestore_values import DocumentDecoder, Message, microseconds
 from listeners.lazy_messages import parse_listen
-from listeners.listener import ListenerFailure, failure_of_status
-from listeners.stream.consistent_point import ConsistentPoint, TargetsEnded, Told
-from listeners.stream.listen_requests import ListenRequests
+from listeners.listener import ListenerFailure
+from listeners.stream.consistent_point import ConsistentPoint, StreamEvent, TargetsEnded
+from listeners.stream.listen_requests import PROBE_ID, ListenRequests
+from listeners.stream.target_failures import filter_mismatch, removal_failure
 from listeners.stream.targets import Target, Targets, TargetState
 from listeners.window import Window
 
 MODEL_TARGET = 1
 
-PROBE_ID = "process-status-probe-that-does-not-exist"
-"""A legal document ID that nobody uses: one billed read of nothing."""
-
 _Kind = TargetChange.TargetChangeType
-_STATUS = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class ListenProtocol:
@@ -47,18 +41,16 @@ class ListenProtocol:
         self._window = self._targets.window
         self._resume_token = b""
         self._offered: ConsistentPoint | None = None
-        self.documents_billed = 0
-        """Documents that Firestore has sent and will bill, since the beginning."""
-        self.changes_received = 0
-        """Messages about documents, since the beginning: while they come, the stream isn't silent."""
-        self._on_target_change: dict[int, Callable[[Message], Told | None]] = {
+        self.documents_billed = 0  # that Firestore has sent and will bill, since the beginning
+        self.changes_received = 0  # messages about documents: while they come, the stream isn't silent
+        self._on_target_change: dict[int, Callable[[Message], StreamEvent | None]] = {
             _Kind.NO_CHANGE: self._no_change,
             _Kind.ADD: self._added,
             _Kind.REMOVE: self._removed,
             _Kind.CURRENT: self._became_current,
             _Kind.RESET: self._was_reset,
         }
-        self._on: dict[str, Callable[[Message], Told | None]] = {
+        self._on: dict[str, Callable[[Message], StreamEvent | None]] = {
             "target_change": self._target_changed,
             "document_change": self._document_changed,
             "document_delete": self._document_deleted,
@@ -101,10 +93,7 @@ class ListenProtocol:
 
     def _add(self, target: Target) -> Message:
         self._targets.add(target)
-        token = target.resume_token if target.can_resume else b""
-        if target.document_id is None:
-            return self._requests.add_window(target.id, token)
-        return self._requests.add_document(target.id, target.document_id, token)
+        return self._requests.add(target)
 
     def _withdraw(self, target: Target) -> list[Message]:
         """Take a target off the stream, where Firestore still has it there."""
@@ -118,11 +107,10 @@ class ListenProtocol:
         return [document_id for document_id, target in documents if target.state is TargetState.ANSWERED]
 
     def take(self, point: ConsistentPoint) -> None:
-        """The consumer holds what `point` said. Without effect where `forget` came in between."""
+        """The consumer holds the point. Without effect where `forget` came in between."""
         if point is not self._offered:
             return
-        for _ in point.steps():
-            pass  # whoever told it has taken them, or told nothing
+        point.finish()
         self._offered = None
         self._resume_token = point.resume_token or self._resume_token
         self._window.take(has_token=bool(point.resume_token))
@@ -131,7 +119,7 @@ class ListenProtocol:
                 target.take(has_token=bool(point.resume_token))
 
     def forget(self) -> None:
-        """What the consumer holds is in doubt: the next stream tells everything. The open one is of no more use."""
+        """What the consumer holds is in doubt: the next stream begins with everything. The open one can't be used."""
         self._offered = None
         self._targets.forget()
 
@@ -145,12 +133,12 @@ class ListenProtocol:
         """What Firestore sent, as far as it is wanted. Raises: DecodeError."""
         return parse_listen(response, self._field_names)
 
-    def receive(self, response: Message) -> Told | None:
+    def receive(self, response: Message) -> StreamEvent | None:
         """One response. A point must be taken (or not) before the next is received. Raises: ListenerFailure."""
         handler = self._on.get(response.WhichOneof("response_type"))
         return None if handler is None else handler(response)
 
-    def _target_changed(self, response: Message) -> Told | None:
+    def _target_changed(self, response: Message) -> StreamEvent | None:
         change = response.target_change
         handler = self._on_target_change.get(change.target_change_type)
         return None if handler is None else handler(change)
@@ -175,9 +163,8 @@ class ListenProtocol:
                 raise ListenerFailure("protocol_error", f"Firestore added target {target_id}, which was not asked for")
 
     def _removed(self, change: Message) -> TargetsEnded | None:
-        code = _STATUS.get(change.cause.code, grpc.StatusCode.UNKNOWN)
         concerned = self._targets.concerned(change.target_ids)
-        failure = _refusal(code, change.cause.message)
+        failure = removal_failure(change.cause)
         if self._window in concerned:
             if failure.permanent:
                 self.forget_token()
@@ -231,7 +218,7 @@ class ListenProtocol:
             self._remove(target, self._id_of(change.document), deleted=False)
 
     def _left(self, change: Message) -> list[Target]:
-        """The targets whose result a document has left: none named means whoever holds it."""
+        """The targets whose result a document has left: none named means all that hold it."""
         self.changes_received += 1
         return self._targets.concerned(change.removed_target_ids)
 
@@ -250,8 +237,7 @@ class ListenProtocol:
         target = self._targets.get(expected.target_id)
         if target is None or expected.count == len(target.result):
             return None
-        held = len(target.result)
-        failure = ListenerFailure("filter_mismatch", f"Firestore has {expected.count} documents, held are {held}")
+        failure = filter_mismatch(expected.count, len(target.result))
         if target is self._window:
             target.can_resume = False
             raise failure
@@ -261,9 +247,3 @@ class ListenProtocol:
         target.reset()
         followed = self._targets.followed((target,))
         return TargetsEnded(failure, followed) if followed else None
-
-
-def _refusal(code: grpc.StatusCode, detail: str) -> ListenerFailure:
-    if code is grpc.StatusCode.OK:
-        return ListenerFailure("protocol_error", "Firestore removed the target and gave no cause", permanent=True)
-    return failure_of_status(code, f"Firestore removed the target: {detail}")

@@ -3,7 +3,11 @@
 from google.cloud.firestore_v1.types import ListenRequest, StructuredQuery
 
 from listeners.firestore_values import Message
+from listeners.stream.targets import Target
 from listeners.window import Window
+
+PROBE_ID = "process-status-probe-that-does-not-exist"
+"""A legal document ID that is not in use: a probe is one billed read of a document that does not exist."""
 
 _Request = ListenRequest.pb()
 
@@ -16,9 +20,16 @@ class ListenRequests:
         self._database = window.documents_path.removesuffix("/documents")
         self.collection_path = f"{window.documents_path}/{window.collection}"
 
+    def add(self, target: Target) -> Message:
+        """A target under its number, resumed from the token that covers it, if there is one."""
+        token = target.resume_token if target.can_resume else b""
+        if target.document_id is None:
+            return self.add_window(target.id, token)
+        return self.add_document(target.id, target.document_id, token)
+
     def add_window(self, target_id: int, resume_token: bytes) -> Message:
         """A target of the window's query; an empty token resumes nothing."""
-        request = self._add(target_id, resume_token)
+        request = self._request(target_id, resume_token)
         request.add_target.query.parent = self._window.documents_path
         query = StructuredQuery.pb(self._window.structured_query())
         request.add_target.query.structured_query.CopyFrom(query)
@@ -26,7 +37,7 @@ class ListenRequests:
 
     def add_document(self, target_id: int, document_id: str, resume_token: bytes = b"") -> Message:
         """A target of one document of the window's collection, whether it exists or not."""
-        request = self._add(target_id, resume_token)
+        request = self._request(target_id, resume_token)
         request.add_target.documents.documents.append(f"{self.collection_path}/{document_id}")
         return request
 
@@ -34,7 +45,7 @@ class ListenRequests:
         """The end of a target."""
         return _Request(database=self._database, remove_target=target_id)
 
-    def _add(self, target_id: int, resume_token: bytes) -> Message:
+    def _request(self, target_id: int, resume_token: bytes) -> Message:
         request = _Request(database=self._database)
         request.add_target.target_id = target_id
         if resume_token:

@@ -17,7 +17,8 @@ from listeners.field_paths import Projection
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
 from listeners.stream.document_targets import DocumentTargets
 from listeners.stream.listen_protocol import ListenProtocol
-from listeners.stream.open_stream import OpenStream, Sleep, StreamTimes
+from listeners.stream.open_stream import OpenStream, Sleep
+from listeners.stream.stream_times import StreamTimes
 from listeners.window import Window
 
 LISTEN = "/google.firestore.v1.Firestore/Listen"

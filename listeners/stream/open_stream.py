@@ -1,7 +1,7 @@
 """One open Listen stream: sends, reads, decodes as messages arrive, and hands each consistent point to the consumer.
 
 The consumer's `apply` holds back reading, and with it Firestore. What the messages mean is `ListenProtocol`'s; how
-old Firestore's word is, `Freshness`'s; when a probe is due, `Probes`'; who else is told, `DocumentTargets`'.
+old a point is, `Freshness`'s; when a probe is due, `Probes`'; followed documents are `DocumentTargets`'.
 
 A stream is given up when it is silent for the idle timeout (before its first message: `OPENING_S`; before its first
 consistent point: three probe intervals), when two probes go unanswered, and, for the sake of balance and hidden
@@ -12,12 +12,10 @@ waits in its socket before it judges.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from listeners.endpoints import OPENING_S
 from listeners.firestore_values import Message
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver, failure_of_status
 from listeners.stream.consistent_point import ConsistentPoint, TargetsEnded
@@ -25,31 +23,11 @@ from listeners.stream.document_targets import DocumentTargets
 from listeners.stream.freshness import Freshness
 from listeners.stream.listen_protocol import MODEL_TARGET, ListenProtocol
 from listeners.stream.probes import Probes
-
-SYNCING_INTERVALS = 3
-"""Probe intervals of complete silence in which a stream that has begun may come to its first consistent point."""
-
-STEPS = 8
-"""Timers are looked at so often in the shortest of their times."""
+from listeners.stream.stream_times import StreamTimes
 
 _log = logging.getLogger(__name__)
 
 Sleep = Callable[[float], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamTimes:
-    """What a stream may take, in seconds."""
-
-    probe_interval_s: float
-    idle_timeout_s: float
-    lifetime_s: float
-    confirm_timeout_s: float
-    opening_s: float = OPENING_S
-
-    @property
-    def step_s(self) -> float:
-        return min(self.probe_interval_s, self.idle_timeout_s, self.lifetime_s) / STEPS
 
 
 class OpenStream:
@@ -124,7 +102,7 @@ class OpenStream:
             self._resync.set_result(None)
 
     def end(self, why: str) -> None:
-        """Nobody is confirmed from now on."""
+        """No confirmation succeeds from now on."""
         self._no_probes = why
         self._probes.end(why)
 
@@ -136,11 +114,11 @@ class OpenStream:
         on_open()
         while True:
             self._silent_s = 0.0
-            told = self._protocol.receive(response)
-            if isinstance(told, ConsistentPoint):
-                await self._hand_over(told, self._clock(), apply)
-            elif told is not None:
-                self._targets_ended(told)
+            event = self._protocol.receive(response)
+            if isinstance(event, ConsistentPoint):
+                await self._hand_over(event, self._clock(), apply)
+            elif event is not None:
+                self._targets_ended(event)
             response = await self._next_response(call)
 
     async def _next_response(self, call: grpc.aio.StreamStreamCall) -> Message:
@@ -166,18 +144,18 @@ class OpenStream:
         as_of = self._freshness.as_of(point.read_time, received_at)
         async with self._applying:
             try:
-                for _ in point.steps():
+                for _ in point.slices():
                     await asyncio.sleep(0)
                 await apply(point.event(as_of))
             except BaseException:
-                self._protocol.forget()  # who knows how much of it was taken
+                self._protocol.forget()  # how much of it was taken is not known
                 raise
             self._protocol.take(point)
-            self._documents.tell(point, as_of)
+            self._documents.deliver(point, as_of)
         if not self._resync.done():
-            self._tell_answers(point.answered, as_of)
+            self._resolve_probes(point.answered, as_of)
 
-    def _tell_answers(self, answered: Sequence[int], as_of: float) -> None:
+    def _resolve_probes(self, answered: Sequence[int], as_of: float) -> None:
         now = self._clock()
         for target_id in answered:
             if target_id == MODEL_TARGET and not self._has_synced:
@@ -200,7 +178,7 @@ class OpenStream:
             while True:
                 await call.write(await self._outbox.get())
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            await asyncio.Event().wait()  # the call is over: why, the reader is told
+            await asyncio.Event().wait()  # the call is over: the reader raises why
 
     # -- probes
 
@@ -254,7 +232,8 @@ class OpenStream:
         is_held_back = self._applying.locked()
         if not is_held_back:
             self._silent_s += seconds
-        if self._silent_s > (limit_s := self._silence_limit_s()):
+        limit_s = self._times.silence_limit_s(has_begun=self._has_begun, has_synced=self._has_synced)
+        if self._silent_s > limit_s:
             raise ListenerFailure("idle", f"no message for {limit_s:g} s")
         if not self._no_probes and self._probes.pass_time(
             seconds,
@@ -264,11 +243,3 @@ class OpenStream:
             is_held_back=is_held_back,
         ):
             raise ListenerFailure("probe_unanswered", "the stream answers no probe")
-
-    def _silence_limit_s(self) -> float:
-        times = self._times
-        if self._has_synced:
-            return times.idle_timeout_s
-        if not self._has_begun:
-            return min(times.idle_timeout_s, times.opening_s)
-        return min(times.idle_timeout_s, SYNCING_INTERVALS * times.probe_interval_s)

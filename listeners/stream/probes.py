@@ -1,4 +1,4 @@
-"""The probes of one open stream, and who waits for them. Lives on the event loop; sends nothing itself.
+"""The probes of one open stream, and the futures that wait for them. Lives on the event loop; sends nothing itself.
 
 A waiter is served only by a probe sent after it arrived, and waits no longer than `timeout_s`, whatever the probes do.
 At most two probes are out: a waiter that comes while one is on its way needn't wait for two full round trips, and any
@@ -27,7 +27,7 @@ FROZEN_STEPS = 3
 
 
 class Waiters:
-    """Those who are served by the same probe. One timer for all: hundreds may wait."""
+    """The futures that the same probe resolves. One timer for all: hundreds can wait."""
 
     def __init__(self, timeout_s: float) -> None:
         self._futures: list[asyncio.Future[float]] = []
@@ -52,7 +52,7 @@ class Waiters:
     def fail(self, why: str) -> None:
         for future in self._leave():
             future.set_exception(CannotConfirm(why))
-            future.exception()  # who is cancelled before it wakes will not ask for it
+            future.exception()  # seen: a waiter that is cancelled before it wakes does not ask for it
 
     def _leave(self) -> list[asyncio.Future[float]]:
         if self._timer is not None:
@@ -84,7 +84,7 @@ class Probe:
 
 
 class Probes:
-    """Decides when a probe is due, keeps those that are out, wakes those who wait."""
+    """Decides when a probe is due, keeps those that are out, resolves what waits for them."""
 
     def __init__(self, interval_s: float, timeout_s: float, backlog_limit_s: float) -> None:
         self.is_due = asyncio.Event()
@@ -112,12 +112,12 @@ class Probes:
         await self._has_room.wait()
 
     def pause_s(self, now: float) -> float:
-        """How long the next probe should wait, so that those who come meanwhile share it: half a round trip."""
+        """How long the next probe should wait, so that waiters that come meanwhile share it: half a round trip."""
         newest = next(reversed(self._out.values()), None)
         return 0.0 if newest is None else max(0.0, newest.sent_at + min(self._round_trip_s, self._interval_s) / 2 - now)
 
     def sent(self, target_id: int, at: float) -> None:
-        """A probe goes out, for all who wait now."""
+        """A probe goes out, for all that wait now."""
         self.is_due.clear()
         self._since_sent_s = 0.0
         self._out[target_id] = Probe(target_id, at, self._waiting, sent_by=at)

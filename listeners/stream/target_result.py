@@ -1,9 +1,9 @@
 """What one target's consumer holds, and what has changed since: the bookkeeping behind every event. Pure.
 
-Holds ID → update time as Firestore has told it so far, and what that was at the last consistent point for those that
+Holds ID → update time as Firestore has sent it so far, and what that was at the last consistent point for those that
 have changed since. Every operation but `drop_pending` costs the same whatever is held and however much is pending, so
-that none holds the event loop; what can't, `Difference.steps` does a slice at a time. Documents are held until a
-difference is asked for, and then they are its: whoever asks may let go of them one by one.
+that none holds the event loop; `Difference.slices` does the rest, a slice at a time. Documents are held until a
+difference is asked for, and then they are its: the caller can free them one by one.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from listeners.events import Changed, Confirmed, Document, Event, Removal, Repla
 from listeners.stream.snapshot_tracker import SnapshotTracker
 
 SLICE = 1000
-"""Documents looked at in one step: a fifth of a millisecond's work."""
+"""Documents per slice: a fifth of a millisecond's work."""
 
 
 @dataclass(slots=True)
@@ -23,15 +23,15 @@ class Difference:
     upserts: list[Document]
     removals: list[Removal]
     is_whole: bool
-    _steps: Iterator[None] = field(repr=False)
+    _slices: Iterator[None] = field(repr=False)
 
-    def steps(self) -> Iterator[None]:
-        """What is left to do until it is right, a slice a step. Who takes no steps has it all done by `event`."""
-        return self._steps
+    def slices(self) -> Iterator[None]:
+        """The work that is left until it is right, a slice per step. `event` does what is left then."""
+        return self._slices
 
     def event(self, read_time: int, as_of: float) -> Event:
-        """What the consumer is told; its lists are the consumer's own."""
-        for _ in self._steps:
+        """The event for the consumer; its lists are the consumer's own."""
+        for _ in self._slices:
             pass
         if self.is_whole:
             return Replaced(self.upserts, read_time, as_of)
@@ -45,7 +45,7 @@ class TargetResult:
 
     def __init__(self) -> None:
         self._has_been_taken = False
-        self._versions = SnapshotTracker()  # what is pending included; what an earlier round told has not come again
+        self._versions = SnapshotTracker()  # pending changes included
         self._begin()
 
     def _begin(self) -> None:
@@ -63,11 +63,11 @@ class TargetResult:
         return len(self._versions)
 
     def version_of(self, document_id: str) -> int | None:
-        """The update time that was told last."""
+        """The update time that was sent last."""
         return self._versions.known(document_id) if self._has_been_taken else self._versions.current(document_id)
 
     def upsert(self, document: Document) -> None:
-        """A version that is not the one told last."""
+        """A version that is not the one sent last."""
         document_id = document.id
         self._removals.pop(document_id, None)
         known = self.version_of(document_id)
@@ -85,7 +85,7 @@ class TargetResult:
         self._upserts.append(document)
 
     def keep(self, document_id: str) -> None:
-        """The version that was told last has come again."""
+        """The version that was sent last has come again."""
         known = self.version_of(document_id)
         if known is not None:
             self._versions.record(document_id, known)
@@ -102,12 +102,12 @@ class TargetResult:
             self._removals[document_id] = Removal(document_id, deleted)
 
     def reset(self) -> None:
-        """The whole result will be told again: what is not told again is removed at the end."""
+        """Firestore sends the whole result again: what does not come again is removed at the end."""
         self.drop_pending()
         self._versions.begin()
 
     def drop_pending(self) -> None:
-        """Back to what was taken last. Not while a result is being told again."""
+        """Back to what was taken last. Not while a result is being sent again."""
         if not self._has_been_taken:
             self._versions.begin()
         for document_id, version in self._before.items():
@@ -118,7 +118,7 @@ class TargetResult:
         self._begin()
 
     def forget(self) -> None:
-        """Nothing was ever taken. What was is overwritten, or dropped at the end, as it is told again."""
+        """Nothing was ever taken. What the consumer held is overwritten as it comes again, or dropped at the end."""
         self._has_been_taken = False
         self._versions.begin()
         self._begin()
@@ -131,8 +131,8 @@ class TargetResult:
         upserts, self._upserts = self._upserts, []
         removals = list(self._removals.values())
         before = self._before if self._has_been_taken else None
-        steps = _steps(upserts, removals, self._versions, self._versions.sweep(), before, self._superseded)
-        return Difference(upserts, removals, not self._has_been_taken, steps)
+        slices = _slices(upserts, removals, self._versions, self._versions.sweep(), before, self._superseded)
+        return Difference(upserts, removals, not self._has_been_taken, slices)
 
     def take(self) -> None:
         """The consumer holds the difference now."""
@@ -140,19 +140,19 @@ class TargetResult:
         self._begin()
 
 
-def _steps(
+def _slices(
     upserts: list[Document],
     removals: list[Removal],
     versions: SnapshotTracker,
-    untold: Iterator[list[tuple[str, int]]],
+    unsent: Iterator[list[tuple[str, int]]],
     before: dict[str, int | None] | None,
     superseded: set[str],
 ) -> Iterator[None]:
-    """What has not come again in this round is gone; of what has come more than once, the last version is left.
+    """What has not come again in this snapshot is gone; of what has come more than once, the last version is left.
 
     `before`: None where nothing was taken, so that nothing needs a removal.
     """
-    for gone in untold:
+    for gone in unsent:
         if before is not None:
             before.update(gone)
             removals.extend([Removal(document_id, None) for document_id, _ in gone])

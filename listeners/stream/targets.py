@@ -41,7 +41,7 @@ class Target:
         return self.state is TargetState.CURRENT or self.state is TargetState.ANSWERED
 
     def add(self, target_id: int) -> None:
-        """It is on the stream, under this number; Firestore tells what has changed, or, not resumed, everything."""
+        """It is on the stream, under this number; Firestore sends what has changed, or, not resumed, everything."""
         self.id = target_id
         self.state = TargetState.ADDED
         if self.can_resume:
@@ -50,7 +50,7 @@ class Target:
             self.result.reset()
 
     def reset(self) -> None:
-        """Firestore tells everything again."""
+        """Firestore sends everything again."""
         self.state = TargetState.ADDED
         self.can_resume = False
         self.result.reset()
@@ -120,7 +120,7 @@ class Targets:
         return True
 
     def forget(self) -> None:
-        """Nobody holds anything, and nothing on the open stream counts any more."""
+        """No consumer holds anything, and nothing on the open stream counts any more."""
         self._open, self._news = {}, {}
         for target in self.lasting():
             target.forget()

@@ -238,5 +238,5 @@ async def _before(deadline: float, reading: Awaitable[T]) -> T:
 
 
 def _and_one_more(query: ListQuery) -> ListQuery:
-    """One row beyond the page tells whether another page follows."""
+    """One row beyond the page shows whether another page follows."""
     return replace(query, limit=query.limit + 1)

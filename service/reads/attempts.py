@@ -39,7 +39,7 @@ Ask = Callable[[FirestoreCalls, float], Awaitable[T]]
 
 
 class Attempts:
-    """Makes calls over the present connection, and tells the circuit of each read's end."""
+    """Makes calls over the present connection, and reports each read's end to the circuit."""
 
     def __init__(self, connection: Connection, circuit: Circuit, *, clock: Clock, rng: Random) -> None:
         self.connection = connection

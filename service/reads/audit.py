@@ -1,13 +1,13 @@
-"""A sampled comparison of the model with Firestore: finds what no event told of.
+"""A sampled comparison of the model with Firestore: finds changes of which no event came.
 
 A difference counts only where it is more than the lag of a live listener. A probe proves that: once Firestore has
 answered one that was sent after the audit's read, the model holds everything that the read can have seen. Without an
 answer there is no verdict. A listener that can't be probed (`on_snapshot`) gets `SETTLE_S` instead, in which this
 process must have run, and a second read. A difference that counts distrusts the model until the listener has fetched a
-whole result. Where a listener hears nothing of an idle result, neither probes
-answered nor heartbeats, an agreeing audit is all the evidence of freshness there is and renews the model's lease;
-nowhere else, since a sample can't prove that the rest is as young. Also says, once, why a model is empty while its
-collection is not.
+whole result.
+
+Where a listener hears nothing of an idle result, neither answers nor heartbeats, an agreeing audit is the only evidence
+of freshness and renews the model's lease. The audit also logs, once, why a model is empty and its collection is not.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class AuditedListener(Protocol):
 
     @property
     def hears_heartbeats(self) -> bool:
-        """Whether its silence alone tells that the model may be behind."""
+        """Whether its silence alone shows that the model can be behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +68,39 @@ class Difference:
     held_version: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """How often the model is compared, how many of its processes at a time, what lists are ordered by; how to wait."""
+
+    interval_s: float
+    sample: int
+    order: Order
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
 class Audit:
-    """Compares every `interval_s`, beginning as soon as the model has synced."""
+    """Compares as often as the options say, beginning as soon as the model has synced."""
 
     def __init__(
         self,
         model: ReadModel,
         reader: FirestoreReader,
         listener: AuditedListener,
+        options: AuditOptions,
         *,
-        interval_s: float,
-        sample: int,
-        order: Order,
         clock: Clock,
-        sleep: Callable[[float], Awaitable[None]],
         rng: Random,
         on_mismatch: Callable[[], None],
     ) -> None:
         self._model = model
         self._reader = reader
         self._listener = listener
-        self._interval_s = interval_s
-        self._sample = sample
-        self._order = order
+        self._options = options
         self._clock = clock
-        self._sleep = sleep
         self._rng = rng
         self._on_mismatch = on_mismatch
         self._first_sync = asyncio.Event()
-        self._told_of_types = False
+        self._has_explained_emptiness = False
         model.subscribe(self._on_applied)
 
     def _on_applied(self, _: Applied) -> None:
@@ -112,7 +116,7 @@ class Audit:
                 log.info("no audit: Firestore can't be reached: %s", error)
             except ReadRefused as error:
                 log.error("no audit: Firestore refuses to be read directly: %s", error)
-            await self._sleep(self._interval_s * self._rng.uniform(0.9, 1.1))
+            await self._options.sleep(self._options.interval_s * self._rng.uniform(0.9, 1.1))
 
     async def once(self) -> bool:
         """One comparison. Returns whether model and Firestore agree. Raises: Unreachable, ReadRefused."""
@@ -134,7 +138,7 @@ class Audit:
         return True
 
     async def _compare(self) -> list[Difference]:
-        sample = self._model.sample(self._sample, self._rng)
+        sample = self._model.sample(self._options.sample, self._rng)
         newest = await self._reader.rows(ListQuery(limit=1), billed_as="audit")
         versions = await self._reader.versions([summary.process_id for summary in sample]) if sample else {}
         found = [Difference(id_, version, self._held_version(id_)) for id_, version in versions.items()]
@@ -161,7 +165,7 @@ class Audit:
             await self._listener.confirm()
         except CannotConfirm as cannot:
             if not cannot.is_final:
-                log.info("no audit: the listener may be behind: %s", cannot)
+                log.info("no audit: the listener can be behind: %s", cannot)
                 return False
             return await self._settles()
         return True
@@ -171,7 +175,7 @@ class Audit:
         awake_s = 0.0
         for _ in range(SETTLE_STEPS):
             began_at = self._clock()
-            await self._sleep(SETTLE_STEP_S)
+            await self._options.sleep(SETTLE_STEP_S)
             if self._clock() - began_at < 2 * SETTLE_STEP_S:
                 awake_s += SETTLE_STEP_S
             if awake_s >= SETTLE_S:
@@ -213,12 +217,12 @@ class Audit:
         self._listener.resync("audit_mismatch")
 
     async def _explain_emptiness(self) -> None:
-        if self._told_of_types or not self._model.lists_nothing:
+        if self._has_explained_emptiness or not self._model.lists_nothing:
             return
         found = await self._reader.order_value_found()
-        if found is None or self._order.key_reader()(found) is not None:
+        if found is None or self._options.order.key_reader()(found) is not None:
             return  # the collection is empty, or its first document has just come and the listener will report it
-        self._told_of_types = True
+        self._has_explained_emptiness = True
         kind = _order_type_of(found)
         if kind is None:
             advice = "lists can't hold that: write it as a timestamp; until then processes are served by ID only"
@@ -226,8 +230,8 @@ class Audit:
             advice = f"set START_TIME_TYPE={kind}"
         log.warning(
             "lists are empty, the collection is not: START_TIME_TYPE is %s, a %s found there is a %s; %s",
-            self._order.type,
-            self._order.field,
+            self._options.order.type,
+            self._options.order.field,
             "number" if kind in ("seconds", "milliseconds") else kind or type(found).__name__,
             advice,
         )

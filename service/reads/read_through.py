@@ -14,9 +14,9 @@ from service.api.list_query import ListQuery
 from service.model.read_model import Applied, ReadModel
 from service.reads.budget import Budget
 from service.reads.circuit import Circuit
+from service.reads.delivered_states import DeliveredStates
 from service.reads.firestore_reader import FirestoreReader, Read
 from service.reads.single_flight import SingleFlight
-from service.reads.told_states import ToldStates
 from service.reads.tombstones import Tombstones
 from service.schema.compiled import ProcessSummary
 
@@ -70,7 +70,7 @@ class ReadThrough:
         self._batches: SingleFlight[dict[str, Read | None]] = SingleFlight()
         self._lists: SingleFlight[Rows] = SingleFlight()
         self._tombstones = Tombstones()
-        self._told = ToldStates(self._keep_s, model.indexes)
+        self._delivered = DeliveredStates(self._keep_s, model.indexes)
         self._succeeded_at: float | None = None
         model.subscribe(self._on_applied)
 
@@ -98,7 +98,7 @@ class ReadThrough:
     ) -> Rows | None:
         """The rows of the same query, where they were read within the time to live (or `max_age_s`)."""
         rows = self._cache.get(query)
-        if not isinstance(rows, Rows) or self._told.contradict(query, rows.summaries, rows.as_of):
+        if not isinstance(rows, Rows) or self._delivered.contradict(query, rows.summaries, rows.as_of):
             return None
         age_limit_s = self._cache_ttl_s if max_age_s is None else max_age_s
         return rows if (self._clock() if now is None else now) - rows.as_of <= age_limit_s else None
@@ -139,7 +139,7 @@ class ReadThrough:
 
         It replaces what is remembered, and is a tombstone to reads that are under way.
         """
-        self._told.add(process_id, summary, self._clock())
+        self._delivered.add(process_id, summary, self._clock())
         self._tombstones.bury(process_id, read_time)
         self._remember_read(
             process_id, False, Read(summary, b"" if summary is None else summary.body, read_time, as_of)

@@ -232,8 +232,8 @@ async def test_a_stream_that_falls_silent_is_given_up(
     opened: list[watch.Connection] = []
 
     class KeptConnection(watch.Connection):
-        def open(self, tell: watch_inspection.Tell) -> None:
-            super().open(tell)
+        def open(self, emit: watch_inspection.Emit) -> None:
+            super().open(emit)
             opened.append(self)
 
     monkeypatch.setattr(on_snapshot, "Connection", KeptConnection)
@@ -304,7 +304,7 @@ async def test_a_reset_is_applied_as_a_difference(server: BackgroundFirestore, p
 async def test_a_stream_reopened_by_the_library_is_thrown_away(
     server: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "end_with_first_stream", lambda client, tell: None)
+    monkeypatch.setattr(watch, "end_with_first_stream", lambda client, emit: None)
     async with supervised(server, project) as running:
         server.faults.end_streams(grpc.StatusCode.UNAVAILABLE)
         await until(lambda: running.observer.restarts == ["reopened"], "the restart")
@@ -318,7 +318,7 @@ async def test_with_an_unknown_library_the_ends_of_the_watch_are_still_told_and_
 ) -> None:
     raised: list[object] = []
     monkeypatch.setattr(threading, "excepthook", raised.append)
-    monkeypatch.setattr(watch, "end_with_first_stream", lambda client, tell: None)
+    monkeypatch.setattr(watch, "end_with_first_stream", lambda client, emit: None)
     async with supervised(server, project) as running:
         server.faults.end_streams(code)
         await until(lambda: len(running.observer.restarts) == 1, "the restart")
@@ -341,7 +341,7 @@ async def test_a_watch_whose_thread_died_without_a_word_is_noticed(server: Backg
 
 def test_an_unknown_library_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     watch.end_with_first_stream(object(), lambda told: None)  # type: ignore[arg-type]
-    assert "its reopening can't be prevented" in caplog.text
+    assert "it reopens streams by itself" in caplog.text
 
 
 # 6. An exception in its thread corrupts it
@@ -391,7 +391,7 @@ def test_telling_an_event_loop_that_is_gone_raises_nothing() -> None:
         return on_snapshot._Inbox(CountingObserver())
 
     orphan = asyncio.run(inbox())
-    orphan.tell(watch_inspection.Opened())
+    orphan.put_from_thread(watch_inspection.Opened())
 
 
 # 7. Permanent errors surface only in a thread's excepthook

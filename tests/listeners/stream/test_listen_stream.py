@@ -15,7 +15,8 @@ from listeners.stream.consistent_point import ConsistentPoint
 from listeners.stream.document_targets import DocumentTargets
 from listeners.stream.listen_protocol import ListenProtocol
 from listeners.stream.listen_stream import LISTEN
-from listeners.stream.open_stream import OpenStream, StreamTimes
+from listeners.stream.open_stream import OpenStream
+from listeners.stream.stream_times import StreamTimes
 from listeners.window import Window
 from service.local_firestore import LocalFirestore
 from service.local_firestore.database import Database

@@ -115,7 +115,7 @@ def test_what_has_not_come_again_is_swept_a_part_at_a_step() -> None:
     result.reset()
     result.keep("p0")
     difference = result.difference()
-    swept = [len(difference.removals) for _ in difference.steps()]
+    swept = [len(difference.removals) for _ in difference.slices()]
     each = [after - before for before, after in zip([0, *swept], swept, strict=False)]
     assert len(each) == 64
     assert max(each) < 400
@@ -131,7 +131,7 @@ def test_of_a_large_load_the_last_version_of_each_is_found_a_slice_at_a_step() -
     result.upsert(document("p7", 2))
     result.remove("p8", deleted=True)
     difference = result.difference()
-    assert len(list(difference.steps())) == 10
+    assert len(list(difference.slices())) == 10
     event = difference.event(1, 0.0)
     assert isinstance(event, Replaced)
     assert len(event.documents) == 10 * SLICE - 1
@@ -142,7 +142,7 @@ def test_a_difference_of_what_came_once_needs_no_step() -> None:
     result = holding(100)
     result.upsert(document("p1", 2))
     difference = result.difference()
-    assert list(difference.steps()) == []
+    assert list(difference.slices()) == []
     assert difference.event(1, 0.0) == Changed([document("p1", 2)], [], 1, 0.0)
 
 
@@ -160,7 +160,7 @@ def test_no_table_grows_or_is_copied_as_a_whole() -> None:
 def test_steps_of_what_was_forgotten_touch_nothing_that_is_told_after() -> None:
     result = holding(1_000)
     result.reset()
-    steps = result.difference().steps()
+    steps = result.difference().slices()
     next(steps)
     result.forget()
     result.reset()
@@ -177,7 +177,7 @@ def test_steps_that_begin_when_all_is_told_again_drop_nothing_of_it() -> None:
     result = holding(300)
     result.reset()
     result.keep("p0")
-    late = result.difference().steps()
+    late = result.difference().slices()
     result.reset()
     list(late)
     event = told(result)

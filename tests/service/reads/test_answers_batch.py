@@ -158,3 +158,24 @@ async def test_the_body_has_the_rows_in_the_order_asked_and_what_is_missing_once
     b, a = summary("b", 2).row, summary("a", 1).row
     expected = b'{"processes":[%b,%b,%b],"count":3,"next_page_token":null,"missing":["x"]}'
     assert body == expected % (b, a, b)
+
+
+async def test_a_batch_that_joins_a_read_under_way_claims_that_reads_age() -> None:
+    parts = Parts()
+    first = await asks(parts, ["p", "q"])
+    parts.clock.advance(0.5)
+    joined = await asks(parts, ["p", "q"])
+    parts.clock.advance(0.2)
+    parts.reader.batches[0].finds(summary("p", 5), summary("q", 6), read_time=10)
+    for asking, source, age_s in ((first, MISS, 0), (joined, CACHED, 1)):
+        batch = await asking
+        assert (batch.source, batch.age_s, versions(batch)) == (source, age_s, {"p": 5, "q": 6})
+    assert len(parts.reader.batches) == 1
+
+
+async def test_while_firestore_is_known_to_be_unreachable_no_batch_is_read() -> None:
+    parts = Parts()
+    parts.circuit.read_failed(parts.circuit.successes, "down")
+    with pytest.raises(Unreachable):
+        await parts.answers.batch(["p", "q"])
+    assert parts.reader.batches == []

@@ -125,3 +125,18 @@ async def test_the_younger_of_two_stale_lists_is_answered() -> None:
     parts.clock.advance(60)
     asking = await reads(parts, ListQuery(2), Unreachable("down"))
     assert claim(await asking) == (STALE, ["newer"], False, 60)
+
+
+async def test_a_list_that_joins_a_read_under_way_claims_that_reads_age() -> None:
+    parts = Parts()
+    asking = [asyncio.create_task(parts.answers.page(ListQuery(2)))]
+    await settle()
+    parts.clock.advance(0.5)
+    asking.append(asyncio.create_task(parts.answers.page(ListQuery(2))))
+    await settle()
+    parts.clock.advance(0.2)
+    parts.reader.lists[0].outcome.set_result([summary("x", 1, 9)])
+    first, joined = await asyncio.gather(*asking)
+    assert claim(first) == (MISS, ["x"], False, 0)
+    assert claim(joined) == (CACHED, ["x"], False, 1)
+    assert len(parts.reader.lists) == 1

@@ -10,7 +10,7 @@ import pytest
 from listeners.listener import CannotConfirm, ListenerState
 from listeners.window import OrderType
 from service.errors import ReadRefused, Unreachable
-from service.reads.audit import SETTLE_S, SETTLE_STEP_S, SETTLE_STEPS, Audit
+from service.reads.audit import SETTLE_S, SETTLE_STEP_S, SETTLE_STEPS, Audit, AuditOptions
 from tests.service.schemas import order
 from tests.service.scripted_firestore import Parts, ScriptedListener, document, summary
 
@@ -29,11 +29,8 @@ class Audited(Parts):
             self.model,
             self.reader,
             self.listener,
-            interval_s=30,
-            sample=5,
-            order=order(start_time_type),
+            AuditOptions(interval_s=30, sample=5, order=order(start_time_type), sleep=self._sleep),
             clock=self.clock,
-            sleep=self._sleep,
             rng=Random(1),
             on_mismatch=self._mismatched,
         )

@@ -1,4 +1,4 @@
-"""After a wait or stream has told of a process outside the model, plain requests get that state or a newer one."""
+"""After a wait or stream has delivered a state from outside the model, plain requests get that one or a newer one."""
 
 import asyncio
 from typing import Any
@@ -8,8 +8,8 @@ import pytest
 from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.model.indexes import indexes_of
-from service.reads import told_states
-from service.reads.told_states import ToldStates
+from service.reads import delivered_states
+from service.reads.delivered_states import DeliveredStates
 from service.schema.compiled import ProcessSummary
 from tests.service.scripted_firestore import Parts, ids, summary
 from tests.service.virtual_time import settle
@@ -32,7 +32,7 @@ async def remembered_read(parts: Parts, version: int, **how: Any) -> None:
 
 
 @pytest.mark.parametrize("include_products", [False, True])
-async def test_a_told_version_replaces_the_remembered_read(include_products: bool) -> None:
+async def test_a_delivered_version_replaces_the_remembered_read(include_products: bool) -> None:
     parts = Parts(window_size=1)
     await remembered_read(parts, 5, include_products=include_products)
     parts.reads.learn("p", summary("p", 7), 8, parts.clock())
@@ -47,7 +47,7 @@ async def test_a_told_version_replaces_the_remembered_read(include_products: boo
 
 
 @pytest.mark.parametrize("include_products", [False, True])
-async def test_a_told_deletion_replaces_the_remembered_read(include_products: bool) -> None:
+async def test_a_delivered_deletion_replaces_the_remembered_read(include_products: bool) -> None:
     parts = Parts(window_size=1)
     await remembered_read(parts, 5, include_products=include_products)
     parts.reads.learn("p", None, 8, parts.clock())
@@ -61,7 +61,7 @@ async def test_a_told_deletion_replaces_the_remembered_read(include_products: bo
 
 
 @pytest.mark.parametrize("told", [summary("p", 7), None], ids=["a version", "a deletion"])
-async def test_a_read_under_way_that_knows_less_than_was_told_is_not_answered(told: ProcessSummary | None) -> None:
+async def test_a_read_under_way_that_knows_less_than_was_delivered_is_not_answered(told: ProcessSummary | None) -> None:
     parts = Parts(window_size=1)
     asked = await parts.asks()
     parts.reads.learn("p", told, 8, parts.clock())
@@ -73,7 +73,7 @@ async def test_a_read_under_way_that_knows_less_than_was_told_is_not_answered(to
     assert (await asked).version == (7 if told else 0)
 
 
-async def test_a_read_later_than_what_was_told_stays() -> None:
+async def test_a_read_later_than_what_was_delivered_stays() -> None:
     parts = Parts(window_size=1)
     await remembered_read(parts, 9)
     parts.reads.learn("p", summary("p", 7), 8, parts.clock())
@@ -94,10 +94,10 @@ async def test_a_read_later_than_what_was_told_stays() -> None:
     ],
     ids=["newer", "left the filter", "deleted", "same", "entered the filter", "another's", "unknown", "unlisted"],
 )
-def test_a_remembered_list_is_measured_by_what_was_told_since(
+def test_a_remembered_list_is_measured_by_what_was_delivered_since(
     told: dict[str, ProcessSummary | None], is_older: bool
 ) -> None:
-    states = ToldStates(300, INDEXES)
+    states = DeliveredStates(300, INDEXES)
     for name, state in told.items():
         states.add(name, state, 10.0)
     assert states.contradict(RUNNING, ROWS, 9.0) is is_older
@@ -118,14 +118,14 @@ def test_a_remembered_list_is_measured_by_what_was_told_since(
     ],
 )
 def test_a_process_belongs_on_a_page_or_not(query: ListQuery, start: int, shows: bool) -> None:
-    states = ToldStates(300, INDEXES)
+    states = DeliveredStates(300, INDEXES)
     states.add("new", process("new", 2, start), 10.0)
     assert states.contradict(query, ROWS, 9.0) is shows
 
 
 def test_what_is_kept_is_bounded_and_what_is_left_out_is_distrusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(told_states, "MAX_TOLD", 2)
-    states = ToldStates(300, INDEXES)
+    monkeypatch.setattr(delivered_states, "MAX_DELIVERED", 2)
+    states = DeliveredStates(300, INDEXES)
     for number in range(3):
         states.add(f"p{number}", None, float(number))
     assert len(states) == 2
@@ -135,7 +135,7 @@ def test_what_is_kept_is_bounded_and_what_is_left_out_is_distrusted(monkeypatch:
     assert len(states) == 1
 
 
-async def test_a_remembered_list_that_shows_less_than_was_told_is_read_again() -> None:
+async def test_a_remembered_list_that_shows_less_than_was_delivered_is_read_again() -> None:
     parts = Parts(window_size=1)
     await parts.hears_all(1)
     parts.clock.advance(20)

@@ -1,4 +1,4 @@
-"""What waits and streams have told of processes outside the model, for as long as something older is remembered.
+"""The states of processes outside the model that waits and streams have delivered, while older ones are remembered.
 
 A plain request after it must not be answered with something older. The state itself goes into the read-through cache;
 here it is kept for the lists in that cache, whose rows were read before. Lives on the event loop.
@@ -12,57 +12,57 @@ from service.api.list_query import ListQuery
 from service.model.indexes import Indexes, fits
 from service.schema.compiled import ProcessSummary
 
-MAX_TOLD = 1_000
+MAX_DELIVERED = 1_000
 """Processes kept; beyond them no list that was read before the oldest of them is answered again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Delivered:
     """`summary` is None for a deletion; `at` is on the injected clock."""
 
     summary: ProcessSummary | None
     at: float
 
 
-class ToldStates:
-    """The last state told of each process, oldest first. Forgets what is older than `keep_s`."""
+class DeliveredStates:
+    """The last state delivered of each process, oldest first. Forgets what is older than `keep_s`."""
 
     def __init__(self, keep_s: float, indexes: Indexes) -> None:
         self._keep_s = keep_s
         self._indexes = indexes
-        self._told: OrderedDict[str, Told] = OrderedDict()
+        self._delivered: OrderedDict[str, Delivered] = OrderedDict()
         self._lists_from = float("-inf")
 
     def __len__(self) -> int:
-        return len(self._told)
+        return len(self._delivered)
 
     def add(self, process_id: str, summary: ProcessSummary | None, now: float) -> None:
-        """A client has been told this now."""
-        self._told[process_id] = Told(summary, now)
-        self._told.move_to_end(process_id)
-        while self._told:
-            oldest = next(iter(self._told.values()))
-            if len(self._told) <= MAX_TOLD and oldest.at >= now - self._keep_s:
+        """A client gets this state now."""
+        self._delivered[process_id] = Delivered(summary, now)
+        self._delivered.move_to_end(process_id)
+        while self._delivered:
+            oldest = next(iter(self._delivered.values()))
+            if len(self._delivered) <= MAX_DELIVERED and oldest.at >= now - self._keep_s:
                 break
             self._lists_from = oldest.at
-            self._told.popitem(last=False)
+            self._delivered.popitem(last=False)
 
     def contradict(self, query: ListQuery, rows: Sequence[ProcessSummary], as_of: float) -> bool:
-        """Whether a list that was read at `as_of` shows less than what has been told since."""
+        """Whether a list that was read at `as_of` shows less than what has been delivered since."""
         if as_of <= self._lists_from:
             return True
-        later = [(process_id, told.summary) for process_id, told in self._told.items() if told.at >= as_of]
+        later = [(process_id, each.summary) for process_id, each in self._delivered.items() if each.at >= as_of]
         if not later:
             return False
         versions = {row.process_id: row.version for row in rows}
-        for process_id, told in later:
+        for process_id, delivered in later:
             shown = versions.get(process_id)
-            if told is None:
+            if delivered is None:
                 is_older = shown is not None
             elif shown is None:
-                is_older = _would_show(query, rows, told, self._indexes)
+                is_older = _would_show(query, rows, delivered, self._indexes)
             else:
-                is_older = shown < told.version
+                is_older = shown < delivered.version
             if is_older:
                 return True
         return False

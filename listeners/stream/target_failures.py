@@ -1,0 +1,21 @@
+"""Why a target of a Listen stream is of no more use: the failure, from what Firestore sent. Pure."""
+
+import grpc
+
+from listeners.firestore_values import Message
+from listeners.listener import ListenerFailure, failure_of_status
+
+_STATUS = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def removal_failure(cause: Message) -> ListenerFailure:
+    """Firestore has removed a target; `cause` is a google.rpc.Status."""
+    code = _STATUS.get(cause.code, grpc.StatusCode.UNKNOWN)
+    if code is grpc.StatusCode.OK:
+        return ListenerFailure("protocol_error", "Firestore removed the target and gave no cause", permanent=True)
+    return failure_of_status(code, f"Firestore removed the target: {cause.message}")
+
+
+def filter_mismatch(expected: int, held: int) -> ListenerFailure:
+    """An existence filter counts other documents than the target holds."""
+    return ListenerFailure("filter_mismatch", f"Firestore has {expected} documents, held are {held}")

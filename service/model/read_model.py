@@ -20,8 +20,8 @@ from service.api.ordering import Order
 from service.model.indexes import fits, indexes_of
 from service.model.positions import Bound
 from service.model.process_index import ProcessIndex
-from service.runtime.in_slices import in_slices
-from service.runtime.sharded_set import PartedSet
+from service.runtime.sharded_set import ShardedSet
+from service.runtime.slicer import sliced
 from service.schema.compiled import ProcessSummary, Schema
 
 Item = TypeVar("Item")
@@ -237,23 +237,23 @@ class ReadModel:
             self._believe(event)
 
     async def _replace(self, event: Replaced) -> None:
-        present = PartedSet()
-        async for document in in_slices(event.documents if len(self) else ()):
+        present = ShardedSet()
+        async for document in sliced(event.documents if len(self) else ()):
             present.add(document.id)
         upserts = await self._summarize(event.documents)
         held = list(self._index.by_id)
         vanished: dict[str, bool | None] = {
-            id_: None async for id_ in in_slices(_taken_from_the_end(held)) if id_ not in present
+            id_: None async for id_ in sliced(_taken_from_the_end(held)) if id_ not in present
         }
         await self._show(event, upserts, vanished)
-        async for _ in in_slices(present.drain()):
+        async for _ in sliced(present.drain()):
             pass
 
     async def _summarize(self, documents: list[Document]) -> list[ProcessSummary]:
         """Of those that are not held as they are. Lets go of each, so that a whole result is never held twice."""
         summaries = []
         documents.reverse()
-        async for document in in_slices(_taken_from_the_end(documents)):
+        async for document in sliced(_taken_from_the_end(documents)):
             held = self._index.by_id.get(document.id)
             if held is not None and held.version == document.update_time:
                 continue
@@ -288,7 +288,7 @@ class ReadModel:
         await _update(preceding, upserts, removed)
         self._spare = preceding
         if not is_first_load:
-            async for summary in in_slices(upserts):
+            async for summary in sliced(upserts):
                 self._observer.became_visible(summary.version)
 
     async def _copied(self) -> ProcessIndex:
@@ -326,11 +326,11 @@ async def _update(
 ) -> _Updated:
     """`read_time`: that of the last event."""
     updated = _Updated()
-    async for process_id in in_slices(removed):
+    async for process_id in sliced(removed):
         gone = index.discard(process_id)
         if gone is not None:
             updated.status_before[process_id] = gone.status
-    async for summary in in_slices(upserts):
+    async for summary in sliced(upserts):
         updated.newest_version = max(updated.newest_version, summary.version)
         if summary.version <= read_time:
             updated.belated.append(summary.process_id)

@@ -22,7 +22,7 @@ from service.reads.attempts import Attempts
 from service.reads.firestore_calls import FirestoreCalls
 from service.reads.products import Products
 from service.reads.structured_query import by_name, first_of_type, list_query
-from service.runtime.in_slices import in_slices
+from service.runtime.slicer import sliced
 from service.schema.compiled import ProcessSummary, Schema, with_products
 
 PRODUCTS_LIMIT = 1000
@@ -96,14 +96,14 @@ class FirestoreReader:
         """Read several processes in one call, without products."""
         as_of = self._clock()
         answers = await self._answers(process_ids, self._fields, self._deadline(), billed_as="get")
-        return {id_: self._read(id_, answer, as_of) async for id_, answer in in_slices(answers.items())}
+        return {id_: self._read(id_, answer, as_of) async for id_, answer in sliced(answers.items())}
 
     async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
         """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""
         asked = list_query(query, self._collection_path, self._schema)
         found = await self._find(self._parent, asked, self._deadline())
         self._observer.documents_billed(billed_as, max(1, len(found)))
-        return [self._summary_of(document) async for document in in_slices(found)]
+        return [self._summary_of(document) async for document in sliced(found)]
 
     async def versions(self, process_ids: list[str]) -> dict[str, int | None]:
         """The versions of several processes, None for those that do not exist, without their fields."""
@@ -165,7 +165,7 @@ class FirestoreReader:
             billed = max(1, len(found))
             self._observer.documents_billed("get", billed)
             steps = products.of_documents(each.fields for each in found)
-        async for _ in in_slices(steps):
+        async for _ in sliced(steps):
             pass
         if products.has_others:
             self._observer.malformed(summary.process_id, summary.version, ("products",))

@@ -1,1 +1,1 @@
-"""What the event loop runs on: clock, tasks, queues, slices, garbage collection."""
+"""What the event loop runs on: clock, tasks, fair queue, slicer, garbage collection."""

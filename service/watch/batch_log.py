@@ -1,9 +1,9 @@
 """What a client of `/events` can resume from: the consistent points that this replica's model has been at. Pure.
 
-A client that has seen the ID R knows the state at R. What changed since can be told exactly only where this replica's
-model has been at R itself: between two of its points a process may have come and gone that neither of them shows, and
-that another replica has told of. Versions tell what changed after R; what left the model, and what came into it with a
-version from before, is kept here.
+A client that has seen the ID R knows the state at R. The changes since R are known exactly only where this replica's
+model has been at R itself: between two of its points a process can come and go that neither point shows, while another
+replica has sent it to the client. Versions show what changed after R. This log keeps what left the model after R, and
+what entered it with an older version.
 """
 
 from array import array
@@ -52,7 +52,7 @@ class BatchLog:
         return self._points[-1] if self._points else 0
 
     def add(self, applied: Applied) -> None:
-        """Remember a batch. One that is not later than the last is a new beginning: nothing before it holds."""
+        """Remember a batch. A batch that is not later than the last one is a new beginning: forget all before it."""
         if self._points and applied.read_time <= self._points[-1]:
             self._forget_all()
         self._points.append(applied.read_time)
@@ -68,7 +68,7 @@ class BatchLog:
             del self._points[: bisect_left(self._points, forgotten.read_time)]
 
     def can_resume(self, read_time: int) -> bool:
-        """Whether all that has happened after this time is known: it is a point from which nothing was forgotten."""
+        """Whether everything after this time is known: it is a point, and nothing after it was forgotten."""
         place = bisect_left(self._points, read_time)
         return place < len(self._points) and self._points[place] == read_time
 

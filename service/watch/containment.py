@@ -1,4 +1,4 @@
-"""One watcher's failure ends that watcher's connection and reaches no other watcher (invariant 5)."""
+"""A failure in one watcher ends that watcher's connection and affects no other watcher (invariant 5)."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ class CanFail(Protocol):
     """A watcher whose connection can be ended."""
 
     def fail(self, error: Exception) -> None:
-        """Something in this watcher failed: end its connection. Without effect where it has ended."""
+        """End the connection, because something in this watcher failed. Without effect where it has ended."""
 
 
 def contain(failures: FailureLog, watcher: CanFail, step: str, error: Exception) -> None:

@@ -1,7 +1,7 @@
 """Server-Sent Events as bytes (WHATWG HTML, section 9.2). Pure.
 
-A frame is rendered once and its bytes are shared by every client it goes to: as they are, and in chunked transfer
-coding, which is what HTTP/1.1 carries a stream of unknown length in.
+A frame is rendered once, and every client that it goes to shares its bytes: plain, and in the chunked transfer coding,
+in which HTTP/1.1 carries a stream of unknown length.
 """
 
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ def status_block(body: bytes, event_id: int | None) -> bytes:
 
 
 def removed_block(process_id: str, deleted: bool | None, event_id: int | None) -> bytes:
-    """A process that is gone. `deleted`: True where it is from Firestore, False where only from the window."""
+    """A process that has left the model. `deleted`: True where it was deleted, False where it only left the window."""
     data = orjson.dumps({"process_id": process_id, "deleted": deleted})
     return b"event: removed\n%bdata: %b\n\n" % (_id_line(event_id), data)
 
 
 def reset_block(event_id: int) -> bytes:
-    """What changed since can't be told: forget what is known, the whole present state follows."""
+    """The client must forget everything it knows: its changes are not known here, the whole present state follows."""
     return b"event: reset\nid: %d\ndata: {}\n\n" % event_id
 
 
@@ -50,10 +50,10 @@ def retry_block(milliseconds: int) -> bytes:
 
 
 RESET = frame(reset_block(BEFORE_ALL))
-"""Comes before the present state, which carries an ID of its own."""
+"""Comes before the present state, which has an ID of its own."""
 
 COMMENT = frame(b": nothing new\n\n")
-"""Tells proxies and clients that the connection lives."""
+"""Shows proxies and clients that the connection is alive."""
 
-FAREWELL = frame(b": this server is stopping; connect again\n\n")
-"""The last thing a stream says that ends without its process having ended."""
+SERVER_STOPS = frame(b": this server is stopping; connect again\n\n")
+"""The last frame of a stream that ends although its process has not ended."""

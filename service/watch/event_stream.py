@@ -1,7 +1,7 @@
-"""One client's event stream: written to at once while its connection takes it, bounded while it does not.
+"""One client's event stream: frames are written at once while the connection takes them, and bounded while it does not.
 
-Lives on the event loop and needs no task of its own: whoever announces a change writes it to every stream. The
-connection's handler sleeps in `wait` and is woken only to drain the connection or to end it.
+Lives on the event loop and needs no task of its own: a delivery writes to the stream directly. The connection's handler
+sleeps in `wait`; it wakes up only to drain the connection or to end it.
 """
 
 import asyncio
@@ -9,37 +9,37 @@ from abc import ABC, abstractmethod
 from enum import Enum
 from typing import Protocol
 
-from service.watch.event_frames import COMMENT, FAREWELL, Frame
+from service.watch.event_frames import COMMENT, SERVER_STOPS, Frame
 
 
 class Client(Protocol):
     """The connection that a stream is written to."""
 
     def send(self, frame: Frame) -> bool:
-        """Take the frame; never blocks or raises. False: no more, please, until the connection has drained."""
+        """Take the frame; never blocks or raises. False: send no more until the connection has drained."""
 
     def abort(self) -> None:
         """Close the connection without sending what waits in it."""
 
 
 class StreamState(Enum):
-    """What becomes of the next frame."""
+    """What happens to the next frame."""
 
-    OPENING = "opening"  # it waits: the client has not been told the present state yet
+    OPENING = "opening"  # it waits: the client has not got the present state yet
     FLOWING = "flowing"  # it is written
     STUCK = "stuck"  # it waits: the connection has to drain first
     ENDED = "ended"
-    DROPPED = "dropped"  # the client did not read: its connection is to be closed
+    DROPPED = "dropped"  # the client did not read: its connection must be closed
 
 
 class EventStream(ABC):
-    """What both kinds have in common."""
+    """What the streams of one process and of every process have in common."""
 
-    __slots__ = ("_client", "_signal", "comment_turn", "state")
+    __slots__ = ("_client", "_signal", "comment_slot", "state")
 
     def __init__(self) -> None:
         self.state = StreamState.OPENING
-        self.comment_turn = 0
+        self.comment_slot = 0
         self._client: Client | None = None
         self._signal: asyncio.Future[None] | None = None
 
@@ -48,7 +48,7 @@ class EventStream(ABC):
 
     @property
     def is_over(self) -> bool:
-        """Whether it is told nothing more."""
+        """Whether the client gets nothing more."""
         return self.state in (StreamState.ENDED, StreamState.DROPPED)
 
     async def wait(self) -> StreamState:
@@ -59,7 +59,7 @@ class EventStream(ABC):
         return self.state
 
     def drained(self) -> None:
-        """The connection takes more: send a piece of what waits. STUCK again while there is more of it."""
+        """The connection takes more: send a piece of what waits. STUCK again while more is left."""
         if self.state is StreamState.STUCK:
             self.state = StreamState.FLOWING
             self._send_waiting()
@@ -69,14 +69,14 @@ class EventStream(ABC):
         """Send what has waited, at most about a frame's worth; enter STUCK where more is left."""
 
     def comment(self) -> None:
-        """A sign of life, for those who can take it."""
+        """Send a sign of life where the connection takes it."""
         if self.state is StreamState.FLOWING:
             self._send(COMMENT)
 
-    def farewell(self) -> None:
-        """End it because the server stops, which waits for nobody who does not read."""
+    def finish(self) -> None:
+        """End the stream because the server stops. A client that does not read is dropped."""
         if self.state is StreamState.FLOWING:
-            self._send(FAREWELL)
+            self._send(SERVER_STOPS)
         if self.state is StreamState.STUCK:
             self._drop()
         elif not self.is_over:
@@ -88,7 +88,7 @@ class EventStream(ABC):
             self._drop()
 
     def _drop(self) -> None:
-        """Whether the handler sleeps or drains: the connection's end wakes it."""
+        """The end of the connection wakes the handler, whether it sleeps or drains."""
         self._enter(StreamState.DROPPED)
         if self._client is not None:
             self._client.abort()

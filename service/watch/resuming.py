@@ -1,8 +1,7 @@
-"""A client that comes from a replica that was ahead: waits until this replica's model has come as far, for a moment.
+"""Event streams of clients that come from a replica that was ahead: wait briefly until this replica has caught up.
 
-A stream that begins with an older state would tell the client of changes in the wrong order, and never of what was
-undone in between. Where the model does not come as far in time, the stream begins all the same: what it tells is
-decided by what the model holds then.
+A stream that begins with an older state would send changes in the wrong order, and would never send what was undone in
+between. Where the model does not catch up in time, the stream begins all the same, with what the model then holds.
 """
 
 import asyncio
@@ -12,18 +11,18 @@ from typing import Protocol
 from listeners.listener import CannotConfirm
 from service.model.read_model import Applied, ReadModel
 from service.reads.answers import Answer
+from service.watch.changes import Change
 from service.watch.long_polls import LongPolls
-from service.watch.watched_process import Change
 
 AHEAD_S = 3.0
-"""How long a client waits for this replica at most."""
+"""How long a stream waits for this replica to catch up, at most."""
 
 MAX_AHEAD_US = 300 * 1_000_000
-"""An ID further ahead of this replica's model than this is no replica's."""
+"""No replica has sent an ID that is further ahead of this replica's model than this."""
 
 
 class Confirms(Protocol):
-    """What can prove that the model is up to date: the supervised listener."""
+    """The supervised listener, which can prove that the model is up to date."""
 
     async def confirm(self) -> float:
         """Returns once the model reflects Firestore at or after the call. Raises: CannotConfirm."""
@@ -33,9 +32,10 @@ class Confirms(Protocol):
 class Beginning:
     """What the stream of one process begins with.
 
-    `answer` is the state that was found. `present` is what the client is told of it: None where this replica's model
-    would answer a plain request with something older, which the stream must not contradict; then changes alone follow.
-    `is_reset`: the client is told first that its ID means nothing here. `has_ended`: it knows of the end already.
+    `answer` is the state that was found. `present` is that state as a change to send; None where this replica's model
+    would answer a plain request with an older state, which the stream must not contradict: then only changes follow.
+    `is_reset`: send `reset` first, because the client's ID means nothing here. `has_ended`: the client has already
+    seen the end.
     """
 
     answer: Answer
@@ -47,9 +47,7 @@ class Beginning:
 class Resuming:
     """Lives on the event loop. Costs nothing where the client is not ahead."""
 
-    def __init__(
-        self, model: ReadModel, long_polls: LongPolls, listener: Confirms, *, ahead_s: float | None = None
-    ) -> None:
+    def __init__(self, model: ReadModel, long_polls: LongPolls, listener: Confirms) -> None:
         self._model = model
         self._long_polls = long_polls
         self._changes = long_polls.watchers.changes
@@ -58,15 +56,15 @@ class Resuming:
         model.subscribe(self._on_applied)
 
     def means_nothing(self, event_id: int) -> bool:
-        """Whether no replica can have sent this ID: it is from before all time, or from far ahead of it."""
+        """Whether no replica can have sent this ID: it is not positive, or too far ahead of this replica."""
         return not 0 < event_id <= self._model.read_time + MAX_AHEAD_US
 
     def is_ahead(self, event_id: int) -> bool:
-        """Whether the client has seen something that this replica's model has not come to."""
+        """Whether the client has seen a state that this replica's model has not reached."""
         return event_id > self._model.read_time and not self.means_nothing(event_id)
 
     async def process(self, process_id: str, since: int | None, *, follows: bool = False) -> Beginning:
-        """What a stream begins with whose client has seen the version `since`. Raises as Answers.status does."""
+        """The beginning of a stream whose client has seen the version `since`. Raises as Answers.status does."""
         is_reset = since is not None and self.means_nothing(since)
         seen = 0 if since is None or is_reset else since
         await self.catch_up(seen)
@@ -88,7 +86,7 @@ class Resuming:
         )
 
     async def catch_up(self, event_id: int) -> None:
-        """Returns once the model has come as far as this, or the time is over. The listener is asked to hurry."""
+        """Returns once the model has reached this ID, or the time is over. Asks the listener for proof meanwhile."""
         if not self.is_ahead(event_id) or not self._model.is_trusted():
             return
         try:

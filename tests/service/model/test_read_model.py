@@ -9,7 +9,7 @@ import pytest
 from listeners.events import Changed, Confirmed, Removal, Replaced
 from service.api.list_query import ListQuery
 from service.model.read_model import WALKED_AT_ONCE, Applied, ReadModel
-from service.runtime.in_slices import SLICE
+from service.runtime.slicer import ITEMS_PER_SLICE
 from service.schema.compiled import ProcessSummary
 from tests.service.scripted_firestore import Seen, changed, document, ids, read_model, removed, replaced
 from tests.service.virtual_time import Clock
@@ -328,8 +328,8 @@ async def test_a_batch_says_what_status_each_process_had_before() -> None:
 async def test_what_a_whole_result_took_to_compare_is_let_go_of_in_slices() -> None:
     clock = Clock()
     model = read_model(clock)
-    await model.apply(replaced(clock, 1, *(document(f"p{number}", 1) for number in range(10 * SLICE))))
-    again = replaced(clock, 2, *(document(f"p{number}", 1) for number in range(10 * SLICE)))
+    await model.apply(replaced(clock, 1, *(document(f"p{number}", 1) for number in range(10 * ITEMS_PER_SLICE))))
+    again = replaced(clock, 2, *(document(f"p{number}", 1) for number in range(10 * ITEMS_PER_SLICE)))
     applying, turns = asyncio.create_task(model.apply(again)), 0
     while not applying.done():
         await asyncio.sleep(0)

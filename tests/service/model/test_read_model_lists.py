@@ -11,7 +11,7 @@ from listeners.events import Changed, Document, Removal, Replaced
 from listeners.times import moment
 from service.api.list_query import ListQuery
 from service.model.read_model import ReadModel
-from service.runtime import in_slices as module
+from service.runtime import slicer as module
 from service.schema.compiled import Schema
 from tests.service.model.witness import Witness
 from tests.service.schemas import with_filters
@@ -150,7 +150,7 @@ async def test_rows_are_firestores_or_none_after_any_sequence_of_events(
     witness = Witness(with_filters(start_time_type))
     model = ReadModel(window_size=window_size, schema=witness, lease_s=15, clock=clock, observer=Seen())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "SLICE", 3)
+        patch.setattr(module, "ITEMS_PER_SLICE", 3)
         for size in (40, 3, 10, 1, 60, 2):
             collection.write_some(size)
             await model.apply(collection.event(clock()))

@@ -12,7 +12,7 @@ import pytest
 
 from service.errors import Unreachable
 from service.reads.products import Products
-from service.runtime.in_slices import SLICE
+from service.runtime.slicer import ITEMS_PER_SLICE
 from tests.service.reads.direct_reads import reader_of
 from tests.service.running import COLLECTION, firestore_client
 
@@ -71,4 +71,4 @@ async def test_a_megabyte_of_products_is_rendered_with_turns_of_the_loop_between
         counting.cancel()
     assert json.loads(read.body)["products"] == products
     assert steps_in.total() >= 16_000
-    assert max(steps_in.values()) <= SLICE
+    assert max(steps_in.values()) <= ITEMS_PER_SLICE

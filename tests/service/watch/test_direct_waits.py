@@ -1,52 +1,52 @@
-"""Waits without a task: who is told, once, whatever becomes of the others meanwhile."""
+"""Waits without a task: each client is completed once, whatever the completion of another does."""
 
 import pytest
 from google.cloud.firestore_v1 import AsyncCollectionReference
 
 from service.api.parameters import Wanted
 from service.reads.answers import Answer
-from service.watch.long_polls import Awaited, DirectWait
+from service.watch.long_poll_waiter import LongPollWaiter, WaitCondition
 from tests.service.running import RunningService
 from tests.service.virtual_time import settle
 from tests.service.watch.test_long_poll import held, put
 from tests.waiting import until
 
-CROWD = 100
+CLIENTS = 100
 
 
-class Crowd:
-    """So many wait for one process. The first one to be told makes others leave, who stand behind it."""
+class Clients:
+    """CLIENTS that wait for one process. The first completion makes others leave that come later in the order."""
 
     def __init__(self, running: RunningService, version: int, leavers: range) -> None:
-        self.told: list[tuple[int, Answer | None]] = []
+        self.completed: list[tuple[int, Answer | None]] = []
         self._leavers = leavers
-        self._waits = [self._begin(running, version, number) for number in range(CROWD)]
+        self._waiters = [self._begin(running, version, number) for number in range(CLIENTS)]
 
-    def _begin(self, running: RunningService, version: int, number: int) -> DirectWait:
-        awaited = Awaited(60, Wanted(), f'"v{version}"')
-        wait = running.service._long_polls.begin("import-1", awaited, lambda answer: self._end(number, answer))
-        assert isinstance(wait, DirectWait)
-        return wait
+    def _begin(self, running: RunningService, version: int, number: int) -> LongPollWaiter:
+        condition = WaitCondition(60, Wanted(), f'"v{version}"')
+        waiter = running.service._long_polls.begin("import-1", condition, lambda answer: self._complete(number, answer))
+        assert isinstance(waiter, LongPollWaiter)
+        return waiter
 
-    def _end(self, number: int, answer: Answer | None) -> None:
-        self.told.append((number, answer))
-        self._waits[number].leave()
-        for leaver in self._leavers if len(self.told) == 1 else ():
-            self._waits[leaver].leave()
+    def _complete(self, number: int, answer: Answer | None) -> None:
+        self.completed.append((number, answer))
+        self._waiters[number].leave()
+        for leaver in self._leavers if len(self.completed) == 1 else ():
+            self._waiters[leaver].leave()
 
 
 @pytest.mark.parametrize("firestore_host", ["local"], indirect=True)
 @pytest.mark.parametrize("end", [True, False], ids=["the service ends", "a change"])
-async def test_who_has_left_is_told_nothing_and_all_others_are(
+async def test_waiters_that_left_are_not_completed_and_all_others_are(
     running: RunningService, collection: AsyncCollectionReference, end: bool
 ) -> None:
     version = await held(running, collection)
-    crowd = Crowd(running, version, leavers=range(50, 55))
+    clients = Clients(running, version, leavers=range(50, 55))
     if end:
         running.service.watchers.stop()
     else:
         await put(collection, "import-1", "completed")
-    await until(lambda: running.service.watchers.count == 0, "nobody waits")
+    await until(lambda: running.service.watchers.count == 0, "no request waits")
     await settle()
-    assert [number for number, _ in crowd.told] == [*range(50), *range(55, CROWD)]
-    assert all(answer is not None for _, answer in crowd.told)
+    assert [number for number, _ in clients.completed] == [*range(50), *range(55, CLIENTS)]
+    assert all(answer is not None for _, answer in clients.completed)

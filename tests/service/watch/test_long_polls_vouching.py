@@ -6,13 +6,14 @@ from random import Random
 
 from service.api.parameters import Wanted
 from service.api.sources import Source
-from service.runtime.slices import Slices
-from service.watch.long_polls import Awaited, LongPolls
+from service.runtime.slicer import Slicer
+from service.watch.long_poll_waiter import WaitCondition
+from service.watch.long_polls import LongPolls
 from service.watch.watchers import Watchers, WatchOptions
 from tests.service.schemas import schema
 from tests.service.scripted_firestore import Parts, document, summary
 from tests.service.virtual_time import settle
-from tests.service.watch.test_watchers import Documents, Observer, Timers
+from tests.service.watch.watched import Documents, Observer, Timers
 
 
 async def test_a_change_heard_too_late_is_read_although_the_model_is_fresh() -> None:
@@ -21,7 +22,7 @@ async def test_a_change_heard_too_late_is_read_although_the_model_is_fresh() -> 
         parts.model,
         documents,
         parts.reads,
-        Slices(turns.append),
+        Slicer(turns.append),
         WatchOptions(10, schema(terminal=())),
         call_later=Timers(parts.clock).call_later,
         observer=Observer(),
@@ -29,7 +30,7 @@ async def test_a_change_heard_too_late_is_read_although_the_model_is_fresh() -> 
     )
     polls = LongPolls(parts.answers, watchers, parts.model, clock=parts.clock, lease_s=15)
     await parts.hears_all(1, document("in the window", 1, 9))
-    waiting = asyncio.create_task(polls.status("p", Awaited(30, Wanted(), '"v1"')))
+    waiting = asyncio.create_task(polls.status("p", WaitCondition(30, Wanted(), '"v1"')))
     await settle()
     parts.reader.gets[0].finds(summary("p", 1), read_time=2)
     await settle()

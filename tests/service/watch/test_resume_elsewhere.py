@@ -13,8 +13,8 @@ import pytest
 
 from listeners.events import Changed, Document, Removal
 from service.watch.event_stream import StreamState
-from service.watch.model_streams import ModelStream
-from tests.service.watch.test_watchers import Reader, Watched
+from service.watch.model_stream import ModelStream
+from tests.service.watch.watched import Reader, Watched
 
 COMMITS = 40
 NAMES = "abcdef"

@@ -121,7 +121,7 @@ async def test_waiting_for_what_is_not_there_listens_to_nothing_and_reads_twice_
     async with running_service(firestore_host, project, **options) as running:
         await running.synced()
         async with waiting(running, "/status/unknown?wait=1") as request:
-            assert running.service.watchers._topics["unknown"].following is None
+            assert running.service.watchers._deliveries.processes["unknown"].following is None
             assert (await request).status == 404
         assert await running.metric("firestore_reads_total", source="get") == 2
         async with waiting(running, "/status/import-2?wait=1") as request:

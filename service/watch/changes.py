@@ -1,0 +1,65 @@
+"""What has become of one process, as its waits and streams get it.
+
+Changes of a process are ordered by `Change.key`. Each watcher remembers the key that its client has seen and ignores
+everything that is not newer, so a change can arrive late, and from several sources.
+"""
+
+from collections.abc import Collection
+
+from service.api.parameters import TERMINAL, Wanted
+from service.schema.compiled import ProcessSummary
+from service.watch.event_frames import Frame, frame, removed_block, status_block
+
+
+class Change:
+    """The new state of a process. `summary` is None where it was deleted; `is_last`: its streams end with this change.
+
+    `key` is the version; for a deletion it is the read time (µs) of the consistent point that reported the deletion.
+    A later version of the same process has a greater key, an earlier version a smaller one.
+    """
+
+    __slots__ = ("_frame", "is_last", "key", "process_id", "summary")
+
+    def __init__(self, process_id: str, key: int, summary: ProcessSummary | None, *, is_last: bool) -> None:
+        self.process_id = process_id
+        self.key = key
+        self.summary = summary
+        self.is_last = is_last
+        self._frame: Frame | None = None
+
+    def __repr__(self) -> str:
+        return f"<Change {self.process_id} {self.key}{'' if self.summary else ' deleted'}>"
+
+    @property
+    def frame(self) -> Frame:
+        """The event of this change, rendered once for all streams."""
+        if self._frame is None:
+            if self.summary is None:
+                self._frame = frame(removed_block(self.process_id, True, None))
+            else:
+                self._frame = frame(status_block(self.summary.body, self.key))
+        return self._frame
+
+
+class Changes:
+    """Makes Change objects; knows which statuses are terminal."""
+
+    def __init__(self, terminal_statuses: Collection[str]) -> None:
+        self._terminal = frozenset(terminal_statuses)
+
+    def is_terminal(self, summary: ProcessSummary) -> bool:
+        """Whether the process has ended."""
+        return summary.status in self._terminal
+
+    def is_wanted(self, summary: ProcessSummary, wanted: Wanted) -> bool:
+        """Whether a wait ends with this status. Every status ends a wait that names none."""
+        until = wanted.until
+        return not until or summary.status in until or (TERMINAL in until and self.is_terminal(summary))
+
+    def upsert(self, summary: ProcessSummary) -> Change:
+        """A new version."""
+        return Change(summary.process_id, summary.version, summary, is_last=self.is_terminal(summary))
+
+    def deletion(self, process_id: str, read_time: int) -> Change:
+        """The process no longer exists as of `read_time`."""
+        return Change(process_id, read_time, None, is_last=True)

@@ -1,0 +1,150 @@
+"""One client that waits for one process, without a task of its own.
+
+A waiter is in one of four states. LOOKING: the present state is being looked up, and the newest change is remembered so
+that none is missed before the wait. WAITING: the first change that meets the condition completes it, or `finish` does.
+COMPLETED: `on_complete` has been called; newer changes are remembered, and `wait` can be called again. CLOSED: the
+waiter has been removed. A process's deliveries can still reach a closed waiter for a short while; it ignores them.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from service.api.parameters import Wanted
+from service.reads.answers import Answer
+from service.runtime.clock import Timer
+from service.runtime.slicer import Lane
+from service.watch.changes import Change
+
+
+@dataclass(frozen=True, slots=True)
+class WaitCondition:
+    """What a client waits for: see Wanted. `if_none_match` names all versions that it knows, those of `after` too.
+
+    `seconds` from now on: none are left where the client has waited long enough before.
+    """
+
+    seconds: float
+    wanted: Wanted
+    if_none_match: str
+    with_products: bool = False
+
+
+OnComplete = Callable[[Answer | None], None]
+"""Gets the answer in the step in which the wait ends; None where the model vouches for none, so it must be read."""
+
+
+class WaitState(Enum):
+    """What a change does to the waiter."""
+
+    LOOKING = "looking"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    CLOSED = "closed"
+
+
+class WaitHost(Protocol):
+    """What a waiter needs of LongPolls."""
+
+    def accepts(self, change: Change, condition: WaitCondition) -> bool:
+        """Whether the condition is met by this change, which is new to the client."""
+
+    def answer(self, waiter: "LongPollWaiter") -> Answer | None:
+        """The answer to `waiter.change`, or, where that is None, to a wait whose time is over."""
+
+    def finish_in(self, waiter: "LongPollWaiter", seconds: float) -> Timer:
+        """Call the waiter's `finish` after so many seconds."""
+
+    def remove(self, waiter: "LongPollWaiter") -> None:
+        """The waiter gets no more changes."""
+
+
+class LongPollWaiter:
+    """A watcher of the process. `change`: what completed the wait last; None where its time was over, or it failed.
+
+    An `on_complete` that raises has closed its client's connection.
+    """
+
+    __slots__ = ("_host", "_missed", "_on_complete", "_timer", "change", "condition", "process_id", "seen", "state")
+
+    def __init__(self, host: WaitHost, process_id: str, condition: WaitCondition) -> None:
+        self.process_id = process_id
+        self.condition = condition
+        self.state = WaitState.LOOKING
+        self.seen = 0
+        """The version that the client knows."""
+        self.change: Change | None = None
+        self._host = host
+        self._missed: Change | None = None
+        self._on_complete: OnComplete
+        self._timer: Timer | None = None
+
+    def __repr__(self) -> str:
+        return f"<LongPollWaiter {self.process_id} {self.state.value}>"
+
+    def wait(self, seen: int, seconds: float, on_complete: OnComplete) -> None:
+        """Wait for a change after the version `seen`. `on_complete` is called once, perhaps before this returns."""
+        self._cancel_timer()
+        self.seen, self._on_complete, self.change = seen, on_complete, None
+        missed, self._missed = self._missed, None
+        self.state = WaitState.WAITING
+        if missed is not None:
+            self.on_change(missed)
+        if self.state is WaitState.WAITING:
+            self._timer = self._host.finish_in(self, seconds)
+
+    def completion(self, seen: int, seconds: float, wake_ups: Lane) -> "asyncio.Future[None]":
+        """The same for a handler: a future that ends with the wait. `wake_ups` spreads many of them over slices."""
+        completed = asyncio.get_running_loop().create_future()
+        self.wait(seen, seconds, lambda _: wake_ups.add(_wake(completed)))
+        return completed
+
+    def on_change(self, change: Change) -> None:
+        """See Watcher."""
+        if self.state is WaitState.WAITING:
+            if change.key > self.seen and self._host.accepts(change, self.condition):
+                self._complete(change)
+        elif self.state is not WaitState.CLOSED and (self._missed is None or change.key > self._missed.key):
+            self._missed = change
+
+    def finish(self) -> None:
+        """See Watcher."""
+        if self.state is WaitState.WAITING:
+            self._complete(None)
+
+    farewell = finish
+    """Its former name."""
+
+    def fail(self, _: Exception) -> None:
+        """See CanFail: the client gets an answer that is read."""
+        if self.state is WaitState.WAITING:
+            self.change, self.state = None, WaitState.COMPLETED
+            self._on_complete(None)
+
+    def leave(self) -> None:
+        """Remove the waiter. Must be called once, whatever has ended the wait."""
+        self._host.remove(self)
+
+    def close(self) -> None:
+        """See Watcher."""
+        self.state = WaitState.CLOSED
+        self._cancel_timer()
+
+    def _complete(self, change: Change | None) -> None:
+        self.change = change
+        answer = self._host.answer(self)
+        self.state = WaitState.COMPLETED
+        self._on_complete(answer)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _wake(completed: "asyncio.Future[None]") -> Iterator[None]:
+    if not completed.done():
+        completed.set_result(None)
+    yield

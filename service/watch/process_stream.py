@@ -1,0 +1,69 @@
+"""The event stream of one process."""
+
+from service.watch.changes import Change
+from service.watch.event_frames import RESET
+from service.watch.event_stream import Client, EventStream, StreamState
+
+
+class ProcessStream(EventStream):
+    """Sends the changes of one process. A client that lags gets the newest version, not each version in between.
+
+    `follows`: only a deletion ends the stream, a terminal status does not.
+    """
+
+    __slots__ = ("_follows", "_key", "_waiting")
+
+    def __init__(self, *, follows: bool = False) -> None:
+        super().__init__()
+        self._follows = follows
+        self._key = 0
+        self._waiting: Change | None = None
+
+    def begin(self, client: Client, present: Change | None, since: int | None, *, is_reset: bool = False) -> None:
+        """Send the present state unless the client has seen it (`since`); from now on changes follow.
+
+        `present` is None where the client has seen a version that this replica does not have yet: then the stream
+        sends neither that version nor an older one. `is_reset`: send `reset` first, because `since` means nothing here.
+        """
+        self._client = client
+        if self.is_over:
+            return
+        self.state = StreamState.FLOWING
+        if is_reset:
+            self._send(RESET)
+        if present is None:
+            self._key = since or 0
+        elif present.key == since:
+            self._key = present.key
+            if self._is_last(present):
+                self._enter(StreamState.ENDED)
+        else:
+            self.on_change(present)
+        if self.state is StreamState.FLOWING:
+            self._send_waiting()
+
+    def on_change(self, change: Change) -> None:
+        """See Watcher."""
+        if change.key <= self._key or self.is_over:
+            if change.key == self._key and self._is_last(change) and not self.is_over:
+                self._enter(StreamState.ENDED)  # the client has already seen this end at another replica
+            return
+        if self.state is not StreamState.FLOWING:
+            if self._waiting is None or change.key > self._waiting.key:
+                self._waiting = change
+            return
+        self._key = change.key
+        self._send(change.frame)
+        if self._is_last(change):
+            self._enter(StreamState.ENDED)
+
+    def _is_last(self, change: Change) -> bool:
+        return change.summary is None if self._follows else change.is_last
+
+    def close(self) -> None:
+        """See Watcher."""
+
+    def _send_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self.on_change(waiting)

@@ -4,7 +4,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 VENV    ?= .venv
 BIN     := $(VENV)/bin
 
-.PHONY: help demo run test test-versions test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos soak check lock pin-base clean
+.PHONY: help demo run test test-versions test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos fuzz soak check lock pin-base clean
 
 help:                          ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ contract: $(VENV)/.installed   ## random faults in virtual time, every answer ch
 chaos: $(VENV)/.installed      ## a few minutes of faults, every answer checked; docs/guarantees.md shows the result
 	$(BIN)/python -m benchmarks.chaos --seconds 300 --answers 1000000 --save
 	$(BIN)/python -m benchmarks report --write
+
+fuzz: $(VENV)/.installed       ## 20,000 mutated requests: the service's connections and aiohttp's give the same
+	FUZZ_CASES=$${FUZZ_CASES:-20000} $(BIN)/pytest --timeout 3600 tests/fuzzing -k mutated
 
 soak: $(VENV)/.installed       ## ten minutes of faults on the stream listener: nothing leaked, nothing missed
 	$(BIN)/python -m benchmarks.soak_listener --seconds 600

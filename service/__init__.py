@@ -1,3 +1,6 @@
 """A cached read model of Firestore process documents, served over HTTP."""
 
 __version__ = "0.1.0"
+
+SERVICE_NAME = "process-status-service"
+"""As answers, logs and metrics show it."""

@@ -32,13 +32,17 @@ from listeners.stream.listen_stream import StreamListener
 from listeners.supervisor import Supervisor
 from listeners.window import Window
 from service.api.headers import OPEN_PATHS
+from service.http.access import AccessRules
+from service.http.accounting import Accounting
 from service.http.event_streams import EventStreams
-from service.http.fast_path import FastPath
 from service.http.handlers import Handlers
-from service.http.middleware import AccessRules, HttpFrame
+from service.http.middleware import Middleware
+from service.http.model_answers import ModelAnswers
 from service.http.rendered_pages import RenderedPages
+from service.http.responses import DateHeader
+from service.http.router import Router
 from service.http.routes import with_document
-from service.http.server import ServiceRunner
+from service.http.server import ServerParts, ServiceRunner
 from service.model.read_model import ReadModel
 from service.page import Page
 from service.reads.answers import Answers
@@ -187,13 +191,11 @@ class Service:
         self._resuming = Resuming(self.model, self._long_polls, self.supervisor)
 
     def _join_http(self) -> None:
-        """The routes, and the frame around them."""
+        """The routes, and the server that answers them."""
         settings = self.settings
-        page = Page()
+        page, self._date = Page(), DateHeader()
         keys = tuple(key.encode() for key in settings.api_keys)
         access = AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths)
-        turns = self._turns
-        frame = self._frame(access, turns)
         self._handlers = Handlers(
             self._answers,
             self._long_polls,
@@ -201,14 +203,9 @@ class Service:
             self.metrics,
             order=self.schema.order,
         )
-        self.runner = self._api(frame, page, self._fast_path(access, turns) if settings.fast_path else None)
-
-    def _fast_path(self, access: AccessRules, turns: Turns) -> FastPath:
-        pages = RenderedPages(self._answers, self.schema.order)
-        self.model.subscribe(pages.model_changed)
-        return FastPath(
-            self._answers, pages, self._long_polls, self.metrics, self._request_log, access, turns, self._slices
-        )
+        self._pages = RenderedPages(self._answers, self.schema.order)
+        self.model.subscribe(self._pages.model_changed)
+        self.runner = self._api(page, access)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
         """Call this when a part has ended that never should: the process can only be replaced."""
@@ -218,21 +215,35 @@ class Service:
         self.failed = True
         self._failure_callback()
 
-    def _api(self, frame: HttpFrame, page: Page, fast_path: FastPath | None) -> ServiceRunner:
-        routes = self._handlers.routes() + EventStreams(self.watchers, self._resuming, self.model, frame).routes()
+    def _api(self, page: Page, access: AccessRules) -> ServiceRunner:
+        streams = EventStreams(self.watchers, self._resuming, self.model, self._date)
+        routes = self._handlers.routes() + streams.routes()
         if self.settings.metrics_port is None:
             routes.append(self._handlers.metrics_route())
-        app = web.Application(middlewares=[frame.admission])
-        app.add_routes(route.definition for route in with_document(routes, needs_key=bool(self.settings.api_keys)))
-        app.add_routes(page.routes())
+        described = with_document(routes, needs_key=bool(self.settings.api_keys))
+        router = Router([*(route.definition for route in described), *page.routes()])
+        accounting = Accounting(self.metrics, self._request_log)
+        self.middleware = streams.middleware = self._middleware(router, accounting, access)
+        model_answers = ModelAnswers(
+            self._answers, self._pages, self._long_polls, self.metrics, accounting, access, self._date
+        )
+        app = web.Application()
         app.on_startup.append(self._start)
         app.on_shutdown.append(self._end_waits)
         app.on_cleanup.append(self._stop)
-        return ServiceRunner(app, frame, shutdown_timeout_s=self.settings.drain_s, fast_path=fast_path)
+        parts = ServerParts(router, self.middleware, accounting, model_answers, self._date, self._turns, self._slices)
+        return ServiceRunner(app, parts, shutdown_timeout_s=self.settings.drain_s)
 
-    def _frame(self, access: AccessRules, turns: Turns) -> HttpFrame:
-        show_details = self.settings.environment == "development"
-        return HttpFrame(self.metrics, self._request_log, access, turns, show_details=show_details)
+    def _metrics_api(self) -> ServiceRunner:
+        """What METRICS_PORT serves."""
+        router = Router(route.definition for route in self._handlers.metrics_port_routes())
+        accounting = Accounting(self.metrics, self._request_log)
+        middleware = self._middleware(router, accounting, AccessRules())
+        parts = ServerParts(router, middleware, accounting, None, self._date, _turns(), self._slices)
+        return ServiceRunner(web.Application(), parts, shutdown_timeout_s=1)
+
+    def _middleware(self, router: Router, accounting: Accounting, access: AccessRules) -> Middleware:
+        return Middleware(router, accounting, access, show_details=self.settings.environment == "development")
 
     async def _start(self, _: web.Application) -> None:
         """Start what runs beside the requests; waits for nothing from Firestore."""
@@ -245,9 +256,7 @@ class Service:
         if self.settings.prometheus_multiproc_dir:
             self._background.start("metrics", self.metrics.keep_published(asyncio.sleep))
         if self.settings.metrics_port is not None:
-            app = web.Application()
-            app.add_routes(route.definition for route in self._handlers.metrics_port_routes())
-            self._metrics_runner = ServiceRunner(app, self._frame(AccessRules(), _turns()), shutdown_timeout_s=1)
+            self._metrics_runner = self._metrics_api()
             await self._metrics_runner.setup()
             for each in self._metrics_sockets:
                 await web.SockSite(self._metrics_runner, each).start()

@@ -84,7 +84,6 @@ class Settings(BaseSettings):
     api_keys: CommaSeparated = Field((), repr=False)
     cors_origins: CommaSeparated = ()
     drain_s: Seconds = Field(8, ge=0)
-    fast_path: bool = True
 
     prometheus_multiproc_dir: str = ""
     metrics_sockets: CommaSeparated = ()

@@ -1,9 +1,9 @@
 """Headers that every answer has, and paths that need no key."""
 
-SERVER = "process-status-service"
+from service import SERVICE_NAME
 
 BASE_HEADERS = {
-    "Server": SERVER,
+    "Server": SERVICE_NAME,
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",

@@ -6,7 +6,7 @@ Objects and unions stand under `components` alone, where they have names: client
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from service import __version__
+from service import SERVICE_NAME, __version__
 from service.api.bodies import SCHEMAS
 from service.api.contract import Header, Operation, Parameter, PathParameter, Response
 from service.api.headers import BASE_HEADERS, OPEN_PATHS
@@ -42,7 +42,7 @@ def openapi_document(operations: Iterable[Operation], *, needs_key: bool) -> dic
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
-            "title": "process-status-service",
+            "title": SERVICE_NAME,
             "version": __version__,
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

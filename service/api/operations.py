@@ -49,11 +49,12 @@ def _error(description: str, *headers: Header) -> Response:
 
 BAD_REQUEST = _error("A parameter is unknown or invalid; the message names it")
 CHANGED = "If-Match does not name the present ETag"
+TOO_LONG = _error("The request target is longer than 32 KiB")
 FAILED = _error("Unexpected failure; the log has its stack trace under the X-Request-Id")
 UNAVAILABLE = _error("Firestore can't be reached, a limit is reached, or the server stops", RETRY_AFTER)
 NO_PROCESS = _error("The process does not exist", X_CACHE, AGE)
 
-_ALWAYS = {400: BAD_REQUEST, 500: FAILED}
+_ALWAYS = {400: BAD_REQUEST, 414: TOO_LONG, 500: FAILED}
 _FROM_FIRESTORE = {**_ALWAYS, 503: UNAVAILABLE}
 
 

@@ -2,16 +2,35 @@
 
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.api.headers import OPEN_PATHS
+from service.http.requests import Head
 
 
-def is_allowed(keys: Sequence[bytes], authorization: str, x_api_key: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """`keys` empty: no key is needed. `open_paths` need none either."""
+
+    keys: tuple[bytes, ...] = ()
+    origins: tuple[str, ...] = ()
+    open_paths: frozenset[str] = OPEN_PATHS
+
+    def admits(self, head: Head) -> bool:
+        """Whether the request carries a key, or needs none."""
+        if not self.keys or head.target.path in self.open_paths:
+            return True
+        fields = head.fields
+        return is_allowed(self.keys, fields.get(b"authorization", b""), fields.get(b"x-api-key", b""))
+
+
+def is_allowed(keys: Sequence[bytes], authorization: bytes, x_api_key: bytes) -> bool:
     """Whether the request carries one of the keys; takes the same time whichever key, or none, it is."""
     if not keys:
         return True
-    scheme, _, token = authorization.partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
-    given = [candidate.encode("utf-8", "surrogateescape") for candidate in (bearer, x_api_key)]
-    matches = [hmac.compare_digest(key, candidate) for key in keys for candidate in given]
+    scheme, _, token = authorization.partition(b" ")
+    bearer = token.strip() if scheme.lower() == b"bearer" else b""
+    matches = [hmac.compare_digest(key, candidate) for key in keys for candidate in (bearer, x_api_key)]
     return any(matches)
 
 
@@ -30,6 +49,7 @@ def cors_headers(origins: Sequence[str], origin: str | None) -> dict[str, str]:
 
 PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "GET, HEAD",
-    "Access-Control-Allow-Headers": "Authorization, Cache-Control, If-None-Match, Last-Event-ID, Prefer, X-Api-Key",
+    "Access-Control-Allow-Headers": "Authorization, Cache-Control, If-Match, If-None-Match, Last-Event-ID, Prefer,"
+    " Traceparent, X-Api-Key, X-Cloud-Trace-Context, X-Request-Id",
     "Access-Control-Max-Age": "600",
 }

@@ -7,13 +7,24 @@ STALL_S is dropped. A browser asks for every stream with `Cache-Control: no-cach
 
 import asyncio
 import socket
+from typing import cast
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import hdrs, web
 
 from service.api.operations import EVENTS, PROCESS_EVENTS
 from service.api.parameters import FOLLOW, LAST_EVENT_ID, PROCESS_ID, STATUS_FILTER
 from service.errors import Unreachable
-from service.http.middleware import HttpFrame, error_response, process_not_found
+from service.http.connection import Connection
+from service.http.middleware import HEAD, PARAMETER, Middleware
+from service.http.requests import HTTP_1_1
+from service.http.responses import (
+    CLOSE_LINE,
+    DateHeader,
+    error_response,
+    freshness,
+    process_not_found,
+    render_head,
+)
 from service.http.routes import Route
 from service.model.read_model import ReadModel
 from service.watch.event_frames import Frame, frame, retry_block
@@ -37,46 +48,60 @@ class EventResponse(web.StreamResponse):
         super().__init__(headers={**stream_headers, **headers})
         self.sent_bytes = 0
         self._is_chunked = False
-        self._connection: asyncio.Transport
-        self._request: web.Request
+        self._connection: Connection
+        self._transport: asyncio.Transport
 
-    def attach(self, request: web.Request) -> None:
-        """The head has been sent: from now on frames may be."""
-        if request.transport is None:
+    def begin(self, request: web.Request, date: str) -> None:
+        """Send the head; from now on frames follow. Raises: ConnectionError where the client is gone."""
+        self._connection = cast("Connection", request.protocol)
+        transport = self._connection.transport
+        if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        self._request = request
-        self._connection = request.transport
-        self._is_chunked = request.version >= HttpVersion11
-        self._connection.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        connected = self._connection.get_extra_info("socket")
+        self._transport = transport
+        self._is_chunked = request[HEAD].version >= HTTP_1_1
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        connected = transport.get_extra_info("socket")
         if connected is not None:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
+        last = ("Transfer-Encoding: chunked\r\n" if self._is_chunked else "") + (
+            CLOSE_LINE.decode() if request[HEAD].closes else ""
+        )
+        transport.write(render_head(200, self.headers, date=date, last=last, version=request[HEAD].version).encode())
+        self.headers.clear()  # they have been sent, and a stream lives long: a kilobyte for each client
 
     def send(self, frame: Frame) -> bool:
         """See Client. A connection that is lost takes everything: its handler is about to be cancelled."""
-        if self._connection.is_closing():
+        if self._transport.is_closing():
             return True
         self.sent_bytes += len(frame.plain)
-        self._connection.write(frame.chunk if self._is_chunked else frame.plain)
-        return not self._request.protocol.writing_paused
+        self._transport.write(frame.chunk if self._is_chunked else frame.plain)
+        return self._connection.is_writable
 
     async def drain(self) -> None:
         """Wait until the connection takes more."""
-        await self._request.writer.drain()
+        await self._connection.drain()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Say that this was all, and wait until the connection has taken it."""
+        if self._is_chunked and not self._transport.is_closing():
+            self._transport.write(b"0\r\n\r\n")
+        await self._connection.drain()
 
     def abort(self) -> None:
         """Close the connection without sending what waits in it."""
-        self._connection.abort()
+        self._transport.abort()
 
 
 class EventStreams:
     """The handlers."""
 
-    def __init__(self, watchers: Watchers, resuming: Resuming, model: ReadModel, frame: HttpFrame) -> None:
+    def __init__(self, watchers: Watchers, resuming: Resuming, model: ReadModel, date: DateHeader) -> None:
         self._watchers = watchers
         self._resuming = resuming
         self._model = model
-        self._frame = frame
+        self._date = date
+        self.middleware: Middleware
+        """Set once there is one: it goes around these handlers."""
 
     def routes(self) -> list[Route]:
         """Streams have no HEAD: it would have to be one that ends."""
@@ -84,20 +109,20 @@ class EventStreams:
 
     async def process(self, request: web.Request) -> web.StreamResponse:
         """One process: its present state, then every change, to its end."""
-        process_id = PROCESS_ID.read(request.rel_url.raw_path.rpartition("/events")[0].rpartition("/")[2])
+        process_id = PROCESS_ID.read(request[PARAMETER])
         follows = FOLLOW.of(PROCESS_EVENTS.query(request.rel_url.raw_query_string))
         since = LAST_EVENT_ID.of(request.headers)
         stream = self._watchers.stream(process_id, follows=follows)
         try:
             beginning = await self._resuming.process(process_id, since, follows=follows)
             answer = beginning.answer
-            headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
+            headers = freshness(answer.source, answer.age_s)
             if answer.summary is None:
                 return error_response(404, process_not_found(process_id), headers=headers)
             if beginning.has_ended:
                 return web.Response(status=204, headers=headers)  # which tells an EventSource to come back no more
             self._watchers.keep_current(process_id)
-            response = await self._begin(request, headers)
+            response = self._begin(request, headers)
             stream.begin(response, beginning.present, since, is_reset=beginning.is_reset)
             return await _flow(stream, response)
         finally:
@@ -113,16 +138,16 @@ class EventStreams:
             raise Unreachable("the model is not live, so there is no present state to begin a stream with")
         stream = self._watchers.stream_model(status, since)
         try:
-            response = await self._begin(request, {})
+            response = self._begin(request, {})
             stream.begin(response)
             return await _flow(stream, response)
         finally:
             self._watchers.leave_model(status, stream)
 
-    async def _begin(self, request: web.Request, headers: dict[str, str]) -> EventResponse:
+    def _begin(self, request: web.Request, headers: dict[str, str]) -> EventResponse:
         response = EventResponse(headers)
-        await self._frame.begin(request, response)
-        response.attach(request)
+        self.middleware.begin(request, response)
+        response.begin(request, self._date().decode())
         response.send(frame(retry_block(self._watchers.retry_ms())))
         return response
 

@@ -1,4 +1,4 @@
-"""HTTP in → answers → HTTP out: parse, ask, render. What holds for every request is http_frame's."""
+"""HTTP in → answers → HTTP out: parse, ask, render. What holds for every request is the middleware's."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import orjson
 from aiohttp import hdrs, web
 
-from service.api.etags import content_etag, known_version, matches, precondition_failed, version_etag
+from service import SERVICE_NAME
+from service.api.etags import content_etag, known_version, matches, version_etag
 from service.api.operations import HEALTHZ, LISTING, METRICS, READYZ, ROOT, STATUS
 from service.api.ordering import Order
 from service.api.parameters import (
@@ -23,14 +24,14 @@ from service.api.parameters import (
     read_wait,
 )
 from service.api.sources import Source
-from service.http.middleware import (
-    ROUTE_LABEL,
-    WAITED_STATUS,
+from service.http.middleware import PARAMETER, ROUTE_LABEL, waited_s
+from service.http.model_answers import WAITED_STATUS
+from service.http.responses import (
+    conditional_response,
     error_response,
+    freshness,
     json_response,
-    precondition_failed_response,
     process_not_found,
-    waited_s,
 )
 from service.http.routes import Route
 from service.reads.answers import Answer, Answers
@@ -38,8 +39,6 @@ from service.reads.readiness import ReadinessCheck
 from service.runtime.times import render_time
 from service.telemetry.metrics import Metrics
 from service.watch.long_polls import Awaited, LongPolls
-
-SERVICE = "process-status-service"
 
 
 class Handlers:
@@ -82,7 +81,7 @@ class Handlers:
         """The service's name and time."""
         ROOT.query(request.rel_url.raw_query_string)
         now = render_time(datetime.now(UTC))
-        return json_response(orjson.dumps({"status": "healthy", "service": SERVICE, "timestamp": now}))
+        return json_response(orjson.dumps({"status": "healthy", "service": SERVICE_NAME, "timestamp": now}))
 
     async def healthz(self, request: web.Request) -> web.Response:
         """The process is alive: its event loop turns."""
@@ -104,7 +103,7 @@ class Handlers:
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """One process."""
-        process_id = PROCESS_ID.read(request.rel_url.raw_path.rpartition("/")[2])
+        process_id = PROCESS_ID.read(request[PARAMETER])
         query = STATUS.query(request.rel_url.raw_query_string)
         with_products = INCLUDE_PRODUCTS.of(query)
         if query or PREFER.name in request.headers:
@@ -162,12 +161,8 @@ class Handlers:
             page = await self._answers.page(query, max_age_s=max_age_s)
             self._metrics.looked_up(page.source.value.lower())
             body, source, age_s = page.body, page.source, page.age_s
-        headers = _freshness(source, age_s, content_etag(body))
-        if precondition_failed(IF_MATCH.of(request.headers), headers[hdrs.ETAG]):
-            return precondition_failed_response(headers)
-        if matches(IF_NONE_MATCH.of(request.headers), headers[hdrs.ETAG]):
-            return web.Response(status=304, headers=headers)
-        return json_response(body, headers=headers)
+        headers = freshness(source, age_s, content_etag(body))
+        return conditional_response(body, headers, IF_MATCH.of(request.headers), IF_NONE_MATCH.of(request.headers))
 
 
 def _lookup(answer: Answer) -> str:
@@ -184,16 +179,8 @@ def _is_seen(answer: Answer, if_none_match: str, *, with_products: bool) -> bool
 
 
 def _render(process_id: str, answer: Answer, if_none_match: str, if_match: str, *, with_products: bool) -> web.Response:
-    headers = {"X-Cache": answer.source.value, hdrs.AGE: str(answer.age_s)}
     if answer.summary is None:
+        headers = freshness(answer.source, answer.age_s)
         return error_response(404, process_not_found(process_id), headers=headers)
-    headers[hdrs.ETAG] = version_etag(answer.version, with_products=with_products)
-    if precondition_failed(if_match, headers[hdrs.ETAG]):
-        return precondition_failed_response(headers)
-    if if_none_match and matches(if_none_match, headers[hdrs.ETAG]):
-        return web.Response(status=304, headers=headers)
-    return json_response(answer.body, headers=headers)
-
-
-def _freshness(source: Source, age_s: int, etag: str) -> dict[str, str]:
-    return {"X-Cache": source.value, hdrs.AGE: str(age_s), hdrs.ETAG: etag}
+    etag = version_etag(answer.version, with_products=with_products)
+    return conditional_response(answer.body, freshness(answer.source, answer.age_s, etag), if_match, if_none_match)

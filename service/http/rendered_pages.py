@@ -33,8 +33,8 @@ class RenderedPages:
     def __init__(self, answers: Answers, order: Order) -> None:
         self._answers = answers
         self._order = order
-        self._queries: dict[bytes, ListQuery | None] = {}
-        self._pages: dict[bytes, RenderedPage] = {}
+        self._queries: dict[str, ListQuery | None] = {}
+        self._pages: dict[str, RenderedPage] = {}
         self._bytes = 0
 
     def model_changed(self, _: Applied) -> None:
@@ -42,7 +42,7 @@ class RenderedPages:
         self._pages.clear()
         self._bytes = 0
 
-    def page(self, raw_query: bytes) -> tuple[int, RenderedPage] | None:
+    def page(self, raw_query: str) -> tuple[int, RenderedPage] | None:
         """Its age in seconds and the page; None where it is no page of a list, or the model can't answer."""
         age_s = self._answers.model_age_s
         if age_s is None:
@@ -50,7 +50,7 @@ class RenderedPages:
         page = self._pages.get(raw_query) or self._rendered(raw_query)
         return None if page is None else (age_s, page)
 
-    def _rendered(self, raw_query: bytes) -> RenderedPage | None:
+    def _rendered(self, raw_query: str) -> RenderedPage | None:
         query = self._query(raw_query)
         answer = None if query is None else self._answers.page_from_model(query)
         if answer is None:
@@ -64,11 +64,11 @@ class RenderedPages:
         self._pages[raw_query] = page
         return page
 
-    def _query(self, raw_query: bytes) -> ListQuery | None:
+    def _query(self, raw_query: str) -> ListQuery | None:
         if raw_query not in self._queries:
             if len(self._queries) >= MAX_QUERIES:
                 self._queries.clear()
-            self._queries[raw_query] = self._read(raw_query.decode())
+            self._queries[raw_query] = self._read(raw_query)
         return self._queries[raw_query]
 
     def _read(self, raw_query: str) -> ListQuery | None:

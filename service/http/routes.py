@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from service.api.contract import Operation
-from service.api.etags import content_etag, matches, precondition_failed
+from service.api.etags import content_etag
 from service.api.openapi import openapi_document
 from service.api.operations import DOCUMENT
 from service.api.parameters import IF_MATCH, IF_NONE_MATCH
-from service.http.middleware import Handler, json_response, precondition_failed_response
+from service.http.responses import conditional_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,10 @@ def with_document(routes: Iterable[Route], *, needs_key: bool) -> list[Route]:
     operations = [*(route.operation for route in described), DOCUMENT]
     body = orjson.dumps(openapi_document(operations, needs_key=needs_key))
     etag = content_etag(body)
-    headers = {"ETag": etag}
+    headers: dict[str, str] = {hdrs.ETAG: etag}
 
     async def document(request: web.Request) -> web.Response:
         DOCUMENT.query(request.rel_url.raw_query_string)
-        if precondition_failed(IF_MATCH.of(request.headers), etag):
-            return precondition_failed_response(headers)
-        if matches(IF_NONE_MATCH.of(request.headers), etag):
-            return web.Response(status=304, headers=headers)
-        return json_response(body, headers=headers)
+        return conditional_response(body, headers, IF_MATCH.of(request.headers), IF_NONE_MATCH.of(request.headers))
 
     return [*described, Route(DOCUMENT, document)]

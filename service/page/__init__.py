@@ -84,7 +84,7 @@ class Page:
 
     async def file(self, request: web.Request) -> web.Response:
         """A script, a style sheet, an icon."""
-        return self._answer(request, request.match_info["file"])
+        return self._answer(request, request.rel_url.name)
 
     def _answer(self, request: web.Request, name: str) -> web.Response:
         read_query(request.rel_url.raw_query_string, ())

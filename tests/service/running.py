@@ -1,7 +1,7 @@
 """A whole service on a real socket, in the test's own loop, with a real client of Firestore beside it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +45,8 @@ class RunningService:
     service: Service
     url: str
     http: aiohttp.ClientSession
+    runner: Any
+    """What serves it: its own, but where a test puts another in its place."""
 
     async def get(self, path: str, **options: Any) -> Reply:
         """GET a path, sent as it is written here."""
@@ -81,7 +83,13 @@ class RunningService:
 
 @asynccontextmanager
 async def running_service(
-    host: str, project: str, *, clock: Clock = boottime, request_log: RequestLog | None = None, **settings: Any
+    host: str,
+    project: str,
+    *,
+    clock: Clock = boottime,
+    request_log: RequestLog | None = None,
+    make_runner: Callable[[Service], Any] = lambda service: service.runner,
+    **settings: Any,
 ) -> AsyncIterator[RunningService]:
     """Start a service that reads the Firestore at `host`, on a port of its own; stop it at the end.
 
@@ -93,13 +101,14 @@ async def running_service(
         request_log=request_log,
         clock=clock,
     )
-    await service.runner.setup()
+    runner = make_runner(service)
+    await runner.setup()
     try:
-        url = await listen(service.runner, listening_sockets(service.settings.host, service.settings.port))
+        url = await listen(runner, listening_sockets(service.settings.host, service.settings.port))
         async with aiohttp.ClientSession() as http:
-            yield RunningService(service, url, http)
+            yield RunningService(service, url, http, runner)
     finally:
-        await service.runner.cleanup()
+        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -52,14 +52,11 @@ async def test_sigterm_ends_it_with_exit_code_0_and_the_log_is_whole(
     assert any(line.get("httpRequest", {}).get("requestUrl") == "/readyz" for line in lines)
 
 
-@pytest.mark.parametrize("fast_path", ["true", "false"])
 async def test_every_answer_is_logged_however_soon_the_end_comes(
-    local_firestore: BackgroundFirestore, project: str, fast_path: str
+    local_firestore: BackgroundFirestore, project: str
 ) -> None:
     local_firestore.commit(project, {f"{COLLECTION}/import-1": {"status": "running"}})
-    async with program(
-        *SERVE, FIRESTORE_EMULATOR_HOST=local_firestore.host, PROJECT_ID=project, FAST_PATH=fast_path
-    ) as started:
+    async with program(*SERVE, FIRESTORE_EMULATOR_HOST=local_firestore.host, PROJECT_ID=project) as started:
         await until_async(started.is_ready, "the service is ready")
         for _ in range(300):
             assert await started.answers("/status/import-1") == 200

@@ -50,7 +50,6 @@ def test_the_defaults_are_the_contracts(monkeypatch: pytest.MonkeyPatch) -> None
         "api_keys": (),
         "cors_origins": (),
         "drain_s": 8,
-        "fast_path": True,
         "prometheus_multiproc_dir": "",
         "metrics_sockets": (),
     }

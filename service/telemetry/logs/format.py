@@ -12,15 +12,15 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
-from service import __version__
+from service import SERVICE_NAME, __version__
 
-SERVICE_CONTEXT = {"service": "process-status-service", "version": __version__}
+SERVICE_CONTEXT = {"service": SERVICE_NAME, "version": __version__}
 REDACTED = "[redacted]"
 SECRETS = re.compile(
     r"(?i)(x[-_])?api[-_]?keys?|(proxy[-_])?authorization|(set[-_])?cookie|password|secret|credentials"
@@ -92,23 +92,36 @@ class DevelopmentFormatter(logging.Formatter):
         return f"\x1b[{colour}m{text}\x1b[0m" if colour else text
 
 
-def trace_keys(traceparent: str | None, cloud_trace_context: str | None, project_id: str) -> TraceKeys:
-    """The keys that tie a line to its trace; none where neither header can be read.
+class Trace(NamedTuple):
+    """What a line is tied to; `span_id` is "" where the caller named none."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+
+def read_trace(traceparent: str | None, cloud_trace_context: str | None) -> Trace | None:
+    """The trace that a request's headers name; None where neither can be read.
 
     Sources: https://www.w3.org/TR/trace-context/ and https://cloud.google.com/trace/docs/trace-context
     """
-    span_id, sampled = "", False
     if traceparent and (match := TRACEPARENT.fullmatch(traceparent)):
-        trace_id, span_id, sampled = match[1], match[2], bool(int(match[3], 16) & 1)
-    elif cloud_trace_context and (match := CLOUD_TRACE.fullmatch(cloud_trace_context)):
-        trace_id, sampled = match[1].lower(), bool(int(match[3] or 0) & 1)
+        return Trace(match[1], match[2], bool(int(match[3], 16) & 1))
+    if cloud_trace_context and (match := CLOUD_TRACE.fullmatch(cloud_trace_context)):
         span_id = f"{int(match[2]):016x}" if match[2] and 0 < int(match[2]) < 2**64 else ""
-    else:
+        return Trace(match[1].lower(), span_id, bool(int(match[3] or 0) & 1))
+    return None
+
+
+def trace_keys(traceparent: str | None, cloud_trace_context: str | None, project_id: str) -> TraceKeys:
+    """The keys that tie a line to its trace; none where neither header can be read."""
+    trace = read_trace(traceparent, cloud_trace_context)
+    if trace is None:
         return {}
-    keys: TraceKeys = {"logging.googleapis.com/trace": f"projects/{project_id}/traces/{trace_id}"}
-    if span_id:
-        keys["logging.googleapis.com/spanId"] = span_id
-    keys["logging.googleapis.com/trace_sampled"] = sampled
+    keys: TraceKeys = {"logging.googleapis.com/trace": f"projects/{project_id}/traces/{trace.trace_id}"}
+    if trace.span_id:
+        keys["logging.googleapis.com/spanId"] = trace.span_id
+    keys["logging.googleapis.com/trace_sampled"] = trace.sampled
     return keys
 
 

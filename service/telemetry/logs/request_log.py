@@ -1,8 +1,8 @@
 """One line for every request, rendered from parts that are prepared once.
 
-On the event loop's thread. Cheap: no LogRecord; pieces of text joined, a batch of lines at a time (0.25 µs a line, a
-template filled in took 0.36, a dict through orjson 2); the time's text kept for its millisecond, that of short answers
-and short times for good. What is the same in many lines, their kind and who asks, is rendered once by whoever keeps it.
+On the event loop's thread. Cheap: no LogRecord; pieces of text are joined for a batch of lines at a time. The text of
+a time is kept for its millisecond, that of short answers and short times for good, and what many lines have in common
+for as long as it is among the last MAX_TEMPLATES kinds.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from service.telemetry.logs.format import local_time, printable, rfc3339, trace_keys, valid_unicode
+from service.telemetry.logs.format import local_time, printable, read_trace, rfc3339, valid_unicode
 from service.telemetry.logs.writer import LATE_LINES, LogWriter
 
 DEVELOPMENT = "development"
@@ -27,12 +27,23 @@ _BEFORE_URL = b' %d","httpRequest":{"requestMethod":"%b","status":%d,"remoteIp":
 _SIZE = b'","responseSize":"%d","latency":"'
 _LATENCY = b'%.6fs"},"request_id":"'
 _END = b'"}\n'
+_TRACED_END = b'","logging.googleapis.com/trace":"projects/%b/traces/%b",%b"logging.googleapis.com/trace_sampled":%b}\n'
+_SPAN = b'"logging.googleapis.com/spanId":"%b",'
+
+MAX_TEMPLATES = 2048
+MAX_REMEMBERED_AGENT_BYTES = 512
+"""Together they bound what is remembered of clients to some two megabytes."""
 
 _SIZES = [_SIZE % size for size in range(1024)]
 _LATENCIES = [_LATENCY % (microseconds / 1e6) for microseconds in range(1000)]
 
-Record = tuple[Template, bytes, int, float, float, bytes, bytes]
-"""Template, path and query, bytes of the response, the seconds it took, when it was over, its ID, how the line ends."""
+Kind = tuple[bytes, int, str | None, bytes | None]
+"""Method, status, the client's address and its user agent, None where there is none: what many lines have in common."""
+
+Record = tuple[Template, bytes, int, float, float, bytes, bytes | None, bytes | None]
+"""Template, path and query, bytes of the body, the seconds it took, when it was over (on the monotonic clock), its ID,
+its `traceparent` and its `X-Cloud-Trace-Context`. Path and ID as `escaped` makes them, headers as they came in.
+"""
 
 
 class RequestLog:
@@ -52,64 +63,69 @@ class RequestLog:
         least = logging.getLevelNamesMapping()[level.upper()]
         self._least_status = 100 if least <= logging.INFO else 500 if least <= logging.WARNING else 1000
         self._writer = writer
-        self.late: deque[Record] = writer.late
-        """Whoever can't afford to call `log` appends here what it does, and calls `take_late` when it does."""
-        self.take_late = writer.take_late
+        self._late: deque[Record] = writer.late
+        self._take_late = writer.take_late
+        self._templates: dict[Kind, Template] = {}
         writer.render = self._lines
         self._for_people = environment == DEVELOPMENT
-        self._project_id = project_id
+        self._project_id = escaped(project_id)
         self._clock = clock
         self._monotonic = monotonic
         self._time_text = b""
         self._true_until = float("-inf")
 
-    def template(self, method: str, status: int, remote: str | None, user_agent: str | None) -> Template | None:
-        """What all lines of this kind and client have in common; None where the level is above them.
+    def template(self, kind: Kind) -> Template | None:
+        """What all lines of a kind have in common; None where the level is above them."""
+        return self._templates.get(kind) or self._new_template(kind)
 
-        Headers as they came in, None where there was none.
-        """
-        if status < self._least_status:
-            return None
-        severity = b"INFO" if status < 500 else b"WARNING"
-        verb, address, agent = (escaped(text or "") for text in (method, remote, user_agent))
-        return _BEFORE_PATH % (severity, verb), _BEFORE_URL % (status, verb, status, address, agent)
-
-    def end(self, traceparent: str | None = None, cloud_trace_context: str | None = None) -> bytes:
-        """How a line ends: with what ties it to its trace, of these headers, where one of them can be read."""
-        keys = trace_keys(traceparent, cloud_trace_context, self._project_id)
-        return b'",' + orjson.dumps(keys)[1:] + b"\n" if keys else _END
-
-    def log(
-        self,
-        template: Template,
-        path_and_query: bytes,
-        response_bytes: int,
-        seconds: float,
-        ended: float,
-        request_id: bytes,
-        end: bytes,
-    ) -> None:
-        """Log one answered request; texts as `escaped` makes them, `ended` on the monotonic clock."""
-        self.late.append((template, path_and_query, response_bytes, seconds, ended, request_id, end))
-        if not 1 < len(self.late) < LATE_LINES:
-            self.take_late()
+    def log(self, record: Record) -> None:
+        """Log one answered request."""
+        late = self._late
+        late.append(record)
+        if not 1 < len(late) < LATE_LINES:
+            self._take_late()
 
     def _lines(self, late: deque[Record]) -> bytes:
         pieces: list[bytes] = []
         time_text, true_until = self._time_text, self._true_until
         while late:
-            (before_path, before_url), path, response_bytes, seconds, ended, request_id, end = late.popleft()
+            template, path, body_bytes, seconds, ended, request_id, traceparent, cloud_trace_context = late.popleft()
+            before_path, before_url = template
             if ended >= true_until:
                 time_text, true_until = self._time_text, self._true_until = self._time_at(ended)
             try:
-                size, latency = _SIZES[response_bytes], _LATENCIES[int(seconds * 1e6 + 0.5)]
+                size, latency = _SIZES[body_bytes], _LATENCIES[int(seconds * 1e6 + 0.5)]
             except IndexError:  # a large answer, or a slow one
-                size, latency = _SIZE % response_bytes, _LATENCY % seconds
+                size, latency = _SIZE % body_bytes, _LATENCY % seconds
+            end = _END
+            if traceparent is not None or cloud_trace_context is not None:
+                end = self._traced_end(traceparent, cloud_trace_context)
             pieces += (time_text, before_path, path, before_url, path, size, latency, request_id, end)
         lines = b"".join(pieces)
         if self._for_people:
             return b"".join([self._as_text(orjson.loads(line)) for line in lines.splitlines()])
         return lines
+
+    def _new_template(self, kind: Kind) -> Template | None:
+        method, status, remote, user_agent = kind
+        if status < self._least_status:
+            return None
+        severity = b"INFO" if status < 500 else b"WARNING"
+        verb, address, agent = escaped(_text(method)), escaped(remote or ""), escaped(_text(user_agent))
+        template = _BEFORE_PATH % (severity, verb), _BEFORE_URL % (status, verb, status, address, agent)
+        if len(user_agent or b"") <= MAX_REMEMBERED_AGENT_BYTES:
+            if len(self._templates) >= MAX_TEMPLATES:
+                self._templates.clear()
+            self._templates[kind] = template
+        return template
+
+    def _traced_end(self, traceparent: bytes | None, cloud_trace_context: bytes | None) -> bytes:
+        """How a line ends that one of these headers ties to a trace, where it can be read."""
+        trace = read_trace(_text(traceparent), _text(cloud_trace_context))
+        if trace is None:
+            return _END
+        span = _SPAN % trace.span_id.encode() if trace.span_id else b""
+        return _TRACED_END % (self._project_id, trace.trace_id.encode(), span, b"true" if trace.sampled else b"false")
 
     def _time_at(self, ended: float) -> tuple[bytes, float]:
         """How lines begin, and until when on the other clock it is true. Lines are rendered a little late."""
@@ -122,6 +138,10 @@ class RequestLog:
         latency_ms = float(http["latency"][:-1]) * 1e3
         head = f"{local_time(self._clock())} {entry['severity']:<8} {entry['message']}"
         return printable(f"{head} {http['responseSize']} B {latency_ms:.2f} ms").encode() + b"\n"
+
+
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode("utf-8", "surrogateescape")
 
 
 def escaped(text: str) -> bytes:

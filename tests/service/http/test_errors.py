@@ -7,7 +7,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from service.http.middleware import retry_after
+from service.http.responses import retry_after
 from service.reads.firestore_calls import FirestoreCalls
 from tests.service.running import RunningService, running_service
 

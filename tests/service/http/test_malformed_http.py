@@ -92,7 +92,7 @@ async def test_no_bytes_give_a_500_or_a_hang_or_show_the_inside(service: Running
         responses = responses_in(answer)
         assert answer.count(b"X-Request-Id: ") >= sum(status >= 200 for status, _ in responses)
         for status, body in responses:
-            assert status < 500, (data, answer)
+            assert status < 500 or (status == 501 and b"Transfer-Encoding" in data), (data, answer)
             if status >= 400:
                 assert json.loads(body)["status"] == "error"
     assert b"HTTP/1.1 500" not in answer

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pytest
 
 from benchmarks.processes import resident_bytes
-from service.http import server as http_server
+from service.http.connection import Connection
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import raw_connection, responses_in
 from tests.service.running import COLLECTION, running_service
@@ -79,7 +79,7 @@ async def test_a_flood_of_made_up_ids_is_refused_and_known_ones_stay_hits(
 async def test_who_writes_a_request_byte_by_byte_is_told_408(
     local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_server.JsonErrorHandler, "head_timeout_s", 0.05)
+    monkeypatch.setattr(Connection, "head_timeout_s", 0.05)
     async with running_service(local_firestore.host, project, listener="stream") as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
@@ -106,7 +106,7 @@ async def test_a_request_that_comes_in_two_parts_in_time_is_answered_and_an_idle
                 await connection.send(b"GET /status/import-1 HTTP/1.1\r\n")
                 await connection.send(b"Host: service\r\n\r\n")
                 assert (await connection.reply())[0] == 200
-            monkeypatch.setattr(http_server.JsonErrorHandler, "head_timeout_s", 0.01)
+            monkeypatch.setattr(Connection, "head_timeout_s", 0.01)
             await connection.send(b"\r\n")  # some clients end a request with one line too many
             assert (await running.get("/healthz")).status == 200
             await connection.send(GET % b"/status/import-1")
@@ -116,7 +116,7 @@ async def test_a_request_that_comes_in_two_parts_in_time_is_answered_and_an_idle
 async def test_who_does_not_read_is_cut_off_and_frees_what_waited(
     local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_server.JsonErrorHandler, "reader_timeout_s", 0.05)
+    monkeypatch.setattr(Connection, "reader_timeout_s", 0.05)
     async with running_service(local_firestore.host, project, listener="stream") as running:
         await running.synced()
         async with raw_connection(running.url, limit=1024) as connection:

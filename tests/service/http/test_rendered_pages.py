@@ -42,7 +42,7 @@ def pages(running: RunningService) -> RenderedPages:
     return pages
 
 
-def ids(pages: RenderedPages, query: bytes = b"") -> list[str]:
+def ids(pages: RenderedPages, query: str = "") -> list[str]:
     answer = pages.page(query)
     assert answer is not None
     return [row["process_id"] for row in orjson.loads(answer[1].body)["processes"]]
@@ -51,15 +51,15 @@ def ids(pages: RenderedPages, query: bytes = b"") -> list[str]:
 async def test_a_page_is_rendered_once_until_the_model_changes(
     running: RunningService, pages: RenderedPages, local_firestore: BackgroundFirestore, project: str
 ) -> None:
-    first, again = pages.page(b"status=running"), pages.page(b"status=running")
+    first, again = pages.page("status=running"), pages.page("status=running")
     assert first is not None
     assert again is not None
     assert again[1] is first[1]
-    assert ids(pages, b"status=running") == ["import-2", "import-1"]
+    assert ids(pages, "status=running") == ["import-2", "import-1"]
     version = local_firestore.commit(project, {f"{COLLECTION}/import-2": job("completed")})
     await running.holds("import-2", version)
-    assert ids(pages, b"status=running") == ["import-1"]
-    changed = pages.page(b"status=running")
+    assert ids(pages, "status=running") == ["import-1"]
+    changed = pages.page("status=running")
     assert changed is not None
     assert changed[1].etag != first[1].etag
 
@@ -70,11 +70,11 @@ async def test_a_page_that_was_rendered_is_not_answered_without_the_lease(
     assert ids(pages) == ["import-2", "import-1"]
     running.service.model.confirm = lambda as_of: None  # type: ignore[method-assign] # Firestore is not heard
     clock.advance(15.1)
-    assert pages.page(b"") is None
+    assert pages.page("") is None
 
 
-@pytest.mark.parametrize("query", [b"limit=0", b"nonsense=1", b"process_id=import-1", b"status=%zz", b"page_token=x"])
-def test_what_is_no_page_of_a_list_is_left_to_others(pages: RenderedPages, query: bytes) -> None:
+@pytest.mark.parametrize("query", ["limit=0", "nonsense=1", "process_id=import-1", "status=%zz", "page_token=x"])
+def test_what_is_no_page_of_a_list_is_left_to_others(pages: RenderedPages, query: str) -> None:
     assert [pages.page(query) for _ in range(2)] == [None, None]
 
 
@@ -82,12 +82,12 @@ def test_what_is_kept_is_bounded_whatever_is_asked_for(pages: RenderedPages, mon
     monkeypatch.setattr(rendered_pages, "MAX_PAGES", 10)
     monkeypatch.setattr(rendered_pages, "MAX_QUERIES", 20)
     for number in range(1, 101):
-        assert ids(pages, b"limit=%d" % number)[:1] == ["import-2"]
+        assert ids(pages, f"limit={number}")[:1] == ["import-2"]
         assert len(pages._pages) <= 10
         assert len(pages._queries) <= 20
-    body = pages.page(b"limit=100")
+    body = pages.page("limit=100")
     assert body is not None
     monkeypatch.setattr(rendered_pages, "MAX_BYTES", 3 * len(body[1].body))
     for number in range(1, 101):
-        ids(pages, b"limit=%d&status=running" % number)
+        ids(pages, f"limit={number}&status=running")
         assert sum(len(page.body) for page in pages._pages.values()) <= 3 * len(body[1].body)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.http.server import JsonErrorHandler
+from service.http.connection import Connection
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import raw_connection
 from tests.service.running import COLLECTION, RunningService, running_service
@@ -54,7 +54,7 @@ async def test_every_answer_carries_them(
 async def test_what_no_frame_goes_around_carries_them_too(
     service: RunningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(JsonErrorHandler, "head_timeout_s", 0.01)
+    monkeypatch.setattr(Connection, "head_timeout_s", 0.01)
     for request, status in ((b"GET / HTTP/1.1\r\nBro ken: yes\r\n\r\n", b"400"), (b"GET / HT", b"408")):
         async with raw_connection(service.url) as connection:
             await connection.send(request)

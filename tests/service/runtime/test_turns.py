@@ -10,8 +10,7 @@ from typing import Any, cast
 import pytest
 
 from service import app
-from service.http.fast_path import FastPath
-from service.http.server import KEEPALIVE_TIMEOUT_S
+from service.http.connection import Connection
 from service.runtime import turns
 from service.runtime.turns import OTHER_S, QUIET_AFTER_S, QUIET_TURN_S, TURN_S, Turns
 from service.telemetry.logs import current_trace
@@ -282,7 +281,7 @@ async def test_what_comes_while_a_request_waits_is_answered_after_it(
             assert [(await connection.reply())[0] for _ in range(3)] == [200, 404, 200]
 
 
-async def test_a_client_that_sends_on_and_on_while_it_waits_is_left_to_aiohttp(
+async def test_a_client_that_sends_on_and_on_while_it_waits_is_read_no_further(
     firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
@@ -292,26 +291,28 @@ async def test_a_client_that_sends_on_and_on_while_it_waits_is_left_to_aiohttp(
             await connection.send(GET % b"import-1")
             await held.until_waiting(1)
             sending = asyncio.create_task(connection.send((GET % b"import-1") * 2_000))
-            await held.until_waiting(2)  # aiohttp, with the first request
+            (opened,) = cast("list[Any]", cast("Any", running.service.runner.server).connections)
+            await until(lambda: not opened._is_reading, "it is read no further")
             held.let_go()
             assert {(await connection.reply())[0] for _ in range(2_001)} == {200}
             await sending
 
 
-async def test_a_client_that_has_gone_away_while_it_waited_is_no_request(
+async def test_a_client_that_leaves_before_its_turn_is_counted_as_499(
     firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         held = HeldTurns(monkeypatch)
         async with raw_connection(running.url) as connection:
-            await connection.send(GET % b"import-1")
+            await connection.send(GET % b"import-1" + GET % b"nobody")
             await held.until_waiting(1)
         server = running.service.runner.server
         assert server is not None
         await until(lambda: not server.connections, "the connection is gone")
         held.let_go()
-        assert await running.metric("http_requests_total", route="/status/{process_id}") == 0
+        assert await running.metric("http_requests_total", route="/status/{process_id}", code="499") == 2
+        assert await running.metric("http_requests_total", route="/status/{process_id}", code="200") == 0
 
 
 @pytest.mark.parametrize("process_id", [b"import-1", b"nobody"], ids=["a hit", "a 404"])
@@ -358,17 +359,16 @@ async def test_a_connection_whose_waiting_request_fails_ends(
             await connection.send(GET % b"import-1")
             await held.until_waiting(1)
             with pytest.MonkeyPatch.context() as broken:
-                broken.setattr(FastPath, "find", lambda *_: 1 / 0)
+                broken.setattr(Connection, "_answer", lambda *_: 1 / 0)
                 with pytest.raises(ZeroDivisionError):
                     held.let_go()
             assert await connection.all() == b""
 
 
-@pytest.mark.parametrize("fast_path", [True, False], ids=["here", "by aiohttp"])
 async def test_what_can_not_be_read_spoils_no_request_that_waits(
-    firestore: str, project: str, fast_path: bool, monkeypatch: pytest.MonkeyPatch
+    firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running_service(firestore, project, listener="stream", window_size=0, fast_path=fast_path) as running:
+    async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
             held = HeldTurns(monkeypatch)
@@ -396,27 +396,22 @@ async def test_what_comes_piece_by_piece_while_a_request_waits_is_answered_in_or
             assert [(await connection.reply())[0] for _ in range(6)] == [200, 404] * 3
 
 
-@pytest.mark.parametrize("first", [b"import-1", b"nobody"], ids=["never lent", "lent before"])
+@pytest.mark.parametrize("first", [b"import-1", b"nobody"])
 async def test_a_connection_is_not_idle_while_a_request_waits(
     firestore: str, project: str, first: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         server = running.service.runner.server
-        assert server is not None
         async with raw_connection(running.url) as connection:
             await connection.send(GET % first)
             await connection.reply()
             (opened,) = cast("list[Any]", server.connections)
-            if first == b"nobody":
-                await until(lambda: opened._waiter is not None, "aiohttp counts how long it is idle")
-                opened._next_keepalive_close_time = 0
-            else:
-                opened._answered_at -= KEEPALIVE_TIMEOUT_S
             held = HeldTurns(monkeypatch)
             await connection.send(GET % b"import-1")
             await held.until_waiting(1)
-            opened._process_keepalive() if first == b"nobody" else opened._close_if_idle()
+            opened._arrived_at -= opened.keepalive_timeout_s
+            opened._close_if_idle()
             held.let_go()
             assert (await connection.reply())[0] == 200
 

@@ -57,10 +57,10 @@ class Logged:
         return entry
 
     def request(self, path: str = "/status/a-1", status: int = 200, traceparent: str | None = None) -> None:
-        template = self.requests.template("GET", status, "192.0.2.7", "curl/8")
+        template = self.requests.template((b"GET", status, "192.0.2.7", b"curl/8"))
         if template is not None:
-            end = self.requests.end(traceparent)
-            self.requests.log(template, escaped(path), 312, 0.000123, 1.000123, b"r-1", end)
+            trace = None if traceparent is None else traceparent.encode()
+            self.requests.log((template, escaped(path), 312, 0.000123, 1.000123, b"r-1", trace, None))
 
 
 @contextmanager
@@ -236,9 +236,9 @@ def test_any_size_and_latency_is_written_out(
     logged: Callable[..., Logged], response_bytes: int, seconds: float, latency: str
 ) -> None:
     out = logged()
-    template = out.requests.template("GET", 200, None, None)
+    template = out.requests.template((b"GET", 200, None, None))
     assert template is not None
-    out.requests.log(template, b"/", response_bytes, seconds, 1.0, b"r-1", out.requests.end())
+    out.requests.log((template, b"/", response_bytes, seconds, 1.0, b"r-1", None, None))
     http = out.entry()["httpRequest"]
     assert (http["responseSize"], http["latency"]) == (str(response_bytes), latency)
 
@@ -267,9 +267,10 @@ def test_no_request_breaks_a_line(path: str, user_agent: str, trace: str, enviro
     stream = io.StringIO()
     writer = LogWriter(stream, lambda _: b"")
     requests = RequestLog(writer, environment=environment, level="INFO", project_id="p")
-    template = requests.template(user_agent, 200, None, user_agent)
+    agent, traced = (text.encode("utf-8", "surrogatepass") for text in (user_agent, trace))
+    template = requests.template((agent, 200, None, agent))
     assert template is not None
-    requests.log(template, escaped(path), 1, 0.001, 0.001, escaped(trace), requests.end(trace, trace))
+    requests.log((template, escaped(path), 1, 0.001, 0.001, escaped(trace), traced, traced))
     assert writer.close()
     line, end = stream.getvalue().split("\n")
     assert end == ""

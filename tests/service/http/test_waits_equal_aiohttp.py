@@ -1,6 +1,6 @@
-"""Who waits for a change gets what aiohttp's long polls give: two services hear of the same changes.
+"""A wait without a task gives what a wait in a handler gives: two services hear of the same changes.
 
-That nobody but the fast path has answered is part of it: aiohttp has no request of such a connection.
+That no task was made for it is part of it.
 """
 
 import asyncio
@@ -9,19 +9,17 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
-from service.http.fast_path import FastConnection
-from service.http.fast_path.connection import MAX_AT_ONCE
-from service.http.server import JsonErrorHandler
+from service.http.connection import Connection
+from service.http.requests import Head
 from tests.firestore_servers import BackgroundFirestore
-from tests.service.http.fast_path.both import (
+from tests.service.http.both import (
     COMPLETED,
     FIELDS,
     HELD,
     LAST,
     LEAST,
-    MADE,
     Both,
-    Observed,
+    answers_in,
     both_services,
     head,
 )
@@ -42,10 +40,10 @@ def _reads_reach_firestore(local_firestore: BackgroundFirestore, monkeypatch: py
 class Waiting:
     """One connection to each of both services."""
 
-    def __init__(self, both: Both, fast: RawConnection, plain: RawConnection) -> None:
+    def __init__(self, both: Both, ours: RawConnection, oracle: RawConnection) -> None:
         self.both = both
-        self.fast = fast
-        self._connections = fast, plain
+        self.ours = ours
+        self._connections = ours, oracle
 
     async def send(self, data: bytes) -> None:
         for each in self._connections:
@@ -63,11 +61,11 @@ class Waiting:
         return await self.received()
 
     async def received(self) -> bytes:
-        """What both have been sent until they were closed."""
-        answers = [MADE.sub(b"...", await each.all()) for each in self._connections]
-        assert answers[0] == answers[1]
+        """What both have been sent until they were closed; `Connection: close` says so in one of them alone."""
+        received = [(await each.all()).replace(b"Connection: close\r\n", b"") for each in self._connections]
+        assert answers_in(received[0]) == answers_in(received[1])
         self.both.assert_same_trace()
-        return answers[0]
+        return received[0]
 
 
 @asynccontextmanager
@@ -86,14 +84,13 @@ async def waiting(both: Both, sent: bytes, *, answered: bytes = b"", others: int
         yield clients
 
 
+def waiting_connections(both: Both) -> list[Connection]:
+    """Those of the service itself that wait without a task."""
+    return [each for each in both.ours.connections if each.waits and each._task is None]
+
+
 def waits_without_a_task(both: Both) -> int:
-    fast_path = both.fast.running.service.runner._fast_path
-    return 0 if fast_path is None else fast_path._waits
-
-
-def answered_by_aiohttp(observed: Observed) -> int:
-    """How many requests of the connections that are open."""
-    return sum(each._request_count for each in observed.connections if isinstance(each, JsonErrorHandler))
+    return len(waiting_connections(both))
 
 
 async def heard(both: Both, process_id: str, version: int) -> None:
@@ -105,13 +102,11 @@ async def heard(both: Both, process_id: str, version: int) -> None:
 async def test_a_change_is_told_and_the_connection_goes_on(both: Both, query: bytes) -> None:
     asked = head(b"/status/import-1?" + query, [*KNOWN, b"X-Request-Id: mine", b"User-Agent: curl/8.1"])
     async with waiting(both, asked) as clients:
-        assert answered_by_aiohttp(both.fast) == 0
         if b"until" in query:
             await heard(both, HELD[0], both.commit(CHANGED))  # which it sleeps through
         last = both.commit(FIELDS | {"status": "completed"})
         await clients.all_wait(0)
         await clients.send(head(headers=KNOWN))
-        assert answered_by_aiohttp(both.fast) == 0
         told = await clients.end(asked.replace(b"{now}", b"%d" % (last - 1)))
     assert told.count(b'"status":"completed"') == 3
 
@@ -123,7 +118,6 @@ async def test_a_wait_in_which_nothing_happens_ends_with_what_a_poll_gets(both: 
         waiting(both, head(b"/status/import-1?wait=1&until=terminal"), others=2) as ended_unseen,
     ):
         await ended_unseen.all_wait(0)
-        assert answered_by_aiohttp(both.fast) == 0
         told = [await each.end() for each in (changed, ended, ended_unseen)]
     assert [each[9:12] for each in told] == [b"304", b"304", b"200"]
 
@@ -156,44 +150,32 @@ async def test_what_is_sent_while_a_request_waits_is_answered_after_it(both: Bot
         await clients.end(head()[20:] if len(more) == 20 else b"")
 
 
-async def test_what_is_sent_while_a_request_waits_gives_it_no_more_time(both: Both) -> None:
-    async with raw_connection(both.fast.running.url) as connection:
-        await connection.send(both.filled_in(head(WAIT, KNOWN)))
-        await until(lambda: both.fast.running.service.watchers.count == 1, "it waits")
-        (waiting_here,) = [each for each in both.fast.connections if isinstance(each, FastConnection) and each.waits]
-        request, _ = waiting_here._waiting  # type: ignore[misc] # it waits
-        request.asked_at -= 60  # it came a minute ago
-        await connection.send(both.filled_in(head()))
-        assert (await connection.head()).startswith(b"HTTP/1.1 304 ")
-
-
-@pytest.mark.parametrize("lent_before", [False, True])
-async def test_at_the_end_of_the_service_it_is_answered(both: Both, lent_before: bool) -> None:
-    """Also on a connection that aiohttp knows, and would close with all that are idle; and however many wait."""
+@pytest.mark.parametrize("handled_before", [False, True])
+async def test_at_the_end_of_the_service_it_is_answered(both: Both, handled_before: bool) -> None:
+    """However many wait, and whatever their connections were used for before."""
     async with AsyncExitStack() as stack:
         for each in both:
             for _ in range(200):
                 other = await stack.enter_async_context(raw_connection(each.running.url))
                 await other.send(both.filled_in(head(WAIT, KNOWN)))
             await until(lambda each=each: each.running.service.watchers.count == 200, "all wait")  # type: ignore[misc] # a lambda's default
-        answered = head(b"/status/nobody") if lent_before else head()
+        answered = head(b"/status/nobody") if handled_before else head()
         clients = await stack.enter_async_context(waiting(both, head(WAIT, KNOWN), answered=answered, others=200))
-        assert answered_by_aiohttp(both.fast) == lent_before
         async with asyncio.timeout(4):
             for each in both:
-                await each.running.service.runner.cleanup()
+                await each.running.runner.cleanup()
                 assert not each.running.service.watchers.count
         assert (await clients.received()).startswith(b"HTTP/1.1 304 ")
 
 
-@pytest.mark.parametrize("lent_before", [False, True])
-async def test_at_the_end_of_the_service_after_a_lapse_all_are_refused(both: Both, lent_before: bool) -> None:
-    """By aiohttp, and without delay: also where it would have let an idle connection go, or has never known it."""
-    service = both.fast.running.service
+@pytest.mark.parametrize("handled_before", [False, True])
+async def test_at_the_end_of_the_service_after_a_lapse_all_are_refused(both: Both, handled_before: bool) -> None:
+    """By the handlers, and without delay."""
+    service = both.ours.running.service
     async with AsyncExitStack() as stack:
-        connections = [await stack.enter_async_context(raw_connection(both.fast.running.url)) for _ in range(100)]
+        connections = [await stack.enter_async_context(raw_connection(both.ours.running.url)) for _ in range(100)]
         for each in connections:
-            await each.send(head(b"/status/nobody" if lent_before else b"/status/import-1"))
+            await each.send(head(b"/status/nobody" if handled_before else b"/status/import-1"))
             await each.reply()
             await each.send(both.filled_in(head(WAIT, KNOWN)))
         await until(lambda: waits_without_a_task(both) == 100, "all wait")
@@ -206,36 +188,36 @@ async def test_at_the_end_of_the_service_after_a_lapse_all_are_refused(both: Bot
 
 
 async def test_a_client_that_leaves_before_it_could_ask_again_is_accounted_for_and_others_ask(both: Both) -> None:
-    service = both.fast.running.service
-    async with raw_connection(both.fast.running.url) as leaver, raw_connection(both.fast.running.url) as other:
+    service = both.ours.running.service
+    async with raw_connection(both.ours.running.url) as leaver, raw_connection(both.ours.running.url) as other:
         await leaver.send(both.filled_in(head(WAIT, KNOWN)))
         await until(lambda: waits_without_a_task(both) == 1, "one waits")
-        (gone,) = [each for each in both.fast.connections if isinstance(each, FastConnection) and each.waits]
+        (gone,) = waiting_connections(both)
         await other.send(both.filled_in(head(WAIT, KNOWN)))
         await until(lambda: waits_without_a_task(both) == 2, "both wait")
-        (stays,) = [each for each in both.fast.connections if each is not gone and isinstance(each, FastConnection)]
+        (stays,) = [each for each in waiting_connections(both) if each is not gone]
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(type(service.model), "trusted_age_s", None)
             for each in (gone, stays):
-                _, wait = each._waiting  # type: ignore[misc] # it waits
-                wait.farewell()
+                assert each._parked is not None
+                each._parked.waiter.farewell()
             gone.connection_lost(None)
-            request, _ = stays._waiting  # type: ignore[misc] # it waits
-            request.asked_at -= 60  # it came a minute ago
+            assert stays._parked is not None
+            stays._parked.head.arrived_at -= 60  # it came a minute ago
             assert (await other.head()).startswith(b"HTTP/1.1 304 ")
     await settle()
-    assert sorted(line["httpRequest"]["status"] for line in both.fast.logged()) == [304, 499]
+    assert sorted(line["httpRequest"]["status"] for line in both.ours.logged()) == [304, 499]
     assert (service.watchers.count, waits_without_a_task(both)) == (0, 0)
 
 
 async def test_who_asks_again_while_the_service_ends_is_let_go(both: Both) -> None:
     """Each connection ends with its answer, as aiohttp ends those that it was answering."""
     async with AsyncExitStack() as stack:
-        connections = [await stack.enter_async_context(raw_connection(both.fast.running.url)) for _ in range(200)]
+        connections = [await stack.enter_async_context(raw_connection(both.ours.running.url)) for _ in range(200)]
         for each in connections:
             await each.send(both.filled_in(head(WAIT, KNOWN)))
         await until(lambda: waits_without_a_task(both) == 200, "all wait")
-        stopping = asyncio.create_task(both.fast.running.service.runner.cleanup())
+        stopping = asyncio.create_task(both.ours.running.service.runner.cleanup())
 
         async def asks_again(connection: RawConnection) -> bytes:
             assert (await connection.head()).startswith(b"HTTP/1.1 304 ")
@@ -245,22 +227,6 @@ async def test_who_asks_again_while_the_service_ends_is_let_go(both: Both) -> No
 
         assert set(await asyncio.gather(*map(asks_again, connections))) == {b""}
         await stopping
-
-
-async def test_what_comes_out_of_turn_while_a_request_waits_is_answered_after_it(both: Both) -> None:
-    turns = both.fast.running.service._turns
-    async with raw_connection(both.fast.running.url) as connection:
-        await connection.send(both.filled_in(head(WAIT, KNOWN)))
-        await until(lambda: waits_without_a_task(both) == 1, "it waits")
-        turns._waiting.append(lambda: None)  # somebody waits for his turn, and nobody asks for the next
-        turns.ends_at = 0.0
-        for _ in range(MAX_AT_ONCE + 2):
-            await connection.send(head(b"/status/completed"))
-        await until(lambda: waits_without_a_task(both) == 0, "aiohttp has it")
-        turns.serve_all()
-        both.commit(CHANGED)
-        told = [(await connection.reply())[1] for _ in range(MAX_AT_ONCE + 3)]
-    assert [b"import-1" in each for each in told] == [True] + [False] * (MAX_AT_ONCE + 2)
 
 
 async def test_after_a_lapse_its_time_ends_with_a_read(local_firestore: BackgroundFirestore, project: str) -> None:
@@ -303,20 +269,20 @@ async def test_those_whom_only_firestore_can_answer_ask_again_a_few_a_turn(both:
         begun.append(0)
         loop.call_soon(turn)
 
-    received = JsonErrorHandler.data_received
+    handle = Connection._handle
 
-    def count(handler: JsonErrorHandler, data: bytes) -> None:
+    def count(connection: Connection, asked: Head) -> None:
         begun[-1] += 1
-        received(handler, data)
+        handle(connection, asked)
 
-    service = both.fast.running.service
+    service = both.ours.running.service
     async with AsyncExitStack() as stack:
-        connections = [await stack.enter_async_context(raw_connection(both.fast.running.url)) for _ in range(200)]
+        connections = [await stack.enter_async_context(raw_connection(both.ours.running.url)) for _ in range(200)]
         for each in connections:
             await each.send(both.filled_in(head(WAIT, KNOWN)))
         await until(lambda: service.watchers.count == 200, "all wait")
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(JsonErrorHandler, "data_received", count)
+            patched.setattr(Connection, "_handle", count)
             patched.setattr(type(service.model), "trusted_age_s", None)
             loop.call_soon(turn)
             both.commit(CHANGED)

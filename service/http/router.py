@@ -1,0 +1,103 @@
+"""Which route a request target names. Pure.
+
+Paths are matched as they were sent, segment by segment: a process ID may hold any character, escaped or not, and no
+spelling of it changes which route is meant. Routes are declared as aiohttp's, with at most one parameter, which is the
+second segment: `/status`, `/status/{process_id}`, `/status/{process_id}/events`.
+"""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from service.telemetry.logs.request_log import escaped
+
+_ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
+
+UNMATCHED = "unmatched"
+"""What metrics and logs call requests that no route is for."""
+
+MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 4096, 256
+"""Targets that a router remembers, and how long they can be: at most some four megabytes."""
+
+
+class Target:
+    """A request target as it is understood. `route` is None where no route is for it; `value` is that of the route's
+    parameter, percent-encoded as it came. `escaped_url` and `label` are what logs and metrics show.
+    """
+
+    __slots__ = ("escaped_url", "label", "path", "query", "raw", "route", "value")
+
+    def __init__(self, raw: str, path: str, query: str, route: "web.RouteDef | None", value: str) -> None:
+        self.raw = raw
+        self.path = path
+        self.query = query
+        self.route = route
+        self.value = value
+        self.label = UNMATCHED if route is None else route.path
+        self.escaped_url = escaped(f"{path}?{query}" if query else path)
+
+    @property
+    def handler(self) -> Handler:
+        """Of the route, which must be there."""
+        assert self.route is not None  # noqa: S101 - the caller has looked
+        return self.route.handler
+
+
+def methods_of(route: web.RouteDef) -> tuple[str, ...]:
+    """The methods that a route takes."""
+    return ("GET", "HEAD") if route.kwargs.get("allow_head", True) else ("GET",)
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """A request target's path and query. An absolute one without a path means `/`; a fragment is dropped."""
+    if target[:1] != "/":
+        origin = _ABSOLUTE.match(target)
+        if origin is None:
+            return target, ""
+        target = target[origin.end() :]
+        if target[:1] != "/":
+            target = "/" + target
+    path, _, query = target.partition("#")[0].partition("?")
+    return path, query
+
+
+class Router:
+    """The routes of one server."""
+
+    def __init__(self, routes: Iterable[web.RouteDef]) -> None:
+        self.routes = tuple(routes)
+        self._routes = {_shape(route.path): route for route in self.routes}
+        self.remembered: dict[bytes, Target] = {}
+        """Targets read before: nearly all clients ask for the same ones again and again."""
+
+    def read(self, raw: bytes) -> Target:
+        """What a request target means."""
+        target = self.remembered.get(raw)
+        if target is None:
+            target = self._read(raw)
+            if len(raw) <= MAX_REMEMBERED_BYTES:
+                if len(self.remembered) >= MAX_REMEMBERED:
+                    self.remembered.clear()
+                self.remembered[raw] = target
+        return target
+
+    def _read(self, raw: bytes) -> Target:
+        text = raw.decode("utf-8", "surrogateescape")
+        path, query = split_target(text)
+        first, _, rest = path[1:].partition("/")
+        value, slash, last = rest.partition("/")
+        if "%" in path:
+            first, last = unquote(first), unquote(last)
+        if path[:1] != "/" or (not value and (rest or path[-1:] == "/" != path)):
+            return Target(text, path, query, None, "")
+        route = self._routes.get((first, "{}" + slash + last if value else ""))
+        return Target(text, path, query, route, value)
+
+
+def _shape(pattern: str) -> tuple[str, str]:
+    """`/a` is ("a", ""), `/a/{b}/c` is ("a", "{}/c")."""
+    first, _, rest = pattern[1:].partition("/")
+    return first, re.sub(r"^\{[^}]*\}", "{}", rest)

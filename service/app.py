@@ -221,7 +221,7 @@ class Service:
         if self.settings.metrics_port is None:
             routes.append(self._handlers.metrics_route())
         described = with_document(routes, needs_key=bool(self.settings.api_keys))
-        router = Router([*(route.definition for route in described), *page.routes()])
+        router = self.router = Router([*(route.definition for route in described), *page.routes()])
         accounting = Accounting(self.metrics, self._request_log)
         self.middleware = streams.middleware = self._middleware(router, accounting, access)
         model_answers = ModelAnswers(

@@ -4,14 +4,13 @@ body or another request follows. Pure.
 No route takes a body: a request that announces one is answered, and its connection is closed.
 """
 
-import re
 from collections.abc import Callable
 from time import perf_counter
 
 from aiohttp import web
 
 from service.api.parameters import REQUEST_ID
-from service.http.router import Router, Target
+from service.http.router import Router, Target, is_host
 
 MAX_TARGET_BYTES = 32 * 1024
 MAX_HEADER_BYTES = 32 * 1024
@@ -23,7 +22,6 @@ Line = tuple[bytes, bytes]
 HTTP_1_0 = (1, 0)
 HTTP_1_1 = (1, 1)
 
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.]+\])(?::[0-9]*)?")
 _KNOWN_HOSTS: set[bytes | None] = set()
 _MAX_KNOWN_HOSTS = 256
 
@@ -101,6 +99,7 @@ class Head:
             and fields.get(b"host") in _KNOWN_HOSTS
             and len(fields) == len(lines)
             and _NOT_PLAIN.isdisjoint(fields)
+            and target.path[:1] == "/"
         ):
             self.is_plain = True
         else:
@@ -151,6 +150,8 @@ class Head:
             self.refusal = 501, "Transfer-Encoding can only be chunked"
         elif self.method == b"CONNECT":
             self.refusal = 400, "This is no proxy: there is no CONNECT"
+        elif self.target.path[:1] != "/" and self.target.raw != "*":
+            self.refusal = 400, "The request target names no host"
         elif not self._has_valid_host():
             self.refusal = 400, "The request needs one Host header that names a host"
         has_body = coding is not None or bool(fields.get(b"content-length", b"0").strip(b"0"))
@@ -167,7 +168,7 @@ class Head:
         host = self.fields.get(b"host")
         if host is None:
             return self.version < HTTP_1_1
-        if _HOST.fullmatch(host) is None:
+        if not is_host(host.decode("latin-1")):
             return False
         if len(_KNOWN_HOSTS) < _MAX_KNOWN_HOSTS and len(host) <= 255:
             _KNOWN_HOSTS.add(host)

@@ -14,7 +14,8 @@ from aiohttp.typedefs import Handler
 
 from service.telemetry.logs.request_log import escaped
 
-_ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
+_ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
+_HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.]+\])(?::[0-9]*)?")
 
 UNMATCHED = "unmatched"
 """What metrics and logs call requests that no route is for."""
@@ -51,17 +52,25 @@ def methods_of(route: web.RouteDef) -> tuple[str, ...]:
     return ("GET", "HEAD") if route.kwargs.get("allow_head", True) else ("GET",)
 
 
+def is_host(text: str) -> bool:
+    """Whether this can be a host with or without a port (RFC 9112, 3.2)."""
+    return _HOST.fullmatch(text) is not None
+
+
 def split_target(target: str) -> tuple[str, str]:
-    """A request target's path and query. An absolute one without a path means `/`; a fragment is dropped."""
+    """A request target's path and query. An absolute one without a path means `/`; a fragment is dropped.
+
+    What is neither absolute nor a path is returned as it is.
+    """
     if target[:1] != "/":
         origin = _ABSOLUTE.match(target)
-        if origin is None:
+        if origin is None or not is_host(origin[1]):
             return target, ""
         target = target[origin.end() :]
         if target[:1] != "/":
             target = "/" + target
-    path, _, query = target.partition("#")[0].partition("?")
-    return path, query
+    path, mark, query = target.partition("?")
+    return (path, query.partition("#")[0]) if mark else (path.partition("#")[0], "")
 
 
 class Router:

@@ -3,10 +3,13 @@
 A failure here is logged and reaches neither the answer nor anything after it.
 """
 
+from collections.abc import Mapping
 from time import perf_counter
 
+from service.api.parameters import REQUEST_ID
 from service.http.requests import Head
 from service.http.responses import request_ids
+from service.http.router import Target
 from service.runtime.failure_log import FailureLog
 from service.telemetry.logs import RequestLog
 from service.telemetry.metrics import QUICK_S, Metrics, RequestTally
@@ -25,25 +28,38 @@ class Accounting:
         self.new_request_id = request_ids().__next__
         self.requests_count = 0
 
-    def request_id(self, head: Head) -> bytes:
+    def request_id(self, fields: Mapping[bytes, bytes]) -> bytes:
         """The client's own name for its request where it has one, else one that no other request has."""
-        if head.request_id is None:
-            given = head.given_request_id if b"x-request-id" in head.fields else None
-            head.request_id = self.new_request_id() if given is None else given.encode()
-        return head.request_id
+        given = fields.get(b"x-request-id")
+        name = None if given is None else REQUEST_ID.read(given.decode("utf-8", "surrogateescape"))
+        return self.new_request_id() if name is None else name.encode()
 
     def answered(self, head: Head, route: str, status: int, body_bytes: int, request_id: bytes) -> None:
         """One request of this route; `body_bytes` as they were sent."""
-        self.record(self._metrics.tally(route, head.method.decode(), status), head, status, body_bytes, request_id)
+        tally, method = self._metrics.tally(route, head.method.decode(), status), head.method
+        self.record(
+            tally, head.target, head.fields, head.arrived_at, head.remote, status, body_bytes, request_id, method
+        )
 
     def abandoned(self, head: Head, route: str) -> None:
         """The client has left before its request was answered."""
-        self.answered(head, route, CLIENT_CLOSED_REQUEST, 0, self.request_id(head))
+        self.answered(head, route, CLIENT_CLOSED_REQUEST, 0, self.request_id(head.fields))
 
-    def record(self, tally: RequestTally, head: Head, status: int, body_bytes: int, request_id: bytes) -> None:
-        """The same, with the tally that it belongs to."""
+    def record(
+        self,
+        tally: RequestTally,
+        target: Target,
+        fields: Mapping[bytes, bytes],
+        arrived_at: float,
+        remote: str | None,
+        status: int,
+        body_bytes: int,
+        request_id: bytes,
+        method: bytes = b"GET",
+    ) -> None:
+        """Any request, with the tally that it belongs to."""
         ended = perf_counter()
-        seconds = ended - head.arrived_at
+        seconds = ended - arrived_at
         self.requests_count += 1
         try:
             if seconds <= QUICK_S:  # RequestTally.add, without the call
@@ -53,14 +69,11 @@ class Accounting:
                 tally.add(seconds)
             log = self._request_log
             if log is not None:
-                fields = head.fields
                 agent = trace = cloud_trace = None
                 if len(fields) > 1:  # there is more than the host
                     agent, trace = fields.get(b"user-agent"), fields.get(b"traceparent")
                     cloud_trace = fields.get(b"x-cloud-trace-context")
-                template = log.template((head.method, status, head.remote, agent))
-                if template is not None:
-                    url = head.target.escaped_url
-                    log.log((template, url, body_bytes, seconds, ended, request_id, trace, cloud_trace))
+                kind = method, status, remote, agent
+                log.log(kind, target.escaped_url, body_bytes, seconds, ended, request_id, trace, cloud_trace)
         except Exception as error:  # noqa: BLE001 - reported; see above
             self._failures.report("accounting for a request", error)

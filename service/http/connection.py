@@ -29,6 +29,7 @@ from service.http.requests import (
     Head,
     Line,
     are_too_large,
+    plain_fields,
 )
 from service.http.responses import refusal, render
 from service.reads.answers import Answer
@@ -106,6 +107,7 @@ class Connection(asyncio.Protocol):
         "_lines",
         "_parked",
         "_parser",
+        "_poll",
         "_reader_timer",
         "_server",
         "_state",
@@ -138,6 +140,7 @@ class Connection(asyncio.Protocol):
         self._turns = server.turns
         self._known_targets = server.router.remembered
         self._answer_from_model = server.answer_from_model
+        self._poll = server.poll_model
         self._state = State.READY
         self.transport = None
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
@@ -189,10 +192,7 @@ class Connection(asyncio.Protocol):
             self._resume()
             return
         self._feed(data)
-        heads = self._heads
-        if len(heads) == 1 and self._is_writable:
-            self._answer(heads.pop())
-        elif heads:
+        if self._heads:
             self._answer_parsed()
 
     def pause_writing(self) -> None:
@@ -241,24 +241,29 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """A body, where one follows, is never parsed: nothing is taken after its head."""
         parser, lines, target = self._parser, self._lines, self._target
-        self._is_in_head, self._is_new, self._lines, self._target = False, False, [], b""
+        self._is_in_head = self._is_new = False
+        self._lines = []
+        self._target = b""
         if (self._head_bytes or len(lines) > MAX_HEADER_LINES) and are_too_large(lines):
             raise _Refused(431)
-        if target == b"*" and cast("HttpRequestParser", parser).get_method() != b"OPTIONS":
-            raise _Refused(400)
         self._head_bytes = 0
-        if self._takes_more and parser is not None:
-            head = Head(
-                parser.get_method(),
-                self._known_targets.get(target) or self._server.router.read(target),
-                lines,
-                self._arrived_at,
-                self.remote,
-                parser.should_keep_alive(),
-                parser.get_http_version,
-            )
-            self._heads.append(head)
-            self._takes_more = not head.closes
+        if not self._takes_more or parser is None:
+            return
+        method, keep_alive = parser.get_method(), parser.should_keep_alive()
+        meant = self._known_targets.get(target) or self._server.router.read(target)
+        if self._state is _READY and self._is_writable and not self._heads:
+            fields = plain_fields(method, meant, lines, keep_alive, parser.get_http_version)
+            answer = None if fields is None else self._poll(meant, fields, self._arrived_at, self.remote)
+            if answer is not None:
+                self.transport.write(answer)  # type: ignore[union-attr] # nothing is read once it is gone
+                if self._server.is_closing:
+                    self._linger()
+                return
+        if target == b"*" and method != b"OPTIONS":
+            raise _Refused(400)
+        head = Head(method, meant, lines, self._arrived_at, self.remote, keep_alive, parser.get_http_version)
+        self._heads.append(head)
+        self._takes_more = not head.closes
 
     # -- reading
 
@@ -414,7 +419,7 @@ class Connection(asyncio.Protocol):
         try:
             parked, answers = self._unpark(), cast("ModelAnswers", self._server.model_answers)
             self._enter(State.READY)
-            done = answers.complete(parked.head, parked.process_id, parked.seen, answer)
+            done = answers.complete(parked.head, parked.seen, answer)
             self._write(done)
         except BaseException:
             self.abort()

@@ -30,6 +30,7 @@ PARAMETER = web.RequestKey("PARAMETER", str)
 ROUTE_LABEL = web.RequestKey("ROUTE_LABEL", str)
 """Set by a handler whose requests are counted and timed apart from others of the same route."""
 
+_REQUEST_ID = web.RequestKey("_REQUEST_ID", bytes)
 _BEGUN = web.RequestKey("_BEGUN", web.StreamResponse)
 
 _FAILURES = {STATUS.path: "Error retrieving process status", LISTING.path: "Error listing processes"}
@@ -50,7 +51,7 @@ class Middleware:
         head = request.get(HEAD)
         if head is None:
             head = request[HEAD] = Head.of(request, self.router)
-        request_id = self._accounting.request_id(head)
+        request_id = request[_REQUEST_ID] = self._accounting.request_id(head.fields)
         current_trace.set((head.text(b"traceparent"), head.text(b"x-cloud-trace-context")))
         status, size = CLIENT_CLOSED_REQUEST, 0
         try:
@@ -76,7 +77,7 @@ class Middleware:
 
         However the client ends it, the request is logged and counted with this response's status.
         """
-        self.complete(request[HEAD], response, self._accounting.request_id(request[HEAD]))
+        self.complete(request[HEAD], response, request[_REQUEST_ID])
         request[_BEGUN] = response
 
     async def _answer(self, request: web.Request, head: Head) -> web.StreamResponse:
@@ -111,7 +112,7 @@ class Middleware:
             return error_response(*head.refusal)
         if head.method == b"OPTIONS" and self._access.origins and b"access-control-request-method" in head.fields:
             return web.Response(status=204, headers=PREFLIGHT_HEADERS)
-        if not self._access.admits(head):
+        if not self._access.admits(head.target.path, head.fields):
             message = "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
             return error_response(401, message, headers={"WWW-Authenticate": "Bearer"})
         if head.expectation is not None:

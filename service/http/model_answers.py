@@ -5,13 +5,14 @@ process that it holds. Everything else gets None here and goes to the handlers, 
 home. Answers, counts and log lines are the handlers': tests/service/http compares the two byte by byte.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from multidict import CIMultiDict
 
 from service.api.etags import known_version, matches
 from service.api.operations import LISTING, STATUS
-from service.api.parameters import INCLUDE_PRODUCTS, PROCESS_ID, WaitQuery, read_wait
+from service.api.parameters import INCLUDE_PRODUCTS, WaitQuery, read_wait
 from service.errors import BadParameter
 from service.http.access import AccessRules, cors_headers
 from service.http.accounting import Accounting
@@ -27,6 +28,7 @@ from service.http.responses import (
     header_lines,
     process_not_found,
 )
+from service.http.router import Target
 from service.reads.answers import Answer, Answers
 from service.telemetry.metrics import Metrics, RequestTally
 from service.watch.long_polls import Awaited, DirectWait, LongPolls
@@ -39,6 +41,9 @@ WAITED_STATUS = _STATUS + "?wait"
 _MAX_WAIT_QUERIES = 64
 """That are remembered, as they were read."""
 
+
+Fields = Mapping[bytes, bytes]
+"""See Head."""
 
 Tallies = tuple[RequestTally, RequestTally]
 """Where the 200 and the 304 answers of a route are counted."""
@@ -55,7 +60,6 @@ class Parked(NamedTuple):
     """A request that waits for a change of a process. `waiter.leave` must be called once, whatever ends the wait."""
 
     head: Head
-    process_id: str
     seen: str
     waiter: DirectWait
 
@@ -98,20 +102,29 @@ class ModelAnswers:
 
         A failure to look something up is met again there, where it is logged and answered.
         """
-        access, target = self._access, head.target
-        if not head.is_plain or (access.keys and not access.admits(head)):
+        target, fields = head.target, head.fields
+        if not head.is_plain:
             return None
+        if target.label == _STATUS and target.query:
+            try:
+                return self._wait(head, connection) if self._access.admits(target.path, fields) else None
+            except Exception:  # noqa: BLE001 - see above
+                return None
+        return self.poll(target, fields, head.arrived_at, head.remote)
+
+    def poll(self, target: Target, fields: Fields, arrived_at: float, remote: str | None) -> bytes | None:
+        """The same for a plain request that has nothing to wait for."""
+        access = self._access
+        if access.keys and not access.admits(target.path, fields):
+            return None
+        seen = fields.get(b"if-none-match")
         try:
             if target.label == _STATUS:
-                process_id = PROCESS_ID.read(target.value) if "%" in target.value else target.value
-                if target.query:
-                    return self._wait(head, process_id, connection)
-                held = self._held(process_id)
+                held = None if target.query else self._held(target.process_id)
                 if held is None:
                     return None
                 summary, age_s = held
                 tallies, etag, body = self._status, b'"v%d"' % summary.version, summary.body
-                seen = head.fields.get(b"if-none-match")
                 if seen is not None and seen != etag and known_version(seen.decode()) > summary.version:
                     return None
             elif target.label == _LISTING:
@@ -124,27 +137,28 @@ class ModelAnswers:
                 return None
         except Exception:  # noqa: BLE001 - see above
             return None
-        return self._render(head, tallies, age_s, etag, body, head.fields.get(b"if-none-match"))
+        return self._render(target, fields, arrived_at, remote, tallies, age_s, etag, body, seen)
 
-    def complete(self, head: Head, process_id: str, seen: str, answer: Answer) -> bytes:
+    def complete(self, head: Head, seen: str, answer: Answer) -> bytes:
         """The whole answer at the end of a wait; `seen` are the ETags that the client knows."""
         if answer.summary is None:
-            return self._render_not_found(head, process_id, answer.age_s)
+            return self._render_not_found(head, answer.age_s)
+        known, etag = seen.encode() or None, b'"v%d"' % answer.version
         return self._render(
-            head, self._waited, answer.age_s, b'"v%d"' % answer.version, answer.body, seen.encode() or None
+            head.target, head.fields, head.arrived_at, head.remote, self._waited, answer.age_s, etag, answer.body, known
         )
 
-    def _wait(self, head: Head, process_id: str, connection: Waiting) -> bytes | Parked | None:
+    def _wait(self, head: Head, connection: Waiting) -> bytes | Parked | None:
         query = self._wait_query(head.target.query)
-        if query is None:
+        if query is None or not head.target.process_id:
             return None
         seen = query.seen(head.text(b"if-none-match") or "")
         granted_s = self._long_polls.granted_s(query.seconds)
         awaited = Awaited(granted_s - head.waited_s, query.wanted, seen)
-        begun = self._long_polls.begin(process_id, awaited, connection.end_wait)
+        begun = self._long_polls.begin(head.target.process_id, awaited, connection.end_wait)
         if isinstance(begun, DirectWait):
-            return Parked(head, process_id, seen, begun)
-        return None if begun is None else self.complete(head, process_id, seen, begun)
+            return Parked(head, seen, begun)
+        return None if begun is None else self.complete(head, seen, begun)
 
     def _wait_query(self, query: str) -> WaitQuery | None:
         known = self._wait_queries
@@ -156,28 +170,41 @@ class ModelAnswers:
 
     # -- answering
 
-    def _render(self, head: Head, tallies: Tallies, age_s: int, etag: bytes, body: bytes, seen: bytes | None) -> bytes:
-        is_named = b"x-request-id" in head.fields
-        request_id = self._accounting.request_id(head) if is_named else self._new_request_id()
-        lines = self._lines(head) if self._needs_lines else b""
-        date = self._date
-        now = date.text if head.arrived_at < date.valid_until else date()
+    def _render(
+        self,
+        target: Target,
+        fields: Fields,
+        arrived_at: float,
+        remote: str | None,
+        tallies: Tallies,
+        age_s: int,
+        etag: bytes,
+        body: bytes,
+        seen: bytes | None,
+    ) -> bytes:
+        accounting, date = self._accounting, self._date
+        request_id = accounting.request_id(fields) if b"x-request-id" in fields else self._new_request_id()
+        lines = self._lines(fields) if self._needs_lines else b""
+        now = date.text if arrived_at < date.valid_until else date()
         if seen is not None and (seen == etag or matches(seen.decode("latin-1"), etag.decode())):
-            self._accounting.record(tallies[1], head, 304, 0, request_id)
+            accounting.record(tallies[1], target, fields, arrived_at, remote, 304, 0, request_id)
             return NOT_MODIFIED % (age_s, etag, request_id, lines, now)
-        self._accounting.record(tallies[0], head, 200, len(body), request_id)
-        return FOUND % (age_s, etag, request_id, lines, len(body), now, body)
+        size = len(body)
+        accounting.record(tallies[0], target, fields, arrived_at, remote, 200, size, request_id)
+        return FOUND % (age_s, etag, request_id, lines, size, now, body)
 
-    def _render_not_found(self, head: Head, process_id: str, age_s: int) -> bytes:
-        body = error_body(process_not_found(process_id))
-        request_id = self._accounting.request_id(head)
+    def _render_not_found(self, head: Head, age_s: int) -> bytes:
+        body = error_body(process_not_found(head.target.process_id))
+        request_id = self._accounting.request_id(head.fields)
         self._metrics.looked_up("negative")
         self._accounting.answered(head, WAITED_STATUS, 404, len(body), request_id)
-        return NOT_FOUND % (age_s, request_id, self._lines(head), len(body), self._date(), body)
+        return NOT_FOUND % (age_s, request_id, self._lines(head.fields), len(body), self._date(), body)
 
-    def _lines(self, head: Head) -> bytes:
+    def _lines(self, fields: Fields) -> bytes:
         """What differs by client, or at the server's end."""
-        cors = header_lines(cors_headers(self._access.origins, head.text(b"origin"))).encode()
+        origin = fields.get(b"origin")
+        text = None if origin is None else origin.decode("utf-8", "surrogateescape")
+        cors = header_lines(cors_headers(self._access.origins, text)).encode()
         return cors + CLOSE_LINE if self._is_closing else cors
 
 

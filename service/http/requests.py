@@ -9,7 +9,6 @@ from time import perf_counter
 
 from aiohttp import web
 
-from service.api.parameters import REQUEST_ID
 from service.http.router import Router, Target, is_host
 
 MAX_TARGET_BYTES = 32 * 1024
@@ -27,7 +26,7 @@ _MAX_KNOWN_HOSTS = 256
 
 _OF_BODY_OR_EXPECTATION = frozenset({b"content-length", b"expect", b"transfer-encoding"})
 _FOR_HANDLERS = frozenset({b"cache-control", b"if-match", b"prefer"})
-_NOT_PLAIN = _OF_BODY_OR_EXPECTATION | _FOR_HANDLERS | {b"connection"}
+_NOT_PLAIN = _OF_BODY_OR_EXPECTATION | _FOR_HANDLERS
 
 _SINGLE = frozenset(
     b"content-length content-location content-range content-type etag host max-forwards server transfer-encoding"
@@ -52,7 +51,7 @@ class Head:
 
     `is_plain`: one GET, kept open after it, that the model alone can answer: without a body, every header once, none
     that takes more. `refusal` is the status and the message of the answer to a request that breaks HTTP. `arrived_at`
-    is on the clock of `perf_counter`; `request_id` is set once it is known.
+    is on the clock of `perf_counter`.
     """
 
     __slots__ = (
@@ -64,7 +63,6 @@ class Head:
         "method",
         "refusal",
         "remote",
-        "request_id",
         "target",
         "version",
     )
@@ -84,26 +82,9 @@ class Head:
         self.lines = lines
         self.arrived_at = arrived_at
         self.remote = remote
-        fields: dict[bytes, bytes] = {}
-        self.fields = fields
-        spelled = _SPELLINGS.get
-        for name, value in lines:  # a comprehension is a call
-            fields[spelled(name) or name.lower()] = value
-        self.version = HTTP_1_1
+        self.fields = {name.lower(): value for name, value in reversed(lines)}
         self.refusal: tuple[int, str] | None = None
-        self.request_id: bytes | None = None
-        self.closes = False
-        if (
-            keep_alive
-            and method == b"GET"
-            and fields.get(b"host") in _KNOWN_HOSTS
-            and len(fields) == len(lines)
-            and _NOT_PLAIN.isdisjoint(fields)
-            and target.path[:1] == "/"
-        ):
-            self.is_plain = True
-        else:
-            self._inspect(keep_alive, read_version)
+        self._inspect(keep_alive, read_version)
 
     @classmethod
     def of(cls, request: web.Request, router: Router) -> "Head":
@@ -123,26 +104,16 @@ class Head:
         return perf_counter() - self.arrived_at
 
     @property
-    def given_request_id(self) -> str | None:
-        """The client's own name for the request, where it can be one."""
-        given = self.text(b"x-request-id")
-        return None if given is None else REQUEST_ID.read(given)
-
-    @property
     def expectation(self) -> str | None:
         """What the client expects that this service does not do: None also for `100-continue`."""
         expected = self.text(b"expect")
         return None if expected is None or expected.lower() == "100-continue" else expected
 
     def _inspect(self, keep_alive: bool, read_version: Callable[[], str]) -> None:
-        """What is not said in the usual way."""
-        is_repeated = len(self.fields) != len(self.lines)
-        if is_repeated:
-            self.fields = {name.lower(): value for name, value in reversed(self.lines)}
         fields = self.fields
-        # Only 1.1 is kept open without being asked to, so nearly always the version need not be asked for.
-        if (not keep_alive or b"connection" in fields) and read_version() < "1.1":
-            self.version = HTTP_1_0
+        is_repeated = len(fields) != len(self.lines)
+        is_old = (not keep_alive or b"connection" in fields) and read_version() < "1.1"
+        self.version = HTTP_1_0 if is_old else HTTP_1_1
         coding = fields.get(b"transfer-encoding")
         if is_repeated and self._repeats_a_single_one():
             self.refusal = 400, "A header that can be given only once is there twice"
@@ -156,8 +127,8 @@ class Head:
             self.refusal = 400, "The request needs one Host header that names a host"
         has_body = coding is not None or bool(fields.get(b"content-length", b"0").strip(b"0"))
         self.closes = not keep_alive or has_body or self.refusal is not None
-        is_usual = self.method == b"GET" and self.version is HTTP_1_1 and not (self.closes or is_repeated)
-        self.is_plain = is_usual and (_OF_BODY_OR_EXPECTATION | _FOR_HANDLERS).isdisjoint(fields)
+        is_usual = self.method == b"GET" and not (is_old or self.closes or is_repeated)
+        self.is_plain = is_usual and _NOT_PLAIN.isdisjoint(fields)
 
     def _repeats_a_single_one(self) -> bool:
         names = [name.lower() for name, _ in self.lines]
@@ -173,6 +144,21 @@ class Head:
         if len(_KNOWN_HOSTS) < _MAX_KNOWN_HOSTS and len(host) <= 255:
             _KNOWN_HOSTS.add(host)
         return True
+
+
+def plain_fields(
+    method: bytes, target: Target, lines: list[Line], keep_alive: bool, read_version: Callable[[], str]
+) -> dict[bytes, bytes] | None:
+    """The fields of a plain request; None also for some that are plain, in an unusual way."""
+    if method != b"GET" or not keep_alive or target.path[:1] != "/":
+        return None
+    fields: dict[bytes, bytes] = {}
+    spelled = _SPELLINGS.get
+    for name, value in lines:
+        fields[spelled(name) or name.lower()] = value
+    is_plain = fields.get(b"host") in _KNOWN_HOSTS and len(fields) == len(lines) and _NOT_PLAIN.isdisjoint(fields)
+    # Only 1.1 is kept open without being asked to, so often the version need not be asked for.
+    return fields if is_plain and (b"connection" not in fields or read_version() >= "1.1") else None
 
 
 def are_too_large(lines: list[Line]) -> bool:

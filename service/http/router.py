@@ -12,6 +12,8 @@ from urllib.parse import unquote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from service.api.parameters import PROCESS_ID
+from service.errors import BadParameter
 from service.telemetry.logs.request_log import escaped
 
 _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
@@ -26,10 +28,11 @@ MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 4096, 256
 
 class Target:
     """A request target as it is understood. `route` is None where no route is for it; `value` is that of the route's
-    parameter, percent-encoded as it came. `escaped_url` and `label` are what logs and metrics show.
+    parameter, percent-encoded as it came. `escaped_url` and `label` are what logs and
+    metrics show. `process_id` is the value decoded, "" where it is no ID.
     """
 
-    __slots__ = ("escaped_url", "label", "path", "query", "raw", "route", "value")
+    __slots__ = ("escaped_url", "label", "path", "process_id", "query", "raw", "route", "value")
 
     def __init__(self, raw: str, path: str, query: str, route: "web.RouteDef | None", value: str) -> None:
         self.raw = raw
@@ -38,6 +41,7 @@ class Target:
         self.route = route
         self.value = value
         self.label = UNMATCHED if route is None else route.path
+        self.process_id = _process_id(value) if "%" in value else value
         self.escaped_url = escaped(f"{path}?{query}" if query else path)
 
     @property
@@ -52,6 +56,13 @@ def methods_of(route: web.RouteDef) -> tuple[str, ...]:
     return ("GET", "HEAD") if route.kwargs.get("allow_head", True) else ("GET",)
 
 
+def _process_id(value: str) -> str:
+    try:
+        return PROCESS_ID.read(value)
+    except BadParameter:
+        return ""
+
+
 def is_host(text: str) -> bool:
     """Whether this can be a host with or without a port (RFC 9112, 3.2)."""
     return _HOST.fullmatch(text) is not None
@@ -64,7 +75,7 @@ def split_target(target: str) -> tuple[str, str]:
     """
     if target[:1] != "/":
         origin = _ABSOLUTE.match(target)
-        if origin is None or not is_host(origin[1]):
+        if origin is None or not origin[1] or not is_host(origin[1]):
             return target, ""
         target = target[origin.end() :]
         if target[:1] != "/":

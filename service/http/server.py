@@ -58,6 +58,7 @@ class HttpServer:
         self.router = parts.router
         self.model_answers = parts.model_answers
         self.answer_from_model = _no_answer if parts.model_answers is None else parts.model_answers.answer
+        self.poll_model = _no_answer if parts.model_answers is None else parts.model_answers.poll
         self.date = parts.date
         self.turns = parts.turns
         self.is_closing = False
@@ -148,7 +149,7 @@ class HttpServer:
                 pass
 
 
-def _no_answer(_: Head, __: Connection) -> None:
+def _no_answer(*_: object) -> None:
     """What no model says."""
 
 

@@ -74,16 +74,24 @@ class RequestLog:
         self._time_text = b""
         self._true_until = float("-inf")
 
-    def template(self, kind: Kind) -> Template | None:
-        """What all lines of a kind have in common; None where the level is above them."""
-        return self._templates.get(kind) or self._new_template(kind)
-
-    def log(self, record: Record) -> None:
-        """Log one answered request."""
-        late = self._late
-        late.append(record)
-        if not 1 < len(late) < LATE_LINES:
-            self._take_late()
+    def log(
+        self,
+        kind: Kind,
+        path: bytes,
+        body_bytes: int,
+        seconds: float,
+        ended: float,
+        request_id: bytes,
+        traceparent: bytes | None = None,
+        cloud_trace_context: bytes | None = None,
+    ) -> None:
+        """Log one answered request, unless the level is above it. For the arguments see Record."""
+        template = self._templates.get(kind) or self._new_template(kind)
+        if template is not None:
+            late = self._late
+            late.append((template, path, body_bytes, seconds, ended, request_id, traceparent, cloud_trace_context))
+            if not 1 < len(late) < LATE_LINES:
+                self._take_late()
 
     def _lines(self, late: deque[Record]) -> bytes:
         pieces: list[bytes] = []

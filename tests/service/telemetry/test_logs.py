@@ -57,10 +57,9 @@ class Logged:
         return entry
 
     def request(self, path: str = "/status/a-1", status: int = 200, traceparent: str | None = None) -> None:
-        template = self.requests.template((b"GET", status, "192.0.2.7", b"curl/8"))
-        if template is not None:
-            trace = None if traceparent is None else traceparent.encode()
-            self.requests.log((template, escaped(path), 312, 0.000123, 1.000123, b"r-1", trace, None))
+        trace = None if traceparent is None else traceparent.encode()
+        kind = b"GET", status, "192.0.2.7", b"curl/8"
+        self.requests.log(kind, escaped(path), 312, 0.000123, 1.000123, b"r-1", trace)
 
 
 @contextmanager
@@ -236,9 +235,7 @@ def test_any_size_and_latency_is_written_out(
     logged: Callable[..., Logged], response_bytes: int, seconds: float, latency: str
 ) -> None:
     out = logged()
-    template = out.requests.template((b"GET", 200, None, None))
-    assert template is not None
-    out.requests.log((template, b"/", response_bytes, seconds, 1.0, b"r-1", None, None))
+    out.requests.log((b"GET", 200, None, None), b"/", response_bytes, seconds, 1.0, b"r-1")
     http = out.entry()["httpRequest"]
     assert (http["responseSize"], http["latency"]) == (str(response_bytes), latency)
 
@@ -268,9 +265,7 @@ def test_no_request_breaks_a_line(path: str, user_agent: str, trace: str, enviro
     writer = LogWriter(stream, lambda _: b"")
     requests = RequestLog(writer, environment=environment, level="INFO", project_id="p")
     agent, traced = (text.encode("utf-8", "surrogatepass") for text in (user_agent, trace))
-    template = requests.template((agent, 200, None, agent))
-    assert template is not None
-    requests.log((template, escaped(path), 1, 0.001, 0.001, escaped(trace), traced, traced))
+    requests.log((agent, 200, None, agent), escaped(path), 1, 0.001, 0.001, escaped(trace), traced, traced)
     assert writer.close()
     line, end = stream.getvalue().split("\n")
     assert end == ""

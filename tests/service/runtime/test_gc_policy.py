@@ -19,7 +19,7 @@ class Cycle:
         self.itself = self
 
 
-class Told:
+class Recorder:
     """The observer behind the policy."""
 
     def __init__(self) -> None:
@@ -34,16 +34,16 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
+def recorder() -> Iterator[Recorder]:
     threshold = gc.get_threshold()
-    yield Told()
+    yield Recorder()
     gc.enable()
     gc.unfreeze()
     gc.set_threshold(*threshold)
 
 
-def test_nothing_is_collected_during_the_first_load_and_what_it_built_is_put_aside(told: Told) -> None:
-    policy = CollectorPolicy(told)
+def test_nothing_is_collected_during_the_first_load_and_what_it_built_is_put_aside(recorder: Recorder) -> None:
+    policy = CollectorPolicy(recorder)
     policy.state_changed(ListenerState.SYNCING, "")
     assert not gc.isenabled()
     built = [[number] for number in range(1000)]
@@ -53,29 +53,29 @@ def test_nothing_is_collected_during_the_first_load_and_what_it_built_is_put_asi
     assert gc.get_freeze_count() >= before + len(built)
 
 
-def test_a_load_that_fails_brings_collections_back(told: Told) -> None:
-    policy = CollectorPolicy(told)
+def test_a_load_that_fails_brings_collections_back(recorder: Recorder) -> None:
+    policy = CollectorPolicy(recorder)
     policy.state_changed(ListenerState.SYNCING, "")
     policy.state_changed(ListenerState.BACKING_OFF, "")
     assert gc.isenabled()
 
 
-def test_a_later_synchronisation_is_collected_as_ever(told: Told) -> None:
-    policy = CollectorPolicy(told)
+def test_a_later_synchronisation_is_collected_as_ever(recorder: Recorder) -> None:
+    policy = CollectorPolicy(recorder)
     policy.state_changed(ListenerState.LIVE, "")
     policy.state_changed(ListenerState.SYNCING, "")
     assert gc.isenabled()
 
 
-def test_everything_is_passed_on(told: Told) -> None:
-    policy = CollectorPolicy(told)
+def test_everything_is_passed_on(recorder: Recorder) -> None:
+    policy = CollectorPolicy(recorder)
     policy.state_changed(ListenerState.LIVE, "")
     policy.restarted("idle")
-    assert (told.states, told.restarts) == ([ListenerState.LIVE], ["idle"])
+    assert (recorder.states, recorder.restarts) == ([ListenerState.LIVE], ["idle"])
 
 
-def test_no_collection_by_itself_looks_at_more_than_a_few_thousand(told: Told) -> None:
-    CollectorPolicy(told)
+def test_no_collection_by_itself_looks_at_more_than_a_few_thousand(recorder: Recorder) -> None:
+    CollectorPolicy(recorder)
     young, middle, _ = gc.get_threshold()
     assert young * (middle + 2) <= 5_000
 
@@ -87,14 +87,14 @@ OFTEN = 10**9
 class World:
     """What a policy looks at, as the test sets it. A full collection takes `cost_s`."""
 
-    def __init__(self, told: Told, cost_s: float = 0.1) -> None:
+    def __init__(self, recorder: Recorder, cost_s: float = 0.1) -> None:
         self.memory = 100 * MIB
         self.collections = 0
         self.now = 0.0
         self.full = 0
         self._cost_s = cost_s
         self.policy = CollectorPolicy(
-            told, memory=lambda: self.memory, collections=lambda: self.collections, clock=lambda: self.now
+            recorder, memory=lambda: self.memory, collections=lambda: self.collections, clock=lambda: self.now
         )
         gc.callbacks.append(self._collected)
 
@@ -108,8 +108,8 @@ class World:
 
 
 @pytest.fixture
-def world(told: Told) -> Iterator[World]:
-    world = World(told)
+def world(recorder: Recorder) -> Iterator[World]:
+    world = World(recorder)
     yield world
     world.close()
 
@@ -225,7 +225,7 @@ def test_without_proc_the_peak_is_measured_in_bytes(monkeypatch: pytest.MonkeyPa
     assert present / 2 < resident_bytes() < present * 100
 
 
-async def test_a_running_policy_looks_every_second(told: Told) -> None:
+async def test_a_running_policy_looks_every_second(recorder: Recorder) -> None:
     asked = list[float]()
 
     async def sleep(seconds: float) -> None:
@@ -234,5 +234,5 @@ async def test_a_running_policy_looks_every_second(told: Told) -> None:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await CollectorPolicy(told).run(lambda: 0, sleep)
+        await CollectorPolicy(recorder).run(lambda: 0, sleep)
     assert asked == [1.0, 1.0, 1.0]

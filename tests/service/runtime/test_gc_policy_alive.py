@@ -12,7 +12,7 @@ PROGRAM = """
 import gc, sys
 from service.runtime import gc_policy
 
-class Told:
+class Recorder:
     def state_changed(self, state, reason): ...
     def restarted(self, reason): ...
 
@@ -21,7 +21,7 @@ class Cycle:
         self.itself, self.body = self, b"x" * 65_536
 
 now = 0
-policy = gc_policy.CollectorPolicy(Told(), clock=lambda: now)
+policy = gc_policy.CollectorPolicy(Recorder(), clock=lambda: now)
 if sys.argv[1] == "two generations":
     gc.get_count = lambda: (0, 0, 0)
 before = most = gc_policy.resident_bytes()

@@ -140,7 +140,7 @@ class Service:
         return Streamed(stream, reader)
 
     def streamed_status(self, _: str) -> Streamed:
-        stream, reader = self.watchers.stream_model("of nobody's", None), Reader()
+        stream, reader = self.watchers.stream_model("no such status", None), Reader()
         stream.begin(reader)
         return Streamed(stream, reader)
 

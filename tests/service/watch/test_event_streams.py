@@ -1,4 +1,4 @@
-"""Server-Sent Events over real sockets: what a client of the standard is told, and misses never."""
+"""Server-Sent Events over real sockets: what a standard client receives, and that it misses nothing."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ async def put(collection: AsyncCollectionReference, process_id: str, status: str
     return version_of(await collection.document(process_id).set({"status": status, "start_time": T0, **fields}))
 
 
-async def test_a_stream_begins_with_the_present_state_tells_every_change_and_ends_with_the_process(
+async def test_a_stream_sends_the_present_state_every_change_and_ends(
     running: RunningService, collection: AsyncCollectionReference
 ) -> None:
     first = await put(collection, "import-1", "running")
@@ -179,7 +179,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_others_do_not_notice(
 
 @pytest.mark.parametrize("firestore_host", ["local"], indirect=True)
 @pytest.mark.parametrize("listener_kind", ["stream"], indirect=True)
-async def test_a_client_that_reads_nothing_of_what_is_there_is_given_up_though_nothing_changes(
+async def test_a_client_that_reads_nothing_is_dropped_without_a_change(
     running: RunningService, local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_streams, "STALL_S", 0.05)
@@ -241,7 +241,7 @@ async def test_no_stream_of_all_begins_before_the_model_has_synced(firestore_hos
 
 @pytest.mark.parametrize("firestore_host", ["local"], indirect=True)
 @pytest.mark.parametrize("listener_kind", ["stream"], indirect=True)
-async def test_an_old_client_without_chunked_coding_is_streamed_to_until_the_connection_ends(
+async def test_an_http_1_0_client_gets_a_stream_without_chunked_coding(
     running: RunningService, collection: AsyncCollectionReference
 ) -> None:
     version = await held(running, collection, "completed")

@@ -128,10 +128,10 @@ async def test_a_process_followed_over_broken_connections_is_told_to_its_end(
         await writer.put("import-0", "completed", 0)
         heard = await hearing
 
-    told = [int(event.last_event_id) for event in heard]
-    assert told == sorted(set(told)), "nothing is told twice, or backwards"
+    ids = [int(event.last_event_id) for event in heard]
+    assert ids == sorted(set(ids)), "each event once, and in order"
     bodies = dict(writer.committed)
-    assert [event.data for event in heard] == [bodies[version] for version in told]
+    assert [event.data for event in heard] == [bodies[version] for version in ids]
     assert heard[-1].data == writer.present["import-0"]
 
 
@@ -146,7 +146,9 @@ async def test_all_processes_followed_over_broken_connections_are_known_as_they_
         async def learn() -> None:
             async for event in resumed(way, path):
                 learn_of(known, event)
-                if "the-last" in known and event.last_event_id != "0":  # which stands for what is not told whole
+                if (
+                    "the-last" in known and event.last_event_id != "0"
+                ):  # the ID of an incomplete state
                     return
 
         learning = asyncio.create_task(learn())
@@ -173,5 +175,5 @@ def learn_of(known: dict[str, Any], event: Event) -> None:
 
 
 def matching(processes: dict[str, Any], path: str) -> dict[str, Any]:
-    """What the path asks for; a process that no longer matches is told of once more, as it is then."""
+    """What the path asks for; a process that no longer matches is sent once more, as it is then."""
     return {key: body for key, body in processes.items() if "=" not in path or body["status"] == "running"}

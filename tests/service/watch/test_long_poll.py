@@ -1,4 +1,4 @@
-"""Waiting for a change over HTTP: who is woken, with what, and when nobody is."""
+"""Waiting for a change over HTTP: what ends a wait, and with which answer."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -43,12 +43,12 @@ async def test_a_wait_is_answered_as_soon_as_the_version_differs(
     assert (reply.headers["ETag"], reply.headers["X-Cache"]) == (f'"v{newer}"', "HIT")
     assert reply.headers["X-Request-Id"]
     assert "Preference-Applied" not in reply.headers
-    await until(lambda: running.service.watchers.count == 0, "nobody waits")
+    await until(lambda: running.service.watchers.count == 0, "no request waits")
     assert await running.metric("http_requests_total", route="/status/{process_id}?wait", code="200") == 1
     assert await running.metric("http_requests_total", route="/status/{process_id}") == 0
 
 
-async def test_an_answer_written_for_many_at_once_is_what_a_poll_gets_and_the_connection_goes_on(
+async def test_a_wait_gets_the_answer_of_a_poll_and_keeps_its_connection(
     running: RunningService, collection: AsyncCollectionReference
 ) -> None:
     version = await held(running, collection)
@@ -217,7 +217,7 @@ async def test_a_client_that_goes_away_leaves_nothing(
     async with waiting(running, "/status/import-1?wait=60", **seen(version)):
         assert running.service.watchers.count == 1
 
-    await until(lambda: running.service.watchers.count == 0, "nobody waits")
+    await until(lambda: running.service.watchers.count == 0, "no request waits")
     assert repr(running.service.watchers) == "<Watchers 0 open, of 0 processes>"
     assert await running.metric("watchers") == 0
 

@@ -1,4 +1,4 @@
-"""What a wait may answer from a document that is followed by itself: nothing that its own stream does not vouch for."""
+"""A wait is answered from a followed document only while the stream of that document has confirmed it."""
 
 import asyncio
 from collections.abc import Callable

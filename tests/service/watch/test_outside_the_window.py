@@ -1,4 +1,4 @@
-"""Processes outside the window that somebody waits for: kept current by a listener, never by reading in a loop."""
+"""Watched processes outside the window: a listener keeps them current, no read in a loop does."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ class Outside:
         await until(lambda: self.running.service.watchers.followed("old"), "it is followed")
 
     def until_told(self, etag: str) -> AbstractAsyncContextManager["asyncio.Task[Reply]"]:
-        """A long poll of one who knows this version."""
+        """A long poll of a client that knows this version."""
         return waiting(self.running, "/status/old?wait=60", **{"If-None-Match": etag})
 
     async def reads(self) -> dict[str, float]:
@@ -57,7 +57,7 @@ async def outside(project: str, **settings: Any) -> AsyncIterator[Outside]:
 
 
 @pytest.mark.parametrize(("listener_kind", "streams"), [("stream", 1), ("on_snapshot", 2)])
-async def test_commits_reach_long_polls_and_event_streams_without_a_read_and_share_what_listens(
+async def test_waits_and_streams_share_one_followed_document_and_no_read(
     project: str, listener_kind: str, streams: int
 ) -> None:
     async with outside(project, listener=listener_kind) as old:
@@ -107,7 +107,7 @@ async def test_what_changes_while_the_connection_is_cut_is_told_after(project: s
             assert [event.data["status"] for event in await source.rest()] == ["failed"]
 
 
-async def test_what_a_silent_stream_can_not_vouch_for_is_read_at_the_end_of_the_wait(project: str) -> None:
+async def test_a_state_that_a_silent_stream_cannot_confirm_is_read(project: str) -> None:
     settings = {"listener_lease_s": 1, "probe_interval_s": 0.2, "cache_ttl_s": 1}
     async with outside(project, listener="stream", **settings) as old:
         etag = old.put("running")

@@ -1,6 +1,6 @@
 """A client of `/events` that moves between replicas, each behind the others at times, knows in the end what is there.
 
-Random histories of commits; replicas that take them in batches of random sizes; a client that mirrors what it is told,
+Random histories of commits; replicas that take them in batches of random sizes; a client that mirrors what it receives,
 is cut off after a random event, and comes back with the last ID to a random replica, which may be behind.
 """
 
@@ -75,7 +75,7 @@ class Replica:
 
 @dataclass
 class Mirror:
-    """A client that believes what it is told."""
+    """A client that keeps what it receives."""
 
     status: str | None
     known: dict[str, str] = field(default_factory=dict)
@@ -155,7 +155,7 @@ async def _move_about(seed: int, window_size: int) -> None:
     assert mirror.matching == held, f"seed {seed}, after {mirror.resets} resets"
 
 
-async def test_replicas_that_hear_the_same_points_resume_each_others_clients_without_a_reset() -> None:
+async def test_replicas_with_equal_points_resume_clients_without_a_reset() -> None:
     states = history(random.Random(1))
     replicas = [await Replica(states, 0).load() for _ in range(2)]
     mirror = Mirror("running")
@@ -171,7 +171,7 @@ async def test_replicas_that_hear_the_same_points_resume_each_others_clients_wit
 
 
 async def test_a_process_that_came_and_went_between_two_points_ends_with_a_reset() -> None:
-    """Replica 1 tells of `x`; replica 2 sees neither its beginning nor its end, in a batch that spans both."""
+    """Replica 1 sends `x`; replica 2 sees neither its beginning nor its end, in a batch that spans both."""
     document = Document("x", 101, {"status": "running", "start_time": "2026-01-01"})
     states: list[State] = [{}, {"x": document}, {}]
     ahead, behind = [await Replica(states, 0).load() for _ in range(2)]

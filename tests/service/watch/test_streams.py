@@ -47,8 +47,8 @@ async def test_reconnect_replays_processes_that_entered_the_window() -> None:
     await watched.change(process(10, process_id="c"), read_time=110, gone=(Removal("b", deleted=True),))
     stream, reader = watched.watchers.stream_model(None, 100), Reader()
     stream.begin(reader)
-    told = [line for line in reader.text.splitlines() if line.startswith(("event:", "id:"))]
-    assert told == ["event: removed", "id: 0", "event: status", "id: 110"]
+    sent = [line for line in reader.text.splitlines() if line.startswith(("event:", "id:"))]
+    assert sent == ["event: removed", "id: 0", "event: status", "id: 110"]
     assert '"process_id":"c"' in reader.text
     seen, later = watched.watchers.stream_model(None, 110), Reader()
     seen.begin(later)
@@ -115,10 +115,10 @@ async def test_a_model_stream_walks_through_the_model_piece_by_piece(
             assert len(reader.frames[-1].plain if reader.frames else b"") < 2 * PIECE_BYTES
             before = looked_at
             stream.drained()
-        told = reader.text.count("event: status")
-        assert told == (0 if status == "failed" or since == 100 else 5_000)
+        sent = reader.text.count("event: status")
+        assert sent == (0 if status == "failed" or since == 100 else 5_000)
         ids = [line for line in reader.text.splitlines() if line.startswith("id: ")]
-        assert ids == (["id: 0", "id: 100"] if told else []), "cut off in between, it begins anew"
+        assert ids == (["id: 0", "id: 100"] if sent else []), "cut off in between, it begins anew"
 
 
 async def test_a_version_that_comes_during_the_backlog_is_sent_once() -> None:
@@ -129,9 +129,9 @@ async def test_a_version_that_comes_during_the_backlog_is_sent_once() -> None:
     while stream.state is StreamState.STUCK:
         stream.drained()
     events = [json.loads(line.removeprefix("data: ")) for line in reader.text.splitlines() if line[:5] == "data:"]
-    told = {name: [each["status"] for each in events if each["process_id"] == name] for name in ("p00001", "p04999")}
-    assert told["p00001"] == ["failed"]  # its turn had not come
-    assert told["p04999"] == ["running", "failed"]
+    sent = {name: [each["status"] for each in events if each["process_id"] == name] for name in ("p00001", "p04999")}
+    assert sent["p00001"] == ["failed"]  # its turn had not come
+    assert sent["p04999"] == ["running", "failed"]
     assert [event["process_id"] for event in events][-2:] == ["p00001", "p04999"]
     assert len(events) == 5_001
 
@@ -143,5 +143,5 @@ async def test_a_filtered_stream_gets_what_leaves_its_filter_and_no_more() -> No
     reader.frames.clear()
     await watched.change(process(150, "running", "a"), process(150, "completed", "b"))
     await watched.change(read_time=160, gone=(Removal("a", True), Removal("c", True)))
-    told = [json.loads(line.removeprefix("data: ")) for line in reader.text.splitlines() if line[:5] == "data:"]
-    assert [(each["process_id"], each.get("status")) for each in told] == [("a", "running"), ("c", None)]
+    sent = [json.loads(line.removeprefix("data: ")) for line in reader.text.splitlines() if line[:5] == "data:"]
+    assert [(each["process_id"], each.get("status")) for each in sent] == [("a", "running"), ("c", None)]

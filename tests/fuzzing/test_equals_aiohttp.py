@@ -125,6 +125,8 @@ async def test_mutated_requests_have_the_same_effect(both: Both) -> None:
     seeds = [*map(read, CORPUS), *DEVIATIONS]
     for number in range(CASES):
         data = both.filled_in(mutated(source.choice(seeds), source) + b"\r\n\r\n" + source.choice([b"", head()]))
+        if b"events" in data:
+            continue  # a stream does not end, and aiohttp's server can't send ours
         cuts = sorted({0, len(data), *(source.randrange(len(data) + 1) for _ in range(source.randrange(4)))})
         try:
             await both.assert_same_effect([data[begin:end] for begin, end in pairwise(cuts)] or [data])

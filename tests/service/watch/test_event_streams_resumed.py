@@ -146,9 +146,7 @@ async def test_all_processes_followed_over_broken_connections_are_known_as_they_
         async def learn() -> None:
             async for event in resumed(way, path):
                 learn_of(known, event)
-                if (
-                    "the-last" in known and event.last_event_id != "0"
-                ):  # the ID of an incomplete state
+                if "the-last" in known and event.last_event_id != "0":  # the ID of an incomplete state
                     return
 
         learning = asyncio.create_task(learn())

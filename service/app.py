@@ -32,6 +32,7 @@ from listeners.stream.listen_stream import StreamListener
 from listeners.supervisor import Supervisor
 from listeners.window import Window
 from service.api.headers import OPEN_PATHS
+from service.api.listing import Listing
 from service.http.access import AccessRules
 from service.http.accounting import Accounting
 from service.http.event_streams import EventStreams
@@ -194,6 +195,8 @@ class Service:
         """The routes, and the server that answers them."""
         settings = self.settings
         page, self._date = Page(), DateHeader()
+        filters = {name: each.type for name, each in self.schema.file.filters.items()}
+        self._listing = Listing(self.schema.order, filters)
         keys = tuple(key.encode() for key in settings.api_keys)
         access = AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths)
         self._handlers = Handlers(
@@ -201,9 +204,9 @@ class Service:
             self._long_polls,
             ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads),
             self.metrics,
-            order=self.schema.order,
+            listing=self._listing,
         )
-        self._pages = RenderedPages(self._answers, self.schema.order)
+        self._pages = RenderedPages(self._answers, self._listing)
         self.model.subscribe(self._pages.model_changed)
         self.runner = self._api(page, access)
 

@@ -5,7 +5,7 @@ HTTP defines: the parts that can't be parsed are ignored.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from service.api import etags
@@ -337,8 +337,10 @@ def read_wait(query: Query, headers: Headers) -> WaitQuery | None:
     return None
 
 
-def read_list_query(query: Query, order: Order) -> ListQuery | BatchQuery:
-    """What `GET /status` is asked for: a page of a filtered list, or processes by ID."""
+def read_list_query(
+    query: Query, order: Order, filters: Sequence[QueryParameter[str | int | None]] = ()
+) -> ListQuery | BatchQuery:
+    """What `GET /status` is asked for: a page of a list, with or without these `filters`, or processes by ID."""
     process_ids = PROCESS_IDS.of(query)
     if process_ids:
         others = [name for name in query if name != PROCESS_IDS.name]
@@ -347,10 +349,10 @@ def read_list_query(query: Query, order: Order) -> ListQuery | BatchQuery:
         return BatchQuery(process_ids)
     start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
     upper, inclusive = (None, True) if end is None else read_end_date(end, order)
-    status = STATUS_FILTER.of(query)
+    wanted = {each.name: each.of(query) for each in (STATUS_FILTER, *filters)}
     return ListQuery(
         limit=LIMIT.of(query),
-        filters={} if status is None else {STATUS_FILTER.name: status},
+        filters={name: key for name, key in wanted.items() if key is not None},
         lower=None if start is None else read_start_date(start, order),
         upper=upper,
         upper_inclusive=inclusive,

@@ -8,8 +8,8 @@ from aiohttp import hdrs, web
 
 from service import SERVICE_NAME
 from service.api.etags import content_etag, known_version, matches, version_etag
-from service.api.operations import HEALTHZ, LISTING, METRICS, READYZ, ROOT, STATUS
-from service.api.ordering import Order
+from service.api.listing import Listing
+from service.api.operations import HEALTHZ, METRICS, READYZ, ROOT, STATUS
 from service.api.parameters import (
     ACCEPT,
     CACHE_CONTROL,
@@ -20,7 +20,6 @@ from service.api.parameters import (
     PROCESS_ID,
     BatchQuery,
     WaitQuery,
-    read_list_query,
     read_wait,
 )
 from service.api.sources import Source
@@ -51,13 +50,13 @@ class Handlers:
         readiness: ReadinessCheck,
         metrics: Metrics,
         *,
-        order: Order,
+        listing: Listing,
     ) -> None:
         self._answers = answers
         self._long_polls = long_polls
         self._readiness = readiness
         self._metrics = metrics
-        self._order = order
+        self._listing = listing
 
     def routes(self) -> list[Route]:
         """All routes but /metrics, which may live on a port of its own."""
@@ -65,7 +64,7 @@ class Handlers:
             Route(ROOT, self.root),
             Route(HEALTHZ, self.healthz),
             Route(READYZ, self.readyz),
-            Route(LISTING, self.listing),
+            Route(self._listing.operation, self.listing),
             Route(STATUS, self.status),
         ]
 
@@ -150,7 +149,7 @@ class Handlers:
 
     async def listing(self, request: web.Request) -> web.Response:
         """A page of processes, or processes by ID."""
-        query = read_list_query(LISTING.query(request.rel_url.raw_query_string), self._order)
+        query = self._listing.read(request.rel_url.raw_query_string)
         max_age_s = CACHE_CONTROL.of(request.headers)
         if isinstance(query, BatchQuery):
             batch = await self._answers.batch(query.process_ids, max_age_s=max_age_s)

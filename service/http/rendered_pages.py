@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from service.api.etags import content_etag
 from service.api.list_query import ListQuery
-from service.api.operations import LISTING
-from service.api.ordering import Order
-from service.api.parameters import read_list_query
+from service.api.listing import Listing
 from service.errors import BadParameter
 from service.model.read_model import Applied
 from service.reads.answers import Answers
@@ -30,9 +28,9 @@ class RenderedPage:
 class RenderedPages:
     """What `GET /status` answers by its query, as it was written in the request."""
 
-    def __init__(self, answers: Answers, order: Order) -> None:
+    def __init__(self, answers: Answers, listing: Listing) -> None:
         self._answers = answers
-        self._order = order
+        self._listing = listing
         self._queries: dict[str, ListQuery | None] = {}
         self._pages: dict[str, RenderedPage] = {}
         self._bytes = 0
@@ -73,7 +71,7 @@ class RenderedPages:
 
     def _read(self, raw_query: str) -> ListQuery | None:
         try:
-            query = read_list_query(LISTING.query(raw_query), self._order)
+            query = self._listing.read(raw_query)
         except BadParameter:
             return None
         return query if isinstance(query, ListQuery) else None

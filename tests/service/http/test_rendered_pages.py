@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from service.api.listing import Listing
 from service.http import rendered_pages
 from service.http.rendered_pages import RenderedPages
 from tests.firestore_servers import BackgroundFirestore
@@ -37,7 +38,7 @@ async def running(
 
 @pytest.fixture
 def pages(running: RunningService) -> RenderedPages:
-    pages = RenderedPages(running.service._answers, order())
+    pages = RenderedPages(running.service._answers, Listing(order(), {}))
     running.service.model.subscribe(pages.model_changed)
     return pages
 

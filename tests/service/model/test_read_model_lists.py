@@ -142,6 +142,7 @@ def check(model: ReadModel, collection: Collection) -> int:
     window_size=st.sampled_from([0, 1, 5, 20, 1000]),
 )
 @example(seed=1, start_time_type="string", window_size=5)
+@example(seed=1, start_time_type="timestamp", window_size=0)
 async def test_rows_are_firestores_or_none_after_any_sequence_of_events(
     seed: int, start_time_type: Type, window_size: int
 ) -> None:

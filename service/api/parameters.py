@@ -7,6 +7,7 @@ HTTP defines: the parts that can't be parsed are ignored.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from service.api import etags
 from service.api.contract import (
@@ -337,9 +338,7 @@ def read_wait(query: Query, headers: Headers) -> WaitQuery | None:
     return None
 
 
-def read_list_query(
-    query: Query, order: Order, filters: Sequence[QueryParameter[str | int | None]] = ()
-) -> ListQuery | BatchQuery:
+def read_list_query(query: Query, order: Order, filters: Sequence[QueryParameter[Any]] = ()) -> ListQuery | BatchQuery:
     """What `GET /status` is asked for: a page of a list, with or without these `filters`, or processes by ID."""
     process_ids = PROCESS_IDS.of(query)
     if process_ids:
@@ -349,7 +348,8 @@ def read_list_query(
         return BatchQuery(process_ids)
     start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
     upper, inclusive = (None, True) if end is None else read_end_date(end, order)
-    wanted = {each.name: each.of(query) for each in (STATUS_FILTER, *filters)}
+    equal: list[QueryParameter[Any]] = [STATUS_FILTER, *filters]
+    wanted = {each.name: each.of(query) for each in equal}
     return ListQuery(
         limit=LIMIT.of(query),
         filters={name: key for name, key in wanted.items() if key is not None},

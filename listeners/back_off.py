@@ -1,6 +1,6 @@
 """How long to wait after the nth failure in a row, by what has failed. Randomness is injected.
 
-An outage may last for hours: the model must be back within 10 s of Firestore's return. An attempt to open a stream
+An outage can last for hours: the model must be back within 10 s of Firestore's return. An attempt to open a stream
 takes up to 5 s (`OPENING_S` of the listeners), so no wait after it exceeds 4.5 s. Jitter spreads the replicas.
 """
 

@@ -18,10 +18,10 @@ from listeners.listener import ListenerFailure, failure_of_os_error
 Metadata = tuple[tuple[str, str], ...]
 
 OPENING_S = 5.0
-"""How long Firestore may take for its first message on a new stream, connecting included."""
+"""How long Firestore can take for its first message on a new stream, connecting included."""
 
 CONNECT_S = 4.0
-"""How long one attempt to connect may take: a lost SYN is sent again after 1 and after 3 s."""
+"""How long one attempt to connect can take: a lost SYN is sent again after 1 and after 3 s."""
 
 RECONNECT_OPTIONS: Sequence[tuple[str, Any]] = (
     # gRPC's own back-off grows to 120 s, and an attempt to connect takes it at least 20 s.

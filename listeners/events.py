@@ -20,7 +20,7 @@ class Document:
 
     `fields` holds the fields the listener was asked for, those the document has, as Python values: None, bool,
     int, float, str, bytes and, for timestamps, aware datetimes. A value of any other type (array, map,
-    reference, geo point) may be any other object: consumers only need to see that it is none of these.
+    reference, geo point) can be any other object: consumers only need to see that it is none of these.
     """
 
     id: str

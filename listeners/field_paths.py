@@ -81,7 +81,7 @@ class Projection:
         self.structures = frozenset(
             path.root for path in self.paths if len(path.steps) > 1 or path.text in self._structured
         )
-        """The roots whose values may have to be looked into; of all others scalars are enough."""
+        """The roots whose values sometimes have to be looked into; of all others scalars are enough."""
         self._is_flat = all(path.steps == (path.text,) and path.text not in self._structured for path in self.paths)
 
     @property

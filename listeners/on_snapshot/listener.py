@@ -185,7 +185,7 @@ class _Inbox:
 
 
 async def _closed(connection: Connection, supervision: "asyncio.Task[None]") -> None:
-    """Close it off the event loop, where it may block; a close that hangs is left to its thread."""
+    """Close it off the event loop, where it can block; a close that hangs is left to its thread."""
     closing = asyncio.get_running_loop().run_in_executor(None, connection.close)
     await asyncio.wait({closing, supervision}, timeout=CLOSE_TIMEOUT_S)
     if not closing.done():

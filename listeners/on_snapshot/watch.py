@@ -153,7 +153,7 @@ class _Watch(Watch):
 class Connection:
     """One client, one channel, one watch: opened once, closed once, both in threads of the caller's choice.
 
-    A client of its own, because a closed Watch may leave a call behind that only its channel's end ends.
+    A client of its own, because a closed Watch can leave a call behind that only its channel's end ends.
     """
 
     def __init__(self, window: Window, projection: Projection, client_factory: Callable[[], firestore.Client]) -> None:

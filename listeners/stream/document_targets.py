@@ -80,7 +80,7 @@ class DocumentTargets:
         return f"<DocumentTargets {len(self._followed)} of {self._limit}>"
 
     def follow(self, document_id: str, on_document: OnDocument) -> DocumentTarget | None:
-        """See `FollowsDocuments`: called with every change, and once a second at most where there is none."""
+        """See `FollowsDocuments`: called with every change, and at most once per second where there is none."""
         if document_id in self._followed:
             raise ValueError(f"{document_id!r} is followed already")
         if len(self._followed) >= self._limit:

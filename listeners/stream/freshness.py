@@ -13,7 +13,7 @@ DRIFT = 0.001
 """Seconds per second: twice what NTP may slew a clock (500 ppm); Firestore's leap smear adds 12 ppm."""
 
 TOLERANCE_S = 0.001
-"""How far a message may come before its time, both clocks' granularity considered."""
+"""How far a message can come before its time, both clocks' granularity considered."""
 
 
 class Freshness:

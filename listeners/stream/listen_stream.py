@@ -24,7 +24,7 @@ from listeners.window import Window
 LISTEN = "/google.firestore.v1.Firestore/Listen"
 
 CLOSING_S = 0.25
-"""How long gRPC's own tasks may take to notice that their call is over; they take a millisecond."""
+"""How long gRPC's own tasks can take to notice that their call is over; they take a millisecond."""
 
 
 class StreamListener:
@@ -78,7 +78,7 @@ class StreamListener:
             await self._listen(stream, apply, on_open)
         except ListenerFailure as failure:
             if failure.permanent:
-                self._protocol.forget_token()  # the token may be what Firestore refuses
+                self._protocol.forget_token()  # perhaps Firestore refuses the token
             raise
         finally:
             self._stream = None
@@ -100,14 +100,14 @@ class StreamListener:
             await channel.close()
 
     async def _grpc_ends(self) -> None:
-        """Let gRPC's own tasks see that the call is over, for the event loop may be next to end.
+        """Let gRPC's own tasks see that the call is over, because the event loop can end next.
 
         Looked for among all tasks, which takes 10 ms where ten thousand clients wait: too long for a stream that is
         not the last.
         """
         running = call_tasks()
         if running:
-            await asyncio.wait(running, timeout=CLOSING_S)  # some may be another call's, that is still under way
+            await asyncio.wait(running, timeout=CLOSING_S)  # some can be another call's that is still under way
 
     def _times(self) -> StreamTimes:
         return StreamTimes(

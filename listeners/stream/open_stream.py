@@ -183,7 +183,7 @@ class OpenStream:
     # -- probes
 
     def _start_probes(self) -> None:
-        """The window has synced. That may have taken long: ask at once whether it still holds."""
+        """The window has synced. That can have taken long: ask at once whether it still holds."""
         self._has_synced = True
         self._no_probes = ""
         self._probes.is_due.set()

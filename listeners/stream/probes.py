@@ -11,7 +11,7 @@ as unanswered for
 - the time in which no documents came and the consumer did not hold back reading, and
 - the time by which the stream's consistent points have passed the moment at which the probe was sent.
 
-While documents come without a consistent point that is newer than the probe, the stream works off a backlog. It may do
+While documents come without a consistent point that is newer than the probe, the stream works off a backlog. It can do
 so for `backlog_limit_s`, then it is given up too.
 """
 
@@ -67,7 +67,7 @@ class Waiters:
 class Probe:
     """One probe on its way.
 
-    `sent_by`: the instant by which it had certainly left this process, which may have been frozen at `sent_at`.
+    `sent_by`: the instant by which it had certainly left this process, which can have been frozen at `sent_at`.
     `readable_s`: the time in which the stream could be read. `quiet_s`: what of it passed without documents.
     """
 

@@ -52,7 +52,7 @@ class TargetResult:
         """Nothing is pending."""
         self._before: dict[str, int | None] = {}  # what was taken of those that have changed since; None: nothing was
         self._upserts: list[Document] = []
-        self._superseded: set[str] = set()  # of which the upserts may hold more than the last version
+        self._superseded: set[str] = set()  # of which the upserts can hold more than the last version
         self._removals: dict[str, Removal] = {}  # of what was taken only
 
     def __repr__(self) -> str:
@@ -126,7 +126,7 @@ class TargetResult:
     def difference(self) -> Difference:
         """What a consumer must change to hold the result.
 
-        The documents are handed out: only `take` or `drop_pending` may follow.
+        The documents are handed out: only `take` or `drop_pending` can follow.
         """
         upserts, self._upserts = self._upserts, []
         removals = list(self._removals.values())

@@ -36,7 +36,7 @@ class Order(Ordering):
         return moment(key) if self.type == "timestamp" else key  # type: ignore[arg-type] # its keys are integers
 
     def is_key(self, key: object) -> bool:
-        """Whether it is one of this order's: what a page token holds may be anything."""
+        """Whether a value is a key of this order: a page token can hold any value."""
         if self.type == "string":
             return isinstance(key, str)
         if self.type != "timestamp":

@@ -115,6 +115,7 @@ class Connection(asyncio.Protocol):
         "_target",
         "_task",
         "_turns",
+        "_unread_timer",
         "_unstarted",
         "peername",
         "remote",
@@ -129,6 +130,10 @@ class Connection(asyncio.Protocol):
 
     keepalive_timeout_s = 3630.0
     """How long a connection may be idle: longer than load balancers keep theirs, so that it is they who close it."""
+
+    unread_timeout_s = 1.0
+    """How long a request can take while more than MAX_BACKLOG_BYTES wait behind it: nothing more is read then, so the
+    connection cannot see its client leave, and a wait would last to its end."""
 
     ssl_context = sockname = None
     """What a request of aiohttp's asks for, beside `peername`: TLS ends in front of this service."""
@@ -163,6 +168,7 @@ class Connection(asyncio.Protocol):
         self._drain_waiter: asyncio.Future[None] | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle
 
     def __repr__(self) -> str:
@@ -319,6 +325,14 @@ class Connection(asyncio.Protocol):
         if len(self._backlog) > MAX_BACKLOG_BYTES and self._is_reading:
             self._is_reading = False
             cast("asyncio.Transport", self.transport).pause_reading()
+            self._unread_timer = self._server.loop.call_later(self.unread_timeout_s, self._is_unread)
+
+    def _is_unread(self) -> None:
+        """End a connection whose request takes long; look again later at one that waits for its turn or its reader."""
+        if self._state in (State.PARKED, State.HANDLING):
+            self.abort()
+        elif not self._is_reading:
+            self._unread_timer = self._server.loop.call_later(self.unread_timeout_s, self._is_unread)
 
     def _queue(self) -> None:
         self._enter(State.QUEUED)
@@ -355,6 +369,8 @@ class Connection(asyncio.Protocol):
         if not self._is_reading and len(self._backlog) <= MAX_BACKLOG_BYTES // 2 and self.transport is not None:
             self._is_reading = True
             self.transport.resume_reading()
+            if self._unread_timer is not None:
+                self._unread_timer.cancel()
 
     # -- answering
 
@@ -559,7 +575,7 @@ class Connection(asyncio.Protocol):
     def _forget(self) -> None:
         """Leave no cycle behind, and no timer."""
         self._wake_drain()
-        for timer in (self._head_timer, self._reader_timer, self._idle_timer):
+        for timer in (self._head_timer, self._reader_timer, self._unread_timer, self._idle_timer):
             if timer is not None:
                 timer.cancel()
         self.transport = self._parser = None

@@ -1,4 +1,4 @@
-"""Which source answers, and what may be claimed about it.
+"""Which source answers, and which age can be claimed for it.
 
 A HIT comes from the model while its lease holds, a MISS from a read that began after the request had arrived, CACHED
 from a read remembered for a few seconds (to a request that joined one under way, that read is such a one), STALE from

@@ -32,7 +32,7 @@ _YEAR_5138_S = 1e11
 """Numbers above it are no epoch seconds of this age."""
 
 SETTLE_S = 3.0
-"""How long a difference may last before it is more than the lag of a listener that can't be probed."""
+"""How long a difference can last before it is more than the lag of a listener that can't be probed."""
 
 SETTLE_STEP_S = 0.25
 """That time is counted in steps; one that takes twice as long does not count: the process did not run in it."""

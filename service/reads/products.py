@@ -1,4 +1,4 @@
-"""Products as JSON, straight from Firestore's messages, a step at a time: a document can hold 1 MiB of them. Pure.
+"""Products as JSON, straight from Firestore's messages, in small steps: a document can hold 1 MiB of them. Pure.
 
 Keys are sorted, for Firestore keeps no order of them. What JSON has not is rendered as text: times as RFC 3339, bytes
 as base64, references as their path; geo points are maps of two numbers, vectors lists, numbers that are none null.
@@ -43,7 +43,7 @@ class Products:
             self.has_others = parse_value(value).WhichOneof("value_type") != "null_value"
 
     def of_documents(self, documents: Iterable[Fields | None]) -> Iterator[None]:
-        """A product for each; None is none. Some microseconds a step."""
+        """A product for each; None is none. Some microseconds per step."""
         json = self._json = bytearray(b"[")
         for fields in documents:
             if fields is not None:

@@ -37,7 +37,7 @@ def _varint(value: int) -> bytes:
     return bytes([*encoded, value])
 
 
-def test_a_large_document_keeps_the_fields_that_are_wanted_and_all_else_that_was_said() -> None:
+def test_a_large_document_keeps_the_wanted_fields_and_the_rest_unparsed() -> None:
     sent = with_text(status="running", products="x" * LARGE_BYTES)
     sent.document_change.removed_target_ids.append(3)
     sent.document_change.document.create_time.seconds = 5

@@ -7,13 +7,14 @@ import grpc
 import pytest
 
 from benchmarks.chaos.history import Query
-from benchmarks.chaos.questions import Answered, Question
+from benchmarks.chaos.questions import Answered, Batch, Question
 from tests.service.checked_service import FIRESTORE_TIMEOUT_S, CheckedService, checked_service
 from tests.service.virtual_time_loop import VirtualTimeLoop
 
 ONE = Question("status", "a")
 LIST = Question("list", Query(10))
-READ_BY = {ONE: "BatchGetDocuments", LIST: "RunQuery"}
+BATCH = Question("batch", Batch(("a", "b")))
+READ_BY = {ONE: "BatchGetDocuments", LIST: "RunQuery", BATCH: "BatchGetDocuments"}
 
 
 def in_virtual_time(scenario: Callable[[CheckedService], Awaitable[None]]) -> None:
@@ -32,7 +33,7 @@ def took_s(answer: Answered) -> float:
     return (answer.received_us - answer.sent_us) / 1_000_000
 
 
-@pytest.mark.parametrize("question", [ONE, LIST])
+@pytest.mark.parametrize("question", [ONE, LIST, BATCH])
 def test_a_strong_read_that_nobody_answers_ends_in_time(question: Question) -> None:
     async def scenario(service: CheckedService) -> None:
         service.faults.stall_streams()
@@ -44,7 +45,7 @@ def test_a_strong_read_that_nobody_answers_ends_in_time(question: Question) -> N
     in_virtual_time(scenario)
 
 
-@pytest.mark.parametrize("question", [ONE, LIST])
+@pytest.mark.parametrize("question", [ONE, LIST, BATCH])
 def test_a_stalled_stream_leaves_a_strong_read_the_time_to_be_read(question: Question) -> None:
     async def scenario(service: CheckedService) -> None:
         service.faults.stall_streams()
@@ -55,7 +56,7 @@ def test_a_stalled_stream_leaves_a_strong_read_the_time_to_be_read(question: Que
     in_virtual_time(scenario)
 
 
-@pytest.mark.parametrize("question", [ONE, LIST])
+@pytest.mark.parametrize("question", [ONE, LIST, BATCH])
 def test_waiting_for_an_older_read_counts(question: Question) -> None:
     async def scenario(service: CheckedService) -> None:
         service.faults.end_streams(grpc.StatusCode.UNAVAILABLE, new_streams=1000)
@@ -82,7 +83,7 @@ def test_a_read_that_fails_once_is_tried_again() -> None:
     in_virtual_time(scenario)
 
 
-@pytest.mark.parametrize("question", [ONE, LIST])
+@pytest.mark.parametrize("question", [ONE, LIST, BATCH])
 def test_strong_reads_behind_unanswered_probes_each_end_in_time(question: Question) -> None:
     async def scenario(service: CheckedService) -> None:
         service.faults.stall_streams()

@@ -313,7 +313,7 @@ async def test_a_stream_reopened_by_the_library_is_thrown_away(
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.OK, grpc.StatusCode.CANCELLED, grpc.StatusCode.PERMISSION_DENIED])
-async def test_with_an_unknown_library_the_ends_of_the_watch_are_still_told_and_never_raised(
+async def test_with_an_unknown_library_the_ends_of_the_watch_are_still_events(
     server: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode
 ) -> None:
     raised: list[object] = []

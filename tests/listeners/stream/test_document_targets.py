@@ -162,7 +162,7 @@ async def test_whoever_lets_go_of_a_document_has_its_target_removed(
 # -- trouble
 
 
-async def test_a_target_that_firestore_removes_is_added_again_and_the_window_does_not_notice(
+async def test_a_target_that_firestore_removes_is_added_again_beside_the_window(
     setting: Setting, server: LocalFirestore, database: Database
 ) -> None:
     old = Follower()

@@ -82,7 +82,7 @@ def test_a_followed_document_is_asked_for_by_its_name_under_a_target_of_its_own(
     assert removal.remove_target == request.add_target.target_id
 
 
-def test_it_is_told_at_the_point_that_answers_its_add_and_the_window_is_confirmed_with_it() -> None:
+def test_the_point_that_answers_its_add_also_confirms_the_window() -> None:
     stream = following()
     target = stream.follow("old")
     assert stream.tell_all(
@@ -162,7 +162,7 @@ def test_a_change_of_a_document_in_the_window_and_followed_is_told_to_both() -> 
     assert stream.tell_all(deleted("a", targets=(MODEL_TARGET, target)), point(13)) == [(gone, {"a": gone})]
 
 
-def test_a_document_that_leaves_the_window_and_is_followed_is_changed_for_one_and_gone_for_the_other() -> None:
+def test_a_followed_document_that_leaves_the_window_is_removed_there_alone() -> None:
     stream = following()
     target = stream.follow("a")
     stream.tell(changed("a", 1, targets=(target,)), current(target), point(11))
@@ -218,7 +218,7 @@ def test_a_probe_is_answered_with_the_point_that_tells_what_was_committed_before
 # -- a target's own trouble
 
 
-def test_a_reset_of_its_target_is_told_as_a_difference_and_not_before_it_is_current_again() -> None:
+def test_a_reset_of_its_target_is_a_difference_once_it_is_current_again() -> None:
     stream, target = followed()
     stream.tell(reset(target))
     assert stream.protocol.current_documents() == []

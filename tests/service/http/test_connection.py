@@ -1,18 +1,20 @@
 """How a connection is kept, bounded and ended, whatever its client does."""
 
 import asyncio
+import gc
 import gzip
 import json
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any, cast
 
 import pytest
 
 from service.http import connection as connections
-from service.http.connection import MAX_AT_ONCE, Connection, State
+from service.http.connection import MAX_AT_ONCE, MAX_BACKLOG_BYTES, Connection, State
 from service.http.requests import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET_BYTES
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import RawConnection, raw_connection, responses_in
@@ -21,6 +23,7 @@ from tests.service.virtual_time import Clock
 from tests.waiting import until
 
 LARGE = "https://example.com/" + "x" * 60_000
+UNENDED = b"/status/import-1?wait=50&until=completed"
 ROUTES = ["/status/nobody", "/status?limit=1", "/status/nobody/events", "/status/import-1/events", "/events", "/readyz"]
 
 
@@ -46,6 +49,15 @@ async def running(local_firestore: BackgroundFirestore, project: str, clock: Clo
         local_firestore.host, project, listener="stream", window_size=0, clock=clock, api_keys="key-1"
     ) as running:
         yield await running.synced()
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """The collector looks for no cycles."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def request(*lines: bytes, target: bytes = b"/status/import-1", key: bytes = b"key-1", method: bytes = b"GET") -> bytes:
@@ -321,6 +333,46 @@ class LostTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closing
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(target=UNENDED),
+        request(b"Content-Length: 9999999", target=UNENDED),
+        request(b"Connection: Upgrade", b"Upgrade: websocket", target=UNENDED),
+        request(target=b"/status/nobody?wait=50"),
+        request(target=b"/status/import-1/events"),
+    ],
+    ids=["malformed", "abandoned", "upgrade", "handled wait", "events"],
+)
+async def test_a_client_that_leaves_unread_bytes_behind_its_wait_leaves_nothing(
+    running: RunningService, sent: bytes, monkeypatch: pytest.MonkeyPatch, uncollected: None
+) -> None:
+    def stalled(sending: "asyncio.Task[None]") -> bool:
+        return sending.done() or any(not each._is_reading for each in opened(running))
+
+    monkeypatch.setattr(Connection, "unread_timeout_s", 0.05)
+    for _ in range(5):
+        async with raw_connection(running.url) as connection:
+            sending = asyncio.create_task(connection.send(sent + bytes(2_000_000)))
+            await until(partial(stalled, sending), "nothing more is read")
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+    await until(lambda: (opened(running), running.service.watchers.count) == ([], 0), "all have left")
+    await until(lambda: not any(type(each) is Connection for each in gc.get_objects()), "no cycle keeps one")
+
+
+async def test_a_pipeline_longer_than_the_backlog_is_answered_whole(
+    running: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "unread_timeout_s", 0.01)
+    count = 3 * MAX_BACKLOG_BYTES // len(request())
+    async with raw_connection(running.url) as connection:
+        sending = asyncio.create_task(connection.send(request() * count))
+        for _ in range(count):
+            assert (await connection.reply())[0] == 200
+        await sending
 
 
 async def test_nothing_is_left_of_a_connection_that_has_gone(running: RunningService) -> None:

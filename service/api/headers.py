@@ -1,4 +1,4 @@
-"""Headers that every answer has, and paths that need no key."""
+"""Headers of every request and every answer that no operation declares, and paths that need no key."""
 
 from service import SERVICE_NAME
 
@@ -15,6 +15,9 @@ embed or run them.
 Left out: `X-Frame-Options`, which the policy replaces; `Referrer-Policy`, because data has no links;
 `Strict-Transport-Security`, which the component that terminates TLS sends.
 """
+
+LOGGED_HEADERS = ("Traceparent", "User-Agent", "X-Cloud-Trace-Context")
+"""Request headers that are read for log lines alone."""
 
 OPEN_PATHS = frozenset({"/", "/healthz"})
 """Answered without a key. The files of the page, which hold no data, need no key either."""

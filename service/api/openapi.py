@@ -19,9 +19,13 @@ EVERY_ANSWER = (
     *(Header(name, {"const": value}, "The same on every answer.") for name, value in BASE_HEADERS.items()),
 )
 
+WWW_AUTHENTICATE = Header("WWW-Authenticate", {"const": "Bearer"}, "How to send an API key.")
+OF_REFUSALS = (WWW_AUTHENTICATE, Header("Allow", {"type": "string"}, "The methods of the path, where another came."))
+"""Of answers that come before any operation."""
+
 NO_KEY = Response(
     "The API key is missing or unknown",
-    (Header("WWW-Authenticate", {"const": "Bearer"}, "How to send an API key."),),
+    (WWW_AUTHENTICATE,),
     BAD_REQUEST.content,
 )
 SECURITY_SCHEMES = {

@@ -224,3 +224,6 @@ EVENTS = Operation(
     has_head=False,
     tag=STREAMS,
 )
+
+OPERATIONS = tuple(declared for declared in tuple(vars().values()) if isinstance(declared, Operation))
+"""All of these."""

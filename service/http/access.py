@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from service.api.cors import ALLOWED_HEADERS, EXPOSED_HEADERS
 from service.api.headers import OPEN_PATHS
 
 
@@ -40,14 +41,13 @@ def cors_headers(origins: Sequence[str], origin: str | None) -> dict[str, str]:
         return {"Vary": "Origin"}
     return {
         "Access-Control-Allow-Origin": "*" if "*" in origins else origin,
-        "Access-Control-Expose-Headers": "Age, ETag, Preference-Applied, Retry-After, X-Cache, X-Request-Id",
+        "Access-Control-Expose-Headers": EXPOSED_HEADERS,
         "Vary": "Origin",
     }
 
 
 PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "GET, HEAD",
-    "Access-Control-Allow-Headers": "Authorization, Cache-Control, If-Match, If-None-Match, Last-Event-ID, Prefer,"
-    " Traceparent, X-Api-Key, X-Cloud-Trace-Context, X-Request-Id",
+    "Access-Control-Allow-Headers": ALLOWED_HEADERS,
     "Access-Control-Max-Age": "600",
 }

@@ -5,13 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiohttp import web
 from google.cloud.firestore_v1 import AsyncClient, AsyncCollectionReference
-from multidict import CIMultiDict
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from service.http.router import methods_of
 from tests.firestore_servers import BackgroundFirestore
+from tests.service.read_headers import read_by_handlers
 from tests.service.running import Reply, RunningService, running_service, version_of
 
 PAGES = frozenset({"/ui", "/ui/{file}"})
@@ -94,35 +93,10 @@ async def test_every_query_parameter_that_is_taken_is_documented(running: Runnin
             assert reply.json()["message"] == f"unknown parameter 'undeclared'; known here: {known}"
 
 
-class ReadHeaders(CIMultiDict[str]):
-    """Headers that know which of them have been asked for."""
-
-    asked: set[str]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self.asked.add(key)
-        return super().get(key, default)
-
-    def getall(self, key: str, default: Any = ()) -> Any:
-        self.asked.add(key)
-        return super().getall(key, default)
-
-    def __contains__(self, key: object) -> bool:
-        self.asked.add(str(key))
-        return super().__contains__(key)
-
-
 async def test_every_header_that_is_read_is_documented(
     running: RunningService, document: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: set[str] = set()
-
-    def headers(request: web.BaseRequest) -> ReadHeaders:
-        read = ReadHeaders(request._message.headers)
-        read.asked = asked
-        return read
-
-    monkeypatch.setattr(web.BaseRequest, "headers", property(headers))
+    asked = read_by_handlers(monkeypatch)
 
     async def asked_for_by(path: str) -> set[str]:
         asked.clear()

@@ -1,11 +1,13 @@
 """These tests run on the loop that the service runs on: what a transport does when is part of what they are about."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import io
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
 import uvloop
 
+from service.telemetry.logs import LogWriter, RequestLog
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.http.both import Both, both_services
 from tests.service.virtual_time import Clock
@@ -14,6 +16,14 @@ from tests.service.virtual_time import Clock
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """See pytest-asyncio."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def request_log() -> Iterator[RequestLog]:
+    """Lines are what some headers are read for; these go nowhere."""
+    writer = LogWriter(io.StringIO(), lambda _: b"")
+    yield RequestLog(writer, environment="production", level="INFO", project_id="p")
+    writer.close()
 
 
 @pytest.fixture

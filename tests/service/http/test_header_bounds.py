@@ -3,12 +3,9 @@
 Every place that a client can put a number into is tried with too many digits, on every kind of request.
 """
 
-import io
-from collections.abc import Iterator
-
 import pytest
 
-from service.telemetry.logs import LogWriter, RequestLog
+from service.telemetry.logs import RequestLog
 from service.telemetry.logs.format import trace_keys
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import raw_connection
@@ -31,14 +28,6 @@ HEADERS = [
 ]
 QUERIES = [f"wait={DIGITS}", f"limit={DIGITS}", f"page_token={DIGITS}", f"start_date={DIGITS}-01-01"]
 PATHS = ["/healthz", "/status/import-1", "/status/nobody", "/status", "/status/nobody/events", "/metrics"]
-
-
-@pytest.fixture
-def request_log() -> Iterator[RequestLog]:
-    """Lines are what the trace is read for."""
-    writer = LogWriter(io.StringIO(), lambda _: b"")
-    yield RequestLog(writer, environment="production", level="INFO", project_id="p")
-    writer.close()
 
 
 async def test_no_route_fails_on_a_number_of_4301_digits(

@@ -1,0 +1,34 @@
+"""What pages of other origins can send and read: every request header that is read, every response header that is
+declared. Pure.
+
+The names come from the declarations: of the operations, of keys, and of what every request and every answer has.
+"""
+
+from collections.abc import Iterable
+
+from service.api.contract import Operation
+from service.api.headers import LOGGED_HEADERS
+from service.api.openapi import EVERY_ANSWER, OF_REFUSALS, SECURITY_SCHEMES
+from service.api.operations import OPERATIONS
+from service.api.parameters import REQUEST_ID
+
+ALWAYS_READABLE = frozenset({"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires"})
+"""Response headers that browsers show to every page (Fetch, CORS-safelisted response-header name)."""
+
+
+def sent_to(operations: Iterable[Operation]) -> list[str]:
+    """The names of the request headers that are read, in order."""
+    declared = (each.name for operation in operations for each in operation.parameters if each.location == "header")
+    keys = (scheme.get("name", "Authorization") for scheme in SECURITY_SCHEMES.values())
+    return sorted({*declared, *keys, REQUEST_ID.name, *LOGGED_HEADERS})
+
+
+def read_from(operations: Iterable[Operation]) -> list[str]:
+    """The names of the response headers that a page cannot read unasked, in order."""
+    responses = (response for operation in operations for response in operation.responses.values())
+    declared = (header for response in responses for header in response.headers)
+    return sorted({header.name for header in (*declared, *EVERY_ANSWER, *OF_REFUSALS)} - ALWAYS_READABLE)
+
+
+ALLOWED_HEADERS = ", ".join(sent_to(OPERATIONS))
+EXPOSED_HEADERS = ", ".join(read_from(OPERATIONS))

@@ -219,7 +219,7 @@ class Service:
         self._failure_callback()
 
     def _api(self, page: Page, access: AccessRules) -> ServiceRunner:
-        streams = EventStreams(self.watchers, self._resuming, self.model, self._date)
+        streams = EventStreams(self.watchers, self._resuming, self.model, self._date, self._listing)
         routes = self._handlers.routes() + streams.routes()
         if self.settings.metrics_port is None:
             routes.append(self._handlers.metrics_route())

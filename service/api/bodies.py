@@ -128,7 +128,7 @@ _STREAMS: dict[str, Schema] = {
     "RemovedEvent": _event(
         "removed",
         "Removed",
-        "The process is no longer in the model.",
+        "The process is no longer in the model, or no longer fits the filters.",
         '{"process_id":"import-1","deleted":true}',
     ),
     "ResetEvent": _event("reset", "Reset", "The client must drop all that it holds: the present states follow.", "{}"),
@@ -137,7 +137,7 @@ _STREAMS: dict[str, Schema] = {
             "process_id": {"type": "string"},
             "deleted": {
                 "type": ["boolean", "null"],
-                "description": "true: deleted in Firestore; false: only this service dropped it; null: unknown which",
+                "description": "true: deleted in Firestore; false: it only left the model or a filter; null: unknown",
             },
         },
         "The process that a `removed` event is about.",

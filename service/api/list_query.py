@@ -2,10 +2,13 @@
 
 import base64
 import binascii
+import hashlib
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -25,6 +28,11 @@ number, before all others, and the empty text sorts before every ID.
 
 Filters = Mapping[str, str | int]
 """By a filter's name, `status` among them, what the processes of a list have there."""
+
+NO_FILTERS: Filters = MappingProxyType({})
+
+_INFINITIES = ("-Infinity", "Infinity")
+"""JSON has no number for them."""
 
 _NUMERIC_ID = re.compile(r"__id(-?[1-9][0-9]{0,18})__", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
@@ -113,26 +121,44 @@ def _number_in(process_id: str) -> int | None:
     return int(match[1]) if match is not None and int(match[1]) in _INT64 else None
 
 
-def write_page_token(position: Position) -> str:
-    """The opaque token of the page after `position`."""
-    return base64.urlsafe_b64encode(orjson.dumps((position[0], process_id_at(position)))).decode().rstrip("=")
+def write_page_token(position: Position, filters: Filters = NO_FILTERS) -> str:
+    """The opaque token of the page after `position`. It names the list's filters, which the next page must have too."""
+    start: object = position[0]
+    if isinstance(start, float) and math.isinf(start):
+        start = _INFINITIES[start > 0]
+    return _written((start, process_id_at(position), *_digest(filters)))
 
 
-def read_page_token(token: str, order: Order) -> Position:
-    """The inverse of `write_page_token`. Raises: BadParameter for a token this service did not write."""
+def read_page_token(token: str, order: Order, filters: Filters = NO_FILTERS) -> Position:
+    """The inverse of `write_page_token`.
+
+    Raises: BadParameter for a token that this service did not write, or that belongs to a list with other filters.
+    """
     try:
         decoded: Any = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
-        start, process_id = decoded
+        start_text, process_id, *digest = decoded
+        start = float(start_text) if order.type != "string" and start_text in _INFINITIES else start_text
         if not isinstance(process_id, str) or not is_process_id(process_id):
             raise ValueError
         if not order.is_key(start):
             raise ValueError
         position = position_of(start, process_id)
-        if write_page_token(position) != token:
+        if _written((start_text, process_id, *digest)) != token:
             raise ValueError
     except (ValueError, TypeError, OverflowError, binascii.Error):
         raise BadParameter("page_token is not one that this service gave out; start again without it") from None
+    if digest != _digest(filters):
+        raise BadParameter("page_token belongs to a list with other filters; give the same ones, or start again")
     return position
+
+
+def _written(parts: Sequence[object]) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def _digest(filters: Filters) -> list[str]:
+    """What a token says of them: nothing where there are none."""
+    return [hashlib.blake2b(orjson.dumps(sorted(filters.items())), digest_size=6).hexdigest()] if filters else []
 
 
 def is_process_id(text: str) -> bool:

@@ -1,15 +1,15 @@
-"""`GET /status` as the schema in force has it: which equality filters there are beside `status`. Pure."""
+"""Lists and `/events` as the schema in force has them: with its equality filters beside `status`. Pure."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from service.api.contract import QueryParameter
-from service.api.list_query import ListQuery
-from service.api.operations import LISTING
+from service.api.contract import Operation, QueryParameter
+from service.api.list_query import Filters, ListQuery
+from service.api.operations import EVENTS, LISTING
 from service.api.ordering import Order
-from service.api.parameters import STATUS_FILTER, BatchQuery, read_list_query
+from service.api.parameters import STATUS_FILTER, BatchQuery, read_filters, read_list_query
 from service.errors import BadParameter
 
 MAX_BYTES = 1500
@@ -17,23 +17,42 @@ MAX_BYTES = 1500
 
 _INT64 = range(-(2**63), 2**63)
 _DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_ORDER_FIELD = "`start_time`"
+"""In the declarations: the default schema's."""
 
 FilterType = Literal["string", "integer"]
 
 
 class Listing:
-    """The declared operation, and how a request for it is read."""
+    """The declared operations, and how requests for them are read."""
 
     def __init__(self, order: Order, filters: Mapping[str, FilterType]) -> None:
         self._order = order
         self._filters = tuple(_parameter(name, type_) for name, type_ in filters.items())
-        place = LISTING.parameters.index(STATUS_FILTER) + 1
-        parameters = (*LISTING.parameters[:place], *self._filters, *LISTING.parameters[place:])
-        self.operation = replace(LISTING, parameters=parameters)
+        self.operation = _with_order(self._with_filters(LISTING), order)
+        self.events = self._with_filters(EVENTS)
 
     def read(self, raw_query: str) -> ListQuery | BatchQuery:
-        """What a request's query asks for. Raises: BadParameter."""
+        """What a request for a list asks for. Raises: BadParameter."""
         return read_list_query(self.operation.query(raw_query), self._order, self._filters)
+
+    def read_events(self, raw_query: str) -> Filters:
+        """Which processes a request for `/events` asks for. Raises: BadParameter."""
+        return read_filters(self.events.query(raw_query), [STATUS_FILTER, *self._filters])
+
+    def _with_filters(self, operation: Operation) -> Operation:
+        place = operation.parameters.index(STATUS_FILTER) + 1
+        before, behind = operation.parameters[:place], operation.parameters[place:]
+        return replace(operation, parameters=(*before, *self._filters, *behind))
+
+
+def _with_order(operation: Operation, order: Order) -> Operation:
+    """Its texts name the field that lists are ordered by."""
+    field = f"`{order.field}`"
+    parameters = tuple(
+        replace(each, description=each.description.replace(_ORDER_FIELD, field)) for each in operation.parameters
+    )
+    return replace(operation, description=operation.description.replace(_ORDER_FIELD, field), parameters=parameters)
 
 
 def _parameter(name: str, type_: FilterType) -> QueryParameter[Any]:

@@ -211,7 +211,7 @@ EVENTS = Operation(
     "Every process in the model as Server-Sent Events",
     "All processes in the model come first, then every change. With `Last-Event-ID` every change since that event comes"
     " first; where this replica does not have all of them, `reset` and all processes in the model. A process that"
-    " leaves the `status` filter comes once more.",
+    " leaves the `status` filter comes once more; one that leaves another filter comes as `removed`.",
     {
         200: Response(
             "The stream",
@@ -226,4 +226,4 @@ EVENTS = Operation(
 )
 
 OPERATIONS = tuple(declared for declared in tuple(vars().values()) if isinstance(declared, Operation))
-"""All of these."""
+"""All of these. The schema's filters can't have the names of their parameters."""

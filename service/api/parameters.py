@@ -21,7 +21,7 @@ from service.api.contract import (
     decode,
 )
 from service.api.event_ids import read_event_id
-from service.api.list_query import ListQuery, is_process_id, read_end_date, read_page_token, read_start_date
+from service.api.list_query import Filters, ListQuery, is_process_id, read_end_date, read_page_token, read_start_date
 from service.api.ordering import Order
 from service.errors import BadParameter
 
@@ -348,13 +348,18 @@ def read_list_query(query: Query, order: Order, filters: Sequence[QueryParameter
         return BatchQuery(process_ids)
     start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
     upper, inclusive = (None, True) if end is None else read_end_date(end, order)
-    equal: list[QueryParameter[Any]] = [STATUS_FILTER, *filters]
-    wanted = {each.name: each.of(query) for each in equal}
+    wanted = read_filters(query, [STATUS_FILTER, *filters])
     return ListQuery(
         limit=LIMIT.of(query),
-        filters={name: key for name, key in wanted.items() if key is not None},
+        filters=wanted,
         lower=None if start is None else read_start_date(start, order),
         upper=upper,
         upper_inclusive=inclusive,
-        after=None if token is None else read_page_token(token, order),
+        after=None if token is None else read_page_token(token, order, wanted),
     )
+
+
+def read_filters(query: Query, parameters: Sequence[QueryParameter[Any]]) -> Filters:
+    """Those of the equality filters that are given."""
+    wanted = {each.name: each.of(query) for each in parameters}
+    return {name: key for name, key in wanted.items() if key is not None}

@@ -11,8 +11,9 @@ from typing import cast
 
 from aiohttp import hdrs, web
 
-from service.api.operations import EVENTS, PROCESS_EVENTS
-from service.api.parameters import FOLLOW, LAST_EVENT_ID, PROCESS_ID, STATUS_FILTER
+from service.api.listing import Listing
+from service.api.operations import PROCESS_EVENTS
+from service.api.parameters import FOLLOW, LAST_EVENT_ID, PROCESS_ID
 from service.errors import Unreachable
 from service.http.connection import Connection
 from service.http.middleware import HEAD, PARAMETER, Middleware
@@ -95,7 +96,10 @@ class EventResponse(web.StreamResponse):
 class EventStreams:
     """The handlers."""
 
-    def __init__(self, watchers: Watchers, resuming: Resuming, model: ReadModel, date: DateHeader) -> None:
+    def __init__(
+        self, watchers: Watchers, resuming: Resuming, model: ReadModel, date: DateHeader, listing: Listing
+    ) -> None:
+        self._listing = listing
         self._watchers = watchers
         self._resuming = resuming
         self._model = model
@@ -105,7 +109,7 @@ class EventStreams:
 
     def routes(self) -> list[Route]:
         """Streams have no HEAD: it would have to be one that ends."""
-        return [Route(PROCESS_EVENTS, self.process), Route(EVENTS, self.every)]
+        return [Route(PROCESS_EVENTS, self.process), Route(self._listing.events, self.every)]
 
     async def process(self, request: web.Request) -> web.StreamResponse:
         """One process: its present state, then every change, to its end."""
@@ -129,20 +133,20 @@ class EventStreams:
             self._watchers.leave(process_id, stream)
 
     async def every(self, request: web.Request) -> web.StreamResponse:
-        """Every process in the model, or those of one status."""
-        status = STATUS_FILTER.of(EVENTS.query(request.rel_url.raw_query_string))
+        """Every process in the model, or those that fit some filters."""
+        filters = self._listing.read_events(request.rel_url.raw_query_string)
         since = LAST_EVENT_ID.of(request.headers)
         if since is not None:
             await self._resuming.catch_up(since)
         if not self._model.is_trusted():
             raise Unreachable("the model is not live, so there is no present state to begin a stream with")
-        stream = self._watchers.stream_model(status, since)
+        stream = self._watchers.stream_model(filters, since)
         try:
             response = self._begin(request, {})
             stream.begin(response)
             return await _flow(stream, response)
         finally:
-            self._watchers.leave_model(status, stream)
+            self._watchers.leave_model(filters, stream)
 
     def _begin(self, request: web.Request, headers: dict[str, str]) -> EventResponse:
         response = EventResponse(headers)

@@ -23,6 +23,20 @@ def _filter_at(place: int) -> KeyOf:
     return lambda summary: summary.filters[place]
 
 
+class Scope:
+    """Those of a question's filters that are the schema's, to be compared with the filter values of a process."""
+
+    def __init__(self, indexes: Indexes, filters: Filters) -> None:
+        names = [name for name in indexes if name != "status"]
+        self.filters: Filters = {name: key for name, key in filters.items() if name != "status"}
+        self._wanted = tuple((names.index(name), key) for name, key in self.filters.items())
+
+    def holds(self, values: Sequence[FilterValue]) -> bool:
+        """Whether a process with these values is asked for. No values: nothing is known of it."""
+        wanted = self._wanted
+        return not wanted or (bool(values) and all(values[place] == key for place, key in wanted))
+
+
 def fits(indexes: Indexes, summary: ProcessSummary, filters: Filters) -> bool:
     """Whether the process has all of these keys."""
     return all(indexes[name](summary) == key for name, key in filters.items())

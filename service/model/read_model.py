@@ -22,7 +22,7 @@ from service.model.positions import Bound
 from service.model.process_index import ProcessIndex
 from service.runtime.sharded_set import ShardedSet
 from service.runtime.slicer import sliced
-from service.schema.compiled import ProcessSummary, Schema
+from service.schema.compiled import FilterValue, ProcessSummary, Schema
 
 Item = TypeVar("Item")
 
@@ -39,8 +39,9 @@ class Applied:
     """What one event changed. `removed` tells of each ID whether it is known to be deleted (None: unknown).
 
     `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
-    `status_before` is the status that each of them had which was held before. `belated` are the upserts of a version
-    from before the last event: they have moved up into the window, or no event told of them when they changed.
+    `status_before` is the status that each of them had which was held before, `filters_before` the values of the
+    schema's filters, of those alone for which they are others now. `belated` are the upserts of a version from before
+    the last event: they have moved up into the window, or no event told of them when they changed.
     """
 
     upserts: Sequence[ProcessSummary]
@@ -49,6 +50,7 @@ class Applied:
     read_time: int
     is_first_load: bool = False
     status_before: Mapping[str, str | None] = field(default_factory=dict)
+    filters_before: Mapping[str, tuple[FilterValue, ...]] = field(default_factory=dict)
     belated: Sequence[str] = ()
 
 
@@ -281,6 +283,7 @@ class ReadModel:
                 event.read_time,
                 is_first_load,
                 updated.status_before,
+                updated.filters_before,
                 updated.belated,
             )
         )
@@ -318,6 +321,7 @@ class _Updated:
     added: int = 0
     newest_version: int = 0
     status_before: dict[str, str | None] = field(default_factory=dict)
+    filters_before: dict[str, tuple[FilterValue, ...]] = field(default_factory=dict)
     belated: list[str] = field(default_factory=list)
 
 
@@ -330,6 +334,8 @@ async def _update(
         gone = index.discard(process_id)
         if gone is not None:
             updated.status_before[process_id] = gone.status
+            if gone.filters:
+                updated.filters_before[process_id] = gone.filters
     async for summary in sliced(upserts):
         updated.newest_version = max(updated.newest_version, summary.version)
         if summary.version <= read_time:
@@ -339,6 +345,8 @@ async def _update(
             updated.added += 1
         else:
             updated.status_before[summary.process_id] = replaced.status
+            if replaced.filters is not summary.filters:
+                updated.filters_before[summary.process_id] = replaced.filters
     return updated
 
 

@@ -6,7 +6,7 @@ from math import ceil
 
 import orjson
 
-from service.api.list_query import write_page_token
+from service.api.list_query import Filters, ListQuery, write_page_token
 from service.api.sources import Source
 from service.reads.firestore_reader import Read
 from service.schema.compiled import ProcessSummary
@@ -38,13 +38,14 @@ class ListAnswer:
     age_s: int
     rows: Sequence[ProcessSummary]
     has_more: bool
+    filters: Filters
 
     @property
     def body(self) -> bytes:
         """The 200 body, rendered anew."""
         token = None
         if self.has_more and (position := self.rows[-1].position) is not None:
-            token = write_page_token(position)
+            token = write_page_token(position, self.filters)
         rows = b",".join([summary.row for summary in self.rows])
         return b'{"processes":[%b],"count":%d,"next_page_token":%b}' % (rows, len(self.rows), orjson.dumps(token))
 
@@ -86,6 +87,7 @@ def answer_of_read(source: Source, age_s: float, read: Read) -> Answer:
     return Answer(source, rounded(age_s), read.summary, read.body)
 
 
-def page_of(source: Source, age_s: float, rows: Sequence[ProcessSummary], limit: int) -> ListAnswer:
-    """The page that begins these rows, of which there is one more than `limit` where another page follows."""
-    return ListAnswer(source, rounded(age_s), rows[:limit], len(rows) > limit)
+def page_of(source: Source, age_s: float, rows: Sequence[ProcessSummary], one_more: ListQuery) -> ListAnswer:
+    """The page that begins the rows of `one_more`, which asks for one more than the page has."""
+    limit = one_more.limit - 1
+    return ListAnswer(source, rounded(age_s), rows[:limit], len(rows) > limit, one_more.filters)

@@ -183,7 +183,7 @@ class Answers:
                     raise
                 return stale
             if rows.as_of >= arrived:
-                return page_of(Source.MISS, 0, rows.summaries, query.limit)
+                return page_of(Source.MISS, 0, rows.summaries, one_more)
             fresh = True
 
     def _deadline(self) -> float:
@@ -203,7 +203,7 @@ class Answers:
         if age_s is None or held is None:
             return None
         claimed_s = rounded(age_s) if max_age_s is None else min(rounded(age_s), int(max_age_s))
-        return page_of(Source.HIT, claimed_s, held, one_more.limit - 1)
+        return page_of(Source.HIT, claimed_s, held, one_more)
 
     def _stale_batch(self, process_ids: Sequence[str], demands: Demands) -> dict[str, Answer] | None:
         """The last known state of all of them, or of none."""

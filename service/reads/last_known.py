@@ -47,7 +47,7 @@ class LastKnown:
         cached = self._reads.remembered_list(one_more, now=now)
         if cached is None or not _is_young_enough(now - cached.as_of, max_age_s):
             return None
-        return page_of(Source.CACHED, now - cached.as_of, cached.summaries, one_more.limit - 1)
+        return page_of(Source.CACHED, now - cached.as_of, cached.summaries, one_more)
 
     def stale(self, process_id: str, demands: Demands) -> Answer | None:
         """The last known state within its bound: the model's or the cache's, the newer of them."""
@@ -77,10 +77,10 @@ class LastKnown:
         if age_s is not None and age_s <= limit_s and (read is None or age_s <= now - read.as_of):
             held = self._model.rows(one_more)
             if held is not None:
-                return page_of(Source.STALE, age_s, held, one_more.limit - 1)
+                return page_of(Source.STALE, age_s, held, one_more)
         if read is None:
             return None
-        return page_of(Source.STALE, now - read.as_of, read.summaries, one_more.limit - 1)
+        return page_of(Source.STALE, now - read.as_of, read.summaries, one_more)
 
     def _limit_s(self, max_age_s: float | None) -> float:
         return self._stale_if_error_s if max_age_s is None else min(max_age_s, self._stale_if_error_s)

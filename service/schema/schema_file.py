@@ -24,6 +24,7 @@ from pydantic import (
 
 from listeners.field_paths import WrongPath, parse_field_path
 from listeners.window import OrderType
+from service.api.operations import OPERATIONS
 
 ValueType = Literal["string", "time", "integer", "number", "boolean", "json"]
 Unit = Literal["s", "ms"]
@@ -32,21 +33,7 @@ MAX_CHILD_LIMIT = 1000
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _COLLECTION = re.compile(r"[^/{}]+")
 _NUMERIC_TYPES = frozenset({"time", "integer", "number"})
-_RESERVED_FILTERS = frozenset(
-    {
-        "after",
-        "end_date",
-        "follow",
-        "limit",
-        "page_token",
-        "process_id",
-        "stalled",
-        "start_date",
-        "status",
-        "until",
-        "wait",
-    }
-)
+_RESERVED_FILTERS = frozenset({"stalled"}.union(*(operation.query_names for operation in OPERATIONS)))
 _BAD_ENDS = re.compile(r"fail|error|abort|crash|dead|timed?_?out|reject", re.IGNORECASE)
 
 
@@ -229,11 +216,11 @@ class SchemaFile(_Table):
             yield f"children.{name}: answer has a key of this name"
 
     def _filter_faults(self) -> Iterable[str]:
-        for name in self.filters.keys() & _RESERVED_FILTERS:
-            yield f"filters.{name}: is a parameter of its own"
         for name in self.filters:
             if name.startswith("include_"):
                 yield f"filters.{name}: names that begin with include_ are those of children"
+            elif name in _RESERVED_FILTERS:
+                yield f"filters.{name}: is a parameter of its own"
         if self.access.owner is not None and self.access.owner not in self.filters:
             yield f"access.owner: {self.access.owner!r} is not one of the filters"
 

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.model.read_model import Applied
+from service.schema.compiled import FilterValue
 
 MAX_MOVES = 10_000
-"""Removals and belated upserts that are kept."""
+"""Removals, belated upserts and changes of filters that are kept."""
 
 MAX_POINTS = 100_000
 """Points that are kept, of 8 bytes each: 200 s of 500 changes per second."""
@@ -23,14 +24,15 @@ MAX_POINTS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """A batch's removals and its belated upserts, as in Applied."""
+    """What of a batch is remembered, as in Applied."""
 
     read_time: int
     removed: Mapping[str, bool | None]
+    filters_before: Mapping[str, tuple[FilterValue, ...]]
     belated: Sequence[str]
 
     def __len__(self) -> int:
-        return len(self.removed) + len(self.belated)
+        return max(len(self.removed), len(self.filters_before)) + len(self.belated)
 
 
 class BatchLog:
@@ -58,8 +60,8 @@ class BatchLog:
         self._points.append(applied.read_time)
         if len(self._points) > 2 * self._max_points:
             del self._points[: -self._max_points]
-        if applied.removed or applied.belated:
-            moves = Moves(applied.read_time, applied.removed, applied.belated)
+        if applied.removed or applied.filters_before or applied.belated:
+            moves = Moves(applied.read_time, applied.removed, applied.filters_before, applied.belated)
             self._batches.append(moves)
             self._moves += len(moves)
         while self._moves > self._max_moves:

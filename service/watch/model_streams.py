@@ -9,7 +9,8 @@ R, and those that were removed after R, provided that this replica's model has b
 otherwise `reset` and the whole present state. Nothing from R or before is sent again.
 
 A stream with a status filter gets a change where the process matches before or after it; after a reconnect it gets
-every change, whatever the status. So a client never keeps believing that a process matches.
+every change, whatever the status. A process that leaves another filter is sent as `removed`, because its body need not
+show that it no longer matches. So a client never keeps believing that a process matches.
 
 The present state is sent while it is walked through, a piece at a time, whatever changes meanwhile. A version after the
 read time at which the stream began is left to its batch, which is delivered later.
@@ -20,34 +21,42 @@ from collections.abc import Generator, Iterator, Sequence
 from sortedcontainers import SortedKeyList
 
 from service.api.event_ids import BEFORE_ALL
+from service.api.list_query import Filters
+from service.model.indexes import Scope
 from service.model.read_model import Applied, ReadModel
 from service.runtime.chunked_set import ChunkedSet
 from service.runtime.slicer import Slicer
+from service.schema.compiled import FilterValue
 from service.watch.batch_log import BatchLog, Moves
 from service.watch.containment import contain
 from service.watch.event_frames import Frame, frame
 from service.watch.model_stream import PIECE_BYTES, Backlog, Beginning, Item, ModelStream, Removed, block
 
 
-class _Filter:
-    """The streams with the same status filter."""
+class _Group:
+    """The streams with the same filters."""
 
-    def __init__(self, status: str | None) -> None:
-        self.status = status
+    def __init__(self, filters: Filters, scope: Scope) -> None:
+        self.status = filters.get("status")
+        self.scope = scope
         self.streams: ChunkedSet[ModelStream] = ChunkedSet()
 
     def news(self, applied: Applied) -> Iterator[Item | None]:
         """What of the batch these streams get; None for each change that they do not get."""
         for summary in applied.upserts:
-            matches = summary.status == self.status or self._matched(summary.process_id, applied)
-            yield summary if matches else None
+            matched = self._matched(summary.process_id, applied, summary.filters)
+            if not self.scope.holds(summary.filters):
+                yield Removed(summary.process_id, applied.read_time, False) if matched else None
+            else:
+                yield summary if matched or self.status in (None, summary.status) else None
         for process_id, deleted in applied.removed.items():
-            matched = self._matched(process_id, applied)
+            matched = self._matched(process_id, applied, ())
             yield Removed(process_id, applied.read_time, deleted) if matched else None
 
-    def _matched(self, process_id: str, applied: Applied) -> bool:
-        """Whether the process matched before."""
-        return self.status is None or applied.status_before.get(process_id) == self.status
+    def _matched(self, process_id: str, applied: Applied, now: Sequence[FilterValue]) -> bool:
+        """Whether the process matched before; what is not among `filters_before` had the same values as `now`."""
+        had_status = self.status is None or applied.status_before.get(process_id) == self.status
+        return had_status and self.scope.holds(applied.filters_before.get(process_id, now))
 
 
 class ModelStreams:
@@ -57,43 +66,45 @@ class ModelStreams:
         self._model = model
         self._failures = slicer.failures
         self._log = BatchLog()
-        self._filters: dict[str | None, _Filter] = {}
+        self._groups: dict[frozenset[tuple[str, str | int]], _Group] = {}
         self._batches = slicer.lane()
 
-    def open(self, status: str | None, since: int | None) -> ModelStream:
+    def open(self, filters: Filters, since: int | None) -> ModelStream:
         """A stream that gets everything that becomes visible from now on. `since`: the last ID its client has seen."""
         latest = self._log.latest
         ceiling = max(latest, self._model.newest_version)
-        if since is not None and self._log.can_resume(since):
-            backlog = self._changed_since(since, ceiling, self._log.since(since))
-        else:
-            backlog = self._present(status, ceiling, is_reset=since is not None)
-        stream = ModelStream(backlog, latest, latest)
-        group = self._filters.get(status)
+        key = frozenset(filters.items())
+        group = self._groups.get(key)
         if group is None:
-            group = self._filters[status] = _Filter(status)
+            group = self._groups[key] = _Group(filters, Scope(self._model.indexes, filters))
+        if since is not None and self._log.can_resume(since):
+            backlog = self._changed_since(since, ceiling, self._log.since(since), group.scope)
+        else:
+            backlog = self._present(filters, ceiling, is_reset=since is not None)
+        stream = ModelStream(backlog, latest, latest)
         group.streams.add(stream)
         return stream
 
-    def close(self, status: str | None, stream: ModelStream) -> None:
+    def close(self, filters: Filters, stream: ModelStream) -> None:
         """The stream gets nothing more."""
-        group = self._filters[status]
+        key = frozenset(filters.items())
+        group = self._groups[key]
         group.streams.discard(stream)
         if not group.streams:
-            del self._filters[status]
+            del self._groups[key]
 
     def every(self) -> list[ModelStream]:
         """All open streams."""
-        return [stream for group in self._filters.values() for stream in group.streams]
+        return [stream for group in self._groups.values() for stream in group.streams]
 
     def applied(self, applied: Applied) -> None:
         """A batch has become visible: remember it, deliver it later and in slices."""
         self._log.add(applied)
-        if self._filters:
+        if self._groups:
             self._batches.add(self._deliver(applied))
 
     def _deliver(self, applied: Applied) -> Iterator[None]:
-        for group in tuple(self._filters.values()):
+        for group in tuple(self._groups.values()):
             try:
                 batch = yield from _render(group, applied)
             except Exception as error:  # noqa: BLE001 - contained: streams with another filter get the batch
@@ -107,45 +118,56 @@ class ModelStreams:
                         contain(self._failures, stream, "on_batch", error)
                     yield
 
-    def _fail(self, group: _Filter, error: Exception) -> Iterator[None]:
+    def _fail(self, group: _Group, error: Exception) -> Iterator[None]:
         """A stream that misses a change must end: its client connects again and gets the change."""
         for streams in group.streams.chunks():
             for stream in streams:
                 contain(self._failures, stream, "on_batch", error)
                 yield
 
-    def _present(self, status: str | None, ceiling: int, *, is_reset: bool) -> Backlog:
+    def _present(self, filters: Filters, ceiling: int, *, is_reset: bool) -> Backlog:
         """All processes that match, the newest first."""
         if is_reset:
             yield Beginning.RESET
-        for summary in self._model.walk({} if status is None else {"status": status}):
+        for summary in self._model.walk(filters):
             yield summary if summary is not None and summary.version <= ceiling else None
 
-    def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Moves]) -> Backlog:
+    def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Moves], scope: Scope) -> Backlog:
         """First what was removed, each process once, then what has changed, both in the order of the changes."""
-        last: dict[str, Removed] = {}
-        belated = set()
-        for batch in remembered:
-            for process_id, deleted in batch.removed.items():
-                last[process_id] = Removed(process_id, batch.read_time, deleted)
-                yield None
-            for process_id in batch.belated:
-                belated.add(process_id)
-                yield None
-        for removed in last.values():
-            yield removed if self._model.get(removed.process_id) is None else None
+        moved: set[str] = set()
+        yield from self._left_since(remembered, scope, moved)
         changed = SortedKeyList(key=lambda summary: summary.version)
-        for summary in self._model.walk({}):
+        for summary in self._model.walk(scope.filters):
             if summary is None or summary.version > ceiling:
                 yield None
                 continue
-            if summary.version > since or summary.process_id in belated:
+            if summary.version > since or summary.process_id in moved:
                 changed.add(summary)
             yield None
         yield from changed
 
+    def _left_since(self, remembered: Sequence[Moves], scope: Scope, moved: set[str]) -> Backlog:
+        """What has left the model or the scope and is not back. `moved` gets what can be new there at any version."""
+        last: dict[str, Removed] = {}
+        for batch in remembered:
+            for process_id, deleted in batch.removed.items():
+                if scope.holds(batch.filters_before.get(process_id, ())):
+                    last[process_id] = Removed(process_id, batch.read_time, deleted)
+                yield None
+            for process_id, before in batch.filters_before.items():
+                moved.add(process_id)
+                if scope.filters and process_id not in batch.removed and scope.holds(before):
+                    last[process_id] = Removed(process_id, batch.read_time, False)
+                yield None
+            for process_id in batch.belated:
+                moved.add(process_id)
+                yield None
+        for removed in last.values():
+            held = self._model.get(removed.process_id)
+            yield removed if held is None or not scope.holds(held.filters) else None
 
-def _render(group: _Filter, applied: Applied) -> Generator[None, None, list[Frame]]:
+
+def _render(group: _Group, applied: Applied) -> Generator[None, None, list[Frame]]:
     """A batch's frames, each at most one piece; only the last event carries the ID."""
     news: list[Item] = []
     for item in group.news(applied):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
+from service.api.list_query import Filters
 from service.errors import WatchRefused
 from service.model.read_model import Applied, ReadModel
 from service.runtime.clock import CallLater, Timer
@@ -121,16 +122,16 @@ class Watchers:
 
     # -- every process
 
-    def stream_model(self, status: str | None, since: int | None) -> ModelStream:
-        """Add a stream of every process in the model. `leave_model` must follow. Raises: WatchRefused."""
+    def stream_model(self, filters: Filters, since: int | None) -> ModelStream:
+        """Add a stream of every process in the model that fits. `leave_model` must follow. Raises: WatchRefused."""
         self._enter()
-        stream = self._model_streams.open(status, since)
+        stream = self._model_streams.open(filters, since)
         self._comments.add(stream)
         return stream
 
-    def leave_model(self, status: str | None, stream: ModelStream) -> None:
+    def leave_model(self, filters: Filters, stream: ModelStream) -> None:
         """Remove the stream and everything that belongs to it."""
-        self._model_streams.close(status, stream)
+        self._model_streams.close(filters, stream)
         self._comments.discard(stream)
         self._left()
 

@@ -46,7 +46,7 @@ def generated_documents(count: int) -> dict[str, dict[str, Any]]:
     for number in range(count):
         moment = FIRST_DAY + timedelta(hours=rng.randrange(300), microseconds=rng.choice([0, 0, 500_000]))
         kinds = [moment, moment.isoformat().replace("+00:00", "Z"), moment.timestamp(), int(moment.timestamp()) * 1000]
-        odd = [None, True, float("nan"), [1], "soon", -1, {"at": 1}, ...]
+        odd = [None, True, float("nan"), float("inf"), float("-inf"), [1], "soon", -1, {"at": 1}, ...]
         fields: dict[str, Any] = {
             "when": {"at": rng.choice(kinds if rng.random() < 0.9 else odd)},
             "state": {"code": rng.choice([0, 0.0, 1, "1", "running", "done", "completed", "queued", None, True, 7])},
@@ -110,6 +110,19 @@ def straight_query(collection: AsyncCollectionReference, kind: OrderType, asked:
     return query.order_by("when.at", direction="DESCENDING").limit(int(asked["limit"]))
 
 
+async def paged(running: RunningService, asked: dict[str, str]) -> list[str]:
+    """The same list in pages."""
+    ids: list[str] = []
+    token = ""
+    while True:
+        query = "&".join(f"{name}={value}" for name, value in {**asked, "limit": "97"}.items())
+        body = (await running.get(f"/status?{query}{token}")).json()
+        ids += [row["process_id"] for row in body["processes"]]
+        if body["next_page_token"] is None:
+            return ids
+        token = f"&page_token={body['next_page_token']}"
+
+
 async def sources_of(running: RunningService, expected: list[tuple[dict[str, str], list[str]]], kind: str) -> set[str]:
     """Asks them all; each must have its IDs."""
     sources = set()
@@ -119,6 +132,8 @@ async def sources_of(running: RunningService, expected: list[tuple[dict[str, str
         assert response.status == 200, body
         assert [row["process_id"] for row in body["processes"]] == ids, (kind, asked)
         sources.add(response.headers["X-Cache"])
+        if asked["limit"] == "1000":
+            assert await paged(running, asked) == ids, (kind, asked)
     return sources - {"CACHED"}
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from service.api.operations import OPERATIONS
 from service.schema.schema_file import WrongSchema, default_schema, parse_schema, read_schema_file
 
 WHOLE = """
@@ -154,6 +155,12 @@ def test_what_ended_badly_is_named_or_guessed(failed: str, expected: set[str]) -
 )
 def test_each_fault_is_one_line_that_names_its_place(text: str, fault: str) -> None:
     assert faults(text) == (fault,)
+
+
+@pytest.mark.parametrize("name", sorted({"stalled"}.union(*(operation.query_names for operation in OPERATIONS))))
+def test_a_filter_cannot_have_the_name_of_a_parameter(name: str) -> None:
+    (fault,) = faults(STATUS + f"[filters]\n{name} = 'x'")
+    assert fault.startswith(f"filters.{name}: ")
 
 
 def test_all_faults_are_named_at_once() -> None:

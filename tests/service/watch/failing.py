@@ -135,18 +135,18 @@ class Service:
         return Streamed(stream, reader)
 
     def streamed_all(self, _: str) -> Streamed:
-        stream, reader = self.watchers.stream_model(None, None), Reader()
+        stream, reader = self.watchers.stream_model({}, None), Reader()
         stream.begin(reader)
         return Streamed(stream, reader)
 
     def streamed_status(self, _: str) -> Streamed:
-        stream, reader = self.watchers.stream_model("no such status", None), Reader()
+        stream, reader = self.watchers.stream_model({"status": "no such status"}, None), Reader()
         stream.begin(reader)
         return Streamed(stream, reader)
 
     def leave(self, process_id: str, client: Client) -> None:
         if isinstance(client.watcher, ModelStream):
-            self.watchers.leave_model(None, client.watcher)
+            self.watchers.leave_model({}, client.watcher)
         elif not (isinstance(client, Direct) and client.answers):
             self.watchers.leave(process_id, client.watcher)
 

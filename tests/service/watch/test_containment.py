@@ -145,14 +145,14 @@ async def test_a_batch_that_cannot_be_rendered_for_a_filter_ends_its_streams(
     service = await Service().loaded()
     broken_ones = [service.streamed_status("") for _ in range(3)]
     others = [("", service.streamed_all("")) for _ in range(OTHERS)]
-    news = model_streams._Filter.news
+    news = model_streams._Group.news
 
-    def broken(group: model_streams._Filter, applied: object) -> object:
+    def broken(group: model_streams._Group, applied: object) -> object:
         if group.status is not None:
             raise Injected("news")
         return news(group, applied)  # type: ignore[arg-type] # passed on
 
-    monkeypatch.setattr(model_streams._Filter, "news", broken)
+    monkeypatch.setattr(model_streams._Group, "news", broken)
     await service.parts.hears(2, document("p", 2))
     service.run()
 

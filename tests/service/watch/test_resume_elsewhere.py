@@ -99,6 +99,10 @@ class Mirror:
             self.last_id = int(lines["id"])
 
     @property
+    def filters(self) -> dict[str, str]:
+        return {} if self.status is None else {"status": self.status}
+
+    @property
     def matching(self) -> dict[str, str]:
         return {name: status for name, status in self.known.items() if self.status in (None, status)}
 
@@ -111,7 +115,7 @@ class Connection:
         self._replica = replica
         self._reader = Reader()
         self._unread: list[str] = []
-        self._stream: ModelStream = replica.watched.watchers.stream_model(mirror.status, mirror.last_id)
+        self._stream: ModelStream = replica.watched.watchers.stream_model(mirror.filters, mirror.last_id)
         self._stream.begin(self._reader)
 
     def read(self, at_most: int | None = None) -> None:
@@ -126,7 +130,7 @@ class Connection:
         del self._unread[:count]
 
     def cut(self) -> None:
-        self._replica.watched.watchers.leave_model(self._mirror.status, self._stream)
+        self._replica.watched.watchers.leave_model(self._mirror.filters, self._stream)
 
 
 @pytest.mark.parametrize("window_size", [0, 3])

@@ -14,7 +14,7 @@ from tests.service.watch.watched import PROCESS, Reader, Wait, Watched, process
 
 async def test_past_the_limit_new_watchers_are_refused_until_one_leaves() -> None:
     watched = await Watched(max_watchers=2).load(process(100))
-    wait, _ = watched.add(), watched.watchers.stream_model(None, None)
+    wait, _ = watched.add(), watched.watchers.stream_model({}, None)
 
     for open_another in (lambda: watched.add(process_id="x"), lambda: watched.watchers.stream("x")):
         with pytest.raises(WatchRefused, match="Too many"):
@@ -96,7 +96,7 @@ async def test_nothing_is_followed_before_the_model_has_synced() -> None:
 async def test_stopping_ends_all_watchers_and_refuses_new_ones() -> None:
     watched = await Watched(window_size=1).load(process(100))
     wait, reader = watched.waiting(100), Reader()
-    stream = watched.watchers.stream_model(None, None)
+    stream = watched.watchers.stream_model({}, None)
     stream.begin(reader)
     outside = watched.add(process_id="outside")
     watched.watchers.keep_current("outside")

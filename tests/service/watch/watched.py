@@ -9,7 +9,7 @@ from service.api.parameters import Wanted
 from service.model.read_model import ReadModel
 from service.reads.answers import Answer, Answers
 from service.runtime.slicer import Slicer
-from service.schema.compiled import ProcessSummary
+from service.schema.compiled import ProcessSummary, Schema
 from service.watch.changes import Change
 from service.watch.event_frames import Frame
 from service.watch.long_poll_waiter import LongPollWaiter, WaitCondition
@@ -139,7 +139,9 @@ class Reader:
 class Watched:
     """A model, its watchers, and the means to move both."""
 
-    def __init__(self, *, window_size: int = 0, max_watchers: int = 10_000, limit: int = 100) -> None:
+    def __init__(
+        self, *, window_size: int = 0, max_watchers: int = 10_000, limit: int = 100, in_force: Schema | None = None
+    ) -> None:
         self.clock = Clock()
         self.timers = Timers(self.clock)
         self.documents = Documents(limit)
@@ -147,7 +149,7 @@ class Watched:
         self.reads = Reads()
         self.model = ReadModel(
             window_size=window_size,
-            schema=schema("string"),
+            schema=in_force or schema("string"),
             lease_s=15,
             clock=self.clock,
             observer=self.observer,
@@ -158,7 +160,7 @@ class Watched:
             self.documents,
             self.reads,
             Slicer(self.turns.append),
-            WatchOptions(max_watchers, schema("string", terminal=("completed",))),
+            WatchOptions(max_watchers, in_force or schema("string", terminal=("completed",))),
             call_later=self.timers.call_later,
             observer=self.observer,
             rng=Random(1),

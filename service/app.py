@@ -66,6 +66,7 @@ from service.runtime.sockets import CannotListen, inherited_sockets, listening_s
 from service.runtime.tasks import BackgroundTasks
 from service.runtime.turns import Turns
 from service.schema.compiled import Schema
+from service.schema.description import describe
 from service.settings import Settings, read_settings
 from service.telemetry.logs import LogWriter, RequestLog, configure_logging
 from service.telemetry.metrics import Metrics
@@ -194,7 +195,7 @@ class Service:
     def _join_http(self) -> None:
         """The routes, and the server that answers them."""
         settings = self.settings
-        page, self._date = Page(), DateHeader()
+        page, self._date = Page(describe(self.schema.file)), DateHeader()
         filters = {name: each.type for name, each in self.schema.file.filters.items()}
         self._listing = Listing(self.schema.order, filters)
         keys = tuple(key.encode() for key in settings.api_keys)

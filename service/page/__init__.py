@@ -1,6 +1,7 @@
 """The page that people look at: `/ui` and the files it is made of, read once and served from memory.
 
-The files hold no data, so they need no key: the page reads its data from the API, with the key of its user.
+The files hold no data, so they need no key: the page reads its data from the API, with the key of its user. One file
+is not static and needs the key: `schema.json`, the description of the answers, which the terminal commands read too.
 Every file is revalidated by its content's hash; nothing is loaded from any other host, and the page says so in its
 Content-Security-Policy.
 """
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import PurePosixPath
 
+import orjson
 from aiohttp import hdrs, web
 
+from service.api import description
 from service.api.contract import read_query
 from service.api.etags import content_etag, matches, precondition_failed
 
@@ -20,6 +23,7 @@ DOCUMENT = "index.html"
 _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
+    ".json": "application/json; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
@@ -65,14 +69,13 @@ class StaticFile:
 class Page:
     """The routes. Requests name a file among those read at the start, never a path."""
 
-    def __init__(self) -> None:
+    def __init__(self, described: description.Description) -> None:
         folder = resources.files(__name__).joinpath("static")
-        self._files = {file.name: _static_file(file.name, file.read_bytes()) for file in folder.iterdir()}
-
-    @property
-    def open_paths(self) -> frozenset[str]:
+        files = {file.name: _static_file(file.name, file.read_bytes()) for file in folder.iterdir()}
+        self.open_paths = frozenset({PATH, *(f"{PATH}/{name}" for name in files)})
         """What is answered without a key."""
-        return frozenset({PATH, *(f"{PATH}/{name}" for name in self._files)})
+        name = PurePosixPath(description.PATH).name
+        self._files = {**files, name: _static_file(name, orjson.dumps(described.as_json()))}
 
     def routes(self) -> list[web.RouteDef]:
         """The document, and the files it names."""

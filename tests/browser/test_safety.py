@@ -48,7 +48,7 @@ def test_only_addresses_of_files_become_links(
 ) -> None:
     company.writes("import-1", csv_url=address)
     visitor.go("#process=import-1")
-    value = visitor.panel.locator("dt:text-is('Source file') + dd")
+    value = visitor.panel.locator("dt:text-is('CSV URL') + dd")
     expect(value).to_have_text(re.compile("[a-z]"))
     if href is None:
         expect(value).to_have_text(address)

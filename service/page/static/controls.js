@@ -1,6 +1,22 @@
 // The form of filters: search, days, and the way back to everything.
 
-import { byId } from "./dom.js";
+import { byId, el, setText } from "./dom.js";
+import { label } from "./format.js";
+import { schema } from "./schema.js";
+
+const own = new Map(); // the inputs of the schema's filters, by name
+
+// Make an input for each filter of the schema; days are offered where lists are ordered by a time that is shown.
+export function offerFilters(filters) {
+  for (const { name, type } of schema.filters) {
+    const input = el("input", { type: "search", name, spellcheck: "false", autocapitalize: "off", ...(type === "integer" && { inputmode: "numeric" }) });
+    input.addEventListener("change", () => filters.set(filters.ownly(name, input.value.trim())));
+    own.set(name, input);
+    byId("clear").before(el("label", {}, el("span", { text: label(name) }), input));
+  }
+  for (const name of ["from", "to"]) byId(name).parentElement.hidden = !schema.has_days;
+  if (schema.has_days) setText(byId("from").previousElementSibling, `${schema.labelOf(schema.order_key)} from (UTC)`);
+}
 
 // `enter(text)`: Enter was pressed in the search; `down()`: the arrow that leads from it to the rows.
 export function bindControls(filters, { enter, down }) {
@@ -17,7 +33,7 @@ export function bindControls(filters, { enter, down }) {
     if (search.value.trim()) enter(search.value.trim());
   });
   for (const name of ["from", "to"]) byId(name).addEventListener("change", () => filters.set({ [name]: byId(name).value }));
-  byId("clear").addEventListener("click", () => filters.set({ status: "", from: "", to: "", search: "" }));
+  byId("clear").addEventListener("click", () => filters.set(filters.none));
 }
 
 // Write the filters into the form, except into a field that has the focus.
@@ -25,6 +41,10 @@ export function showControls(filters) {
   for (const name of ["search", "from", "to"]) {
     const input = byId(name);
     if (input.value !== filters[name] && input.value.trim() !== filters[name]) input.value = filters[name];
+  }
+  for (const [name, input] of own) {
+    const value = filters.own[name] ?? "";
+    if (input !== document.activeElement && input.value !== value) input.value = value;
   }
   byId("clear").hidden = !filters.areSet;
 }

@@ -2,13 +2,23 @@
 
 import { Bar } from "./bar.js";
 import { byId, el, setAttribute, setText } from "./dom.js";
-import { ago, count, duration, milliseconds, moment, rate, UNKNOWN } from "./format.js";
+import { count, duration, milliseconds, moment, rate, UNKNOWN } from "./format.js";
+import { linked } from "./linked.js";
 import { productsTable } from "./products.js";
-import { sourceFile } from "./source_file.js";
+import { changed } from "./row.js";
+import { schema, textOf } from "./schema.js";
 import { isOpen, kindOf } from "./status.js";
 import { timeline } from "./timeline.js";
 
-const FACTS = ["Started", "Ended", "Took", "Last change", "Processed", "Failed", "Speed"];
+// What the panel says in words of its own, each where the answers have what it is made of.
+function ownFacts() {
+  const facts = ["started", "ended"].filter((role) => schema.has(role)).map((role) => schema.labelOf(schema.roles[role]));
+  if (schema.has("started")) facts.push("Took");
+  facts.push("Last change");
+  for (const role of ["processed", "failed", "total"]) if (schema.has(role)) facts.push(schema.labelOf(schema.roles[role]));
+  if (schema.has("processed")) facts.push("Speed");
+  return facts;
+}
 
 const section = (title, ...children) => el("section", {}, el("h3", { text: title }), ...children);
 
@@ -18,8 +28,8 @@ export class Detail {
   #title = el("h2", { id: "detail-id", tabindex: "-1" });
   #notice = el("p", { class: "notice", role: "status" });
   #bar = new Bar();
-  #facts = new Map(FACTS.map((name) => [name, el("dd", { text: UNKNOWN })]));
-  #file = el("dd");
+  #facts = new Map(ownFacts().map((name) => [name, el("dd", { text: UNKNOWN })]));
+  #others = new Map(schema.others.map((key) => [key, el("dd", { text: UNKNOWN })]));
   #products = el("div");
   #line = el("div");
   #shown = {};
@@ -28,12 +38,14 @@ export class Detail {
     const button = el("button", { class: "icon-button", type: "button", "aria-label": "Close", text: "✕" });
     button.addEventListener("click", close);
     const facts = [...this.#facts].flatMap(([name, value]) => [el("dt", { text: name }), value]);
+    const others = [...this.#others].flatMap(([key, value]) => [el("dt", { text: schema.labelOf(key.name) }), value]);
     this.#panel.append(
       el("div", { class: "head" }, this.#badge, this.#title, button),
       this.#notice,
       this.#bar.element,
-      el("dl", {}, ...facts, el("dt", { text: "Source file" }), this.#file),
-      section("Products", this.#products),
+      el("dl", {}, ...facts),
+      el("dl", { class: "others" }, ...others),
+      ...(schema.has_products ? [section("Products", this.#products)] : []),
       section("Changes seen", this.#line),
     );
   }
@@ -54,7 +66,7 @@ export class Detail {
     this.#title.focus();
   }
 
-  // `process` undefined while nothing is known; `view`: {changes, watchedSinceMs, speed, nowMs, products, notice}.
+  // `process` undefined while nothing is known; `view`: {changes, watchedSinceMs, speed, changedMs, nowMs, products, notice}.
   show(process, view) {
     setText(this.#notice, view.notice);
     this.#notice.hidden = view.notice === "";
@@ -63,23 +75,24 @@ export class Detail {
     this.#once("changes", view.changes, (changes) => this.#line.replaceChildren(timeline(changes, view.watchedSinceMs)));
   }
 
-  #showProcess(process, { speed, nowMs }) {
+  #showProcess(process, { speed, changedMs, nowMs }) {
     this.#panel.classList.remove("blank");
     this.#badge.dataset.kind = kindOf(process.status);
     setText(this.#badge, process.status ?? "no status");
     this.#bar.show(process, speed);
-    const end = process.end_time === null && isOpen(process) ? nowMs : milliseconds(process.end_time);
-    this.#fact("Started", moment(process.start_time, nowMs), process.start_time);
-    this.#fact("Ended", moment(process.end_time, nowMs), process.end_time);
-    this.#fact("Took", duration(end - milliseconds(process.start_time)));
-    this.#fact("Last change", ago(process.last_updated, nowMs), process.last_updated);
-    this.#fact("Processed", count(process.products_processed));
-    this.#fact("Failed", count(process.products_failed));
+    const [started, ended, updated] = ["started", "ended", "updated"].map((role) => schema.value(process, role));
+    const end = ended === null && isOpen(process) ? nowMs : milliseconds(ended);
+    this.#fact("Started", moment(started, nowMs), started);
+    this.#fact("Ended", moment(ended, nowMs), ended);
+    this.#fact("Took", duration(end - milliseconds(started)));
+    this.#fact("Last change", changed(process, { changedMs, nowMs }), updated);
+    for (const role of ["processed", "failed", "total"]) this.#fact(schema.labelOf(schema.roles[role] ?? ""), count(schema.value(process, role)));
     this.#fact("Speed", speed === null || !isOpen(process) ? UNKNOWN : rate(speed));
-    this.#once("file", process.csv_url ?? null, (address) => this.#file.replaceChildren(sourceFile(address)));
+    for (const [key, element] of this.#others) this.#once(`of ${key.name}`, textOf(key, process[key.name], nowMs), (text) => element.replaceChildren(linked(text)));
   }
 
   #fact(name, text, title) {
+    if (!this.#facts.has(name)) return;
     setText(this.#facts.get(name), text);
     if (title) setAttribute(this.#facts.get(name), "title", title);
   }

@@ -6,6 +6,7 @@
 
 import { NeedsKey } from "./api.js";
 import { EventStream } from "./event_stream.js";
+import { schema } from "./schema.js";
 import { isOpen } from "./status.js";
 
 const LEAST_INTERVAL_MS = 10_000;
@@ -55,8 +56,9 @@ export class Followed extends EventTarget {
 
   async #ask() {
     try {
-      const response = await this.#api.get(`${this.path}?include_products=true`, { signal: this.#ending.signal });
-      const { products, ...process } = await response.json();
+      const path = schema.has_products ? `${this.path}?include_products=true` : this.path;
+      const response = await this.#api.get(path, { signal: this.#ending.signal });
+      const { products = null, ...process } = await response.json();
       this.take(process);
       this.#learn({ products, failure: "" });
     } catch (error) {

@@ -9,14 +9,25 @@ const fullDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short
 
 export const UNKNOWN = "–";
 
-export const count = (value) => (value === null ? UNKNOWN : number.format(value));
+export const count = (value) => (value === null || value === undefined ? UNKNOWN : number.format(value));
+
+export const percent = (share) => `${Math.round(share * 100)} %`;
+
+const CAPITALS = new Set(["api", "csv", "html", "id", "ip", "json", "pdf", "sku", "uid", "uri", "url", "xml"]);
+
+// A key as a person would write it: "csv_url" is "CSV URL", "startedBy" is "Started by".
+export function label(key) {
+  const words = key.replaceAll(/([a-z0-9])([A-Z])/g, "$1 $2").split(/[_\s]+/).filter(Boolean);
+  const text = words.map((word) => (CAPITALS.has(word.toLowerCase()) ? word.toUpperCase() : word.toLowerCase())).join(" ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
 
 export const rate = (perSecond) => `${perSecond < 10 ? decimal.format(perSecond) : number.format(Math.round(perSecond))}/s`;
 
 export const timeOfDay = (ms) => clock.format(ms);
 
 // An RFC 3339 time as milliseconds; NaN where there is none.
-export const milliseconds = (time) => (time === null ? NaN : Date.parse(time));
+export const milliseconds = (time) => (time === null || time === undefined ? NaN : Date.parse(time));
 
 // "10:32" today, "21 Nov, 10:32" this year, with the year otherwise.
 export function moment(time, nowMs) {

@@ -1,5 +1,7 @@
 // The changes that this page has seen, a bounded number of the latest: what the time line shows and speeds come from.
 
+import { schema } from "./schema.js";
+
 const CHANGES_EACH = 60;
 const PROCESSES = 500;
 const NONE = [];
@@ -7,7 +9,7 @@ const NEW_MS = 2000;
 const SPEED_WINDOW_MS = 60_000;
 const SPEED_EXPIRES_MS = 20_000;
 
-const handled = (process) => (process.products_processed ?? 0) + (process.products_failed ?? 0);
+const handled = (process) => (schema.value(process, "processed") ?? 0) + (schema.value(process, "failed") ?? 0);
 
 export class History {
   #changes = new Map(); // the processes that changed last stand last
@@ -35,13 +37,18 @@ export class History {
     return first !== undefined && first.was === undefined && nowMs - first.atMs < NEW_MS;
   }
 
-  // Products a second, from the counts of the last minute's changes; null where too little was seen to say.
+  // When it last changed, as far as this page has seen; null where it has seen no change.
+  changedMs(id) {
+    return this.of(id).at(-1)?.atMs ?? null;
+  }
+
+  // Items a second, from the counts of the last minute's changes; null where too little was seen to say.
   speed(id, nowMs) {
     const recent = this.of(id).filter((change) => nowMs - change.atMs < SPEED_WINDOW_MS);
     const [first, last] = [recent[0], recent.at(-1)];
     if (recent.length < 2 || nowMs - last.atMs > SPEED_EXPIRES_MS) return null;
     const seconds = (last.atMs - first.atMs) / 1000;
-    const products = handled(last.is) - handled(first.is);
-    return seconds >= 1 && products >= 0 ? products / seconds : null;
+    const items = handled(last.is) - handled(first.is);
+    return seconds >= 1 && items >= 0 && schema.has("processed") ? items / seconds : null;
   }
 }

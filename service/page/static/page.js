@@ -2,7 +2,7 @@
 
 import { Activity } from "./activity.js";
 import { Api, NeedsKey } from "./api.js";
-import { bindControls, showControls } from "./controls.js";
+import { bindControls, offerFilters, showControls } from "./controls.js";
 import { Counters, tally } from "./counters.js";
 import { byId, setText } from "./dom.js";
 import { Filters } from "./filters.js";
@@ -16,6 +16,7 @@ import { Pages } from "./pages.js";
 import { Panel } from "./panel.js";
 import { Processes } from "./processes.js";
 import { Readiness } from "./readiness.js";
+import { schema } from "./schema.js";
 import { isOpen } from "./status.js";
 import { Table } from "./table.js";
 
@@ -49,8 +50,8 @@ function draw() {
   if (document.hidden) return; // drawn when it is looked at again
   const nowMs = readiness.now();
   const known = processes.inOrder();
-  const counted = known.filter((process) => filters.matchesButForStatus(process));
-  const matching = filters.status ? counted.filter((process) => filters.matches(process)) : counted;
+  const counted = known.filter((process) => filters.matchesButForStatus(process, isListed));
+  const matching = filters.status ? counted.filter((process) => filters.matches(process, isListed)) : counted;
   counters.show(tally(counted), filters.status);
   showControls(filters);
   table.show(matching.slice(0, pages.shown), (process) => viewOf(process, nowMs));
@@ -63,6 +64,8 @@ function draw() {
 
 const hasWholeModel = () => stream.hasPresentState || readiness.present?.documents === 0;
 
+const isListed = (id) => pages.has(id);
+
 function viewOf(process, nowMs) {
   const id = process.process_id;
   return {
@@ -71,6 +74,7 @@ function viewOf(process, nowMs) {
     isFollowed: processes.isFollowed(id) || !hasWholeModel(),
     isNew: seen.isNew(id, Date.now()),
     speed: isOpen(process) ? seen.speed(id, Date.now()) : null,
+    changedMs: seen.changedMs(id),
     nowMs,
   };
 }
@@ -101,9 +105,10 @@ async function load(ask) {
 let asked = {};
 
 function turn() {
-  const { status, from, to, process } = filters;
-  if (asked.status !== status || asked.from !== from || asked.to !== to) {
-    asked = { status, from, to };
+  const { status, from, to, own, process } = filters;
+  const wanted = { status, from, to, own };
+  if (JSON.stringify(asked) !== JSON.stringify(wanted)) {
+    asked = wanted;
     load(() => pages.restart(asked));
   }
   const before = panel.id;
@@ -121,7 +126,7 @@ function close() {
 }
 
 function enter(text) {
-  const matching = processes.inOrder().filter((process) => filters.matches(process));
+  const matching = processes.inOrder().filter((process) => filters.matches(process, isListed));
   const only = matching.length === 1 && processes.get(text) === undefined ? matching[0].process_id : text;
   filters.set({ process: only });
 }
@@ -129,7 +134,6 @@ function enter(text) {
 askForKeys(api);
 bindControls(filters, { enter, down: () => table.focusFirst() });
 listenToKeys({ close });
-filters.addEventListener("change", turn);
 stream.addEventListener("change", drawSoon);
 stream.addEventListener("forgotten", () => load(() => pages.restart(asked)));
 readiness.addEventListener("change", () => {
@@ -138,11 +142,33 @@ readiness.addEventListener("change", () => {
 });
 document.addEventListener("visibilitychange", drawSoon);
 byId("more").addEventListener("click", () => load(failure ? () => pages.restart(asked) : () => pages.more()));
+let arrivals = 0;
 setInterval(() => {
   activity.tick();
+  if (filters.needLists && arrivals !== processes.arrivals) load(() => pages.refresh());
+  arrivals = processes.arrivals;
   drawSoon();
 }, 1000);
 
+// What the answers are like, before the first of them is drawn. Asked again for as long as there is no answer.
+async function learn() {
+  for (let waitMs = 1000; ; waitMs = Math.min(waitMs * 2, 15_000)) {
+    try {
+      return schema.learn(await (await api.get("ui/schema.json")).json());
+    } catch (error) {
+      await new Promise((resolve) => {
+        if (error instanceof NeedsKey) api.addEventListener("key", resolve, { once: true });
+        else setTimeout(resolve, waitMs);
+      });
+    }
+  }
+}
+
 await readiness.start();
+await learn();
+offerFilters(filters);
+table.head();
+panel.begin();
+filters.addEventListener("change", turn);
 turn();
 stream.start();

@@ -9,6 +9,7 @@ export class Pages {
   #parameters = {};
   #token = null;
   #underWay = null;
+  #listed = new Set();
 
   constructor(api, processes) {
     this.#api = api;
@@ -22,11 +23,24 @@ export class Pages {
   }
 
   // From the newest again. Throws what Api.get does; resolves to false where newer filters have overtaken it.
-  restart({ status, from, to }) {
+  // `own`: the schema's filters.
+  restart({ status, from, to, own }) {
     this.shown = PAGE;
     this.#token = null;
-    this.#parameters = { status, start_date: from, end_date: to };
+    this.#listed.clear();
+    this.#parameters = { ...own, status, start_date: from, end_date: to };
     return this.#load();
+  }
+
+  // The newest once more, beside what is there.
+  refresh() {
+    this.#token = null;
+    return this.#load();
+  }
+
+  // Whether a list with the filters of the moment has had it.
+  has(id) {
+    return this.#listed.has(id);
   }
 
   // The next page.
@@ -48,6 +62,7 @@ export class Pages {
       const page = await response.json();
       this.#token = page.next_page_token;
       this.#processes.add(page.processes);
+      for (const { process_id: id } of page.processes) this.#listed.add(id);
       return true;
     } catch (error) {
       if (underWay.signal.aborted) return false;

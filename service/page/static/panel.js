@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 import { Detail } from "./detail.js";
 import { Followed } from "./followed.js";
+import { differs } from "./processes.js";
 
 const covers = matchMedia("(max-width: 60rem)"); // as in the style sheet: the panel lies over everything else
 
@@ -11,12 +12,18 @@ export class Panel {
   #processes;
   #history;
   #detail;
+  #close;
   #followed = null;
   #last = undefined; // what was last known of it, should it be deleted
 
   constructor(api, processes, history, close) {
     [this.#api, this.#processes, this.#history] = [api, processes, history];
-    this.#detail = new Detail(close);
+    this.#close = close;
+  }
+
+  // The answers' keys are known now.
+  begin() {
+    this.#detail = new Detail(this.#close);
   }
 
   get id() {
@@ -51,6 +58,7 @@ export class Panel {
       changes: this.#history.of(id),
       watchedSinceMs: beganMs,
       speed: this.#history.speed(id, Date.now()),
+      changedMs: this.#history.changedMs(id),
       nowMs,
       products: this.#followed.products,
       notice: this.#notice(process),
@@ -62,7 +70,7 @@ export class Panel {
     const was = this.#processes.get(process.process_id);
     this.#processes.add([process]);
     const is = this.#processes.get(process.process_id);
-    const isNews = was !== undefined && is === process && was.last_updated !== is.last_updated;
+    const isNews = was !== undefined && is === process && differs(was, is);
     if (isNews) this.#history.add(was, is, Date.now());
   }
 

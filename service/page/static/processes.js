@@ -1,20 +1,36 @@
 // What is known of the processes. Two sources: the stream of the service's model, which is always the newer one, and
 // pages of GET /status, for what is older than the model's window or was asked for before the stream began.
 
-const COMPARED = ["status", "start_time", "end_time", "last_updated", "csv_url", "products_processed", "products_failed"];
+import { schema } from "./schema.js";
 
-// A row of a list lacks some fields: that is no difference.
-const differs = (before, process) =>
-  before === undefined || COMPARED.some((field) => before[field] !== undefined && before[field] !== process[field]);
+const isSame = (a, b) => a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 
-// RFC 3339 in UTC with a fraction of any length, as text that sorts by time; no time sorts as the oldest.
-const sortable = (time) => (time === null ? "" : time.slice(0, 19) + time.slice(20, -1).padEnd(9, "0"));
+// A row of a list lacks some keys: that is no difference.
+export const differs = (before, process) =>
+  before === undefined || schema.keys.some(({ name }) => before[name] !== undefined && !isSame(before[name], process[name]));
+
+const isRow = (process) => schema.keys.some(({ name }) => process[name] === undefined);
+
+// The value that lists are sorted by. RFC 3339 in UTC with a fraction of any length becomes text that sorts by time;
+// no value sorts as the oldest.
+function sortable(process) {
+  const value = process[schema.order_key] ?? null;
+  if (typeof value !== "string") return value ?? -Infinity;
+  return value.endsWith("Z") ? value.slice(0, 19) + value.slice(20, -1).padEnd(9, "0") : value;
+}
+
+function precedes([aValue, aId], [bValue, bId]) {
+  if (aValue === bValue) return aId > bId;
+  if (aValue === -Infinity || bValue === -Infinity) return bValue === -Infinity;
+  return aValue > bValue;
+}
 
 export class Processes {
   #followed = new Map();
   #listed = new Map();
   #deletedMeanwhile = new Set();
   #inOrder = null;
+  arrivals = 0; // how many have come that were not known before
 
   get(id) {
     return this.#followed.get(id) ?? this.#listed.get(id);
@@ -33,9 +49,10 @@ export class Processes {
   follow(process) {
     const id = process.process_id;
     const before = this.get(id);
-    if (before?.start_time !== process.start_time) this.#inOrder = null;
+    if (before === undefined) this.arrivals += 1;
+    if (before === undefined || sortable(before) !== sortable(process)) this.#inOrder = null;
     const isNews = differs(before, process);
-    this.#followed.set(id, isNews || before.csv_url === undefined ? process : before);
+    this.#followed.set(id, isNews || isRow(before) ? process : before);
     this.#listed.delete(id);
     return isNews;
   }
@@ -70,7 +87,8 @@ export class Processes {
     for (const process of processes) {
       const id = process.process_id;
       if (this.#followed.has(id) || this.#deletedMeanwhile.has(id)) continue;
-      if (this.#listed.get(id)?.start_time !== process.start_time) this.#inOrder = null;
+      const before = this.#listed.get(id);
+      if (before === undefined || sortable(before) !== sortable(process)) this.#inOrder = null;
       this.#listed.set(id, process);
     }
   }
@@ -78,8 +96,8 @@ export class Processes {
   // Newest first, ties by ID descending, as the API lists them.
   inOrder() {
     this.#inOrder ??= [...this.#followed.keys(), ...this.#listed.keys()]
-      .map((id) => [sortable(this.get(id).start_time), id])
-      .sort(([aTime, aId], [bTime, bId]) => (aTime < bTime || (aTime === bTime && aId < bId) ? 1 : -1))
+      .map((id) => [sortable(this.get(id)), id])
+      .sort((a, b) => (precedes(a, b) ? -1 : 1))
       .map(([, id]) => id);
     return this.#inOrder.map((id) => this.get(id));
   }

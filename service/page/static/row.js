@@ -3,7 +3,19 @@
 import { Bar } from "./bar.js";
 import { el, glow, pulse, setAttribute, setText } from "./dom.js";
 import { ago, moment } from "./format.js";
+import { schema, textOf } from "./schema.js";
 import { kindOf } from "./status.js";
+
+export const hasProgress = () => schema.has("progress", "processed", "failed");
+
+// The columns between a process's ID and its last change: each with its class and heading.
+export function columns() {
+  const shown = [];
+  if (hasProgress() || schema.has("error")) shown.push({ name: "progress", title: hasProgress() ? "Progress" : "Error" });
+  for (const key of schema.columns) shown.push({ name: "own", title: schema.labelOf(key.name), key });
+  if (schema.has("started")) shown.push({ name: "started", title: "Started (UTC)" });
+  return shown;
+}
 
 const cell = (className, ...children) => el("td", { class: className, role: "cell" }, ...children);
 
@@ -16,17 +28,22 @@ export class Row {
   #pulse = el("span", { class: "pulse" });
   #process = null;
   #speed = null;
+  #own = schema.columns.map((key) => [key, el("span")]);
   element = el(
     "tr",
     { role: "row" },
     cell("state", this.#badge),
     el("th", { class: "id", scope: "row", role: "rowheader" }, this.#link),
-    cell("progress", this.#bar.element),
-    cell("started", this.#started),
+    ...columns().map(({ name, key }) => cell(name, this.#content(name, key))),
     cell("changed", this.#changed, this.#pulse),
   );
 
-  // `view`: {link, isSelected, isFollowed, isNew, speed, nowMs}.
+  #content(name, key) {
+    if (name === "own") return this.#own.find(([each]) => each === key)[1];
+    return name === "progress" ? this.#bar.element : this.#started;
+  }
+
+  // `view`: {link, isSelected, isFollowed, isNew, speed, changedMs, nowMs}.
   show(process, view) {
     const before = this.#process;
     if (process !== before || view.speed !== this.#speed) this.#bar.show(process, view.speed);
@@ -42,8 +59,9 @@ export class Row {
     else this.#link.removeAttribute("aria-current");
     this.element.classList.toggle("selected", view.isSelected);
     this.element.classList.toggle("unfollowed", !view.isFollowed);
-    setText(this.#started, moment(process.start_time, view.nowMs));
-    setText(this.#changed, ago(process.last_updated, view.nowMs));
+    setText(this.#started, moment(schema.value(process, "started"), view.nowMs));
+    setText(this.#changed, changed(process, view));
+    for (const [key, element] of this.#own) setText(element, textOf(key, process[key.name], view.nowMs));
   }
 
   #write(process) {
@@ -52,8 +70,14 @@ export class Row {
     setText(this.#badge, process.status ?? "no status");
     setText(this.#link, process.process_id);
     setAttribute(this.#link, "title", process.process_id);
-    setAttribute(this.#started, "datetime", process.start_time ?? "");
-    setAttribute(this.#changed, "datetime", process.last_updated ?? "");
-    setAttribute(this.#changed, "title", process.last_updated ?? "");
+    setAttribute(this.#started, "datetime", schema.value(process, "started") ?? "");
+    setAttribute(this.#changed, "datetime", schema.value(process, "updated") ?? "");
+    setAttribute(this.#changed, "title", schema.value(process, "updated") ?? "");
   }
+}
+
+// When it last changed: as it says itself, else as this page has seen it.
+export function changed(process, { changedMs, nowMs }) {
+  if (schema.has("updated")) return ago(schema.value(process, "updated"), nowMs);
+  return ago(changedMs === null ? null : new Date(changedMs).toISOString(), nowMs);
 }

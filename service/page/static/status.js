@@ -1,26 +1,21 @@
-// What a status looks like. The well-known ones have colours of their own; any other text is a status too.
+// What a status looks like: by what the schema says of it, so that every word has a colour.
 
-const KINDS = {
-  pending: "waiting",
-  queued: "waiting",
-  running: "running",
-  processing: "running",
-  completed: "completed",
-  failed: "failed",
-  cancelled: "cancelled",
-};
+import { schema } from "./schema.js";
+
+const KINDS = ["waiting", "running", "completed", "failed", "cancelled", "other"];
 
 // The name of its colour in the style sheet.
-export const kindOf = (status) => (Object.hasOwn(KINDS, status ?? "") ? KINDS[status] : "other");
+export function kindOf(status) {
+  if (status === null || status === undefined) return "other";
+  if (!schema.terminal.has(status)) return schema.waiting.test(status) ? "waiting" : "running";
+  if (schema.failed.has(status)) return "failed";
+  return schema.cancelled.test(status) ? "cancelled" : "completed";
+}
 
-// A process without an end is still at work, whatever its status is called.
-export const isOpen = (process) => process.end_time === null && !["completed", "failed", "cancelled"].includes(kindOf(process.status));
+// Neither its status nor an end says that it is over.
+export const isOpen = (process) => schema.value(process, "ended") === null && !schema.terminal.has(process.status);
 
-const ORDER = Object.keys(KINDS);
-
-// Well-known ones first, in the order of a process's life; then by name.
+// In the order of a process's life; then by name.
 export function byLife(a, b) {
-  const [atA, atB] = [ORDER.indexOf(a), ORDER.indexOf(b)];
-  if (atA >= 0 && atB >= 0) return atA - atB;
-  return atA >= 0 ? -1 : atB >= 0 ? 1 : a.localeCompare(b);
+  return KINDS.indexOf(kindOf(a)) - KINDS.indexOf(kindOf(b)) || a.localeCompare(b);
 }

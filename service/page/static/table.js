@@ -1,7 +1,7 @@
 // The rows in their order: each process keeps its element, so what changes is the text in it.
 
-import { byId } from "./dom.js";
-import { Row } from "./row.js";
+import { byId, el } from "./dom.js";
+import { columns, Row } from "./row.js";
 
 export class Table {
   #body = byId("rows");
@@ -13,6 +13,12 @@ export class Table {
       if (row && !event.target.closest("a") && getSelection().isCollapsed) open(row.dataset.id);
     });
     this.#body.addEventListener("keydown", (event) => this.#move(event));
+  }
+
+  // Write the headings, once the columns are known.
+  head() {
+    const titles = [{ name: "state", title: "Status" }, { name: "id", title: "Process" }, ...columns(), { name: "changed", title: "Last change" }];
+    byId("head").replaceChildren(...titles.map(({ name, title }) => el("th", { class: `of-${name}`, role: "columnheader", scope: "col", text: title })));
   }
 
   // `viewOf(process)`: see Row.show.

@@ -1,8 +1,11 @@
 // The changes of one process that this page has seen, newest first, and the start that the document names.
 
 import { el } from "./dom.js";
-import { count, timeOfDay } from "./format.js";
+import { count, label, percent, timeOfDay } from "./format.js";
+import { schema } from "./schema.js";
 import { kindOf } from "./status.js";
+
+const LONGEST = 40; // of a value that is told itself
 
 const more = (was, is, word) => {
   const difference = (is ?? 0) - (was ?? 0);
@@ -15,11 +18,19 @@ export function wordsOf({ was, is }) {
   if (was === undefined) return [`appeared as ${is.status ?? "no status"}`];
   const words = [];
   if (was.status !== is.status) words.push(`${was.status ?? "no status"} → ${is.status ?? "no status"}`);
-  words.push(...more(was.products_processed, is.products_processed, "processed"));
-  words.push(...more(was.products_failed, is.products_failed, "failed"));
-  if (was.csv_url !== undefined && was.csv_url !== is.csv_url) words.push("source file changed");
-  if (was.start_time !== is.start_time) words.push("start time changed");
+  for (const role of ["processed", "failed"]) words.push(...more(schema.value(was, role), schema.value(is, role), role));
+  if (schema.value(was, "progress") !== schema.value(is, "progress")) words.push(...percentOf(is));
+  for (const role of ["started", "total", "error"]) words.push(...turned(schema.roles[role], was, is));
+  for (const { name } of schema.others) words.push(...turned(name, was, is));
   return words.length ? words : ["touched"];
+}
+
+const percentOf = (process) => (schema.share(process) === null ? [] : [`now ${percent(schema.share(process))}`]);
+
+function turned(key, was, is) {
+  if (was[key] === undefined || is[key] === undefined || JSON.stringify(was[key]) === JSON.stringify(is[key])) return [];
+  const isTold = typeof is[key] !== "object" && schema.roleOf.get(key) !== "started" && String(is[key]).length <= LONGEST;
+  return [isTold ? `${label(key)}: ${is[key]}` : `${label(key)} changed`];
 }
 
 const entry = (ms, kind, text) =>

@@ -7,6 +7,8 @@ from importlib import resources
 import pytest
 
 from service.page import Page
+from service.schema.description import describe
+from service.schema.schema_file import default_schema
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.running import RunningService, running_service
 
@@ -29,7 +31,7 @@ async def test_the_page_and_all_its_files_need_no_key_but_the_data_does(guarded:
         reply = await guarded.get(path)
         assert (path, reply.status) == (path, 200)
         assert reply.body
-    for path in ("/status", "/events", "/readyz", "/ui/other.js", "/ui/", "/ui/../settings.py"):
+    for path in ("/status", "/events", "/readyz", "/ui/schema.json", "/ui/other.js", "/ui/", "/ui/../settings.py"):
         assert (path, (await guarded.get(path)).status) == (path, 401)
 
 
@@ -107,4 +109,4 @@ async def test_the_metrics_count_all_files_as_one_route(guarded: RunningService)
 def test_the_document_names_only_files_that_are_served() -> None:
     named = re.findall(r'(?:src|href)="([^"#]+)"', DOCUMENT)
     assert named
-    assert {f"/{name}" for name in named} <= Page().open_paths
+    assert {f"/{name}" for name in named} <= Page(describe(default_schema())).open_paths

@@ -1,8 +1,7 @@
-// The source file as a link if its address is safe for a browser, else as plain text: a writer of documents must not be
-// able to make a link run a script.
+// A text as a link if it is an address that is safe for a browser, else as it is: a writer of documents must not be able
+// to make a link run a script.
 
 import { el } from "./dom.js";
-import { UNKNOWN } from "./format.js";
 
 const path = (name) => name.split("/").map(encodeURIComponent).join("/");
 
@@ -14,8 +13,7 @@ export function safeAddress(address) {
   return protocol === "https:" || protocol === "http:" ? address : null;
 }
 
-export function sourceFile(address) {
-  if (address === null) return el("span", { text: UNKNOWN });
+export function linked(address) {
   const href = safeAddress(address);
   if (href === null) return el("span", { text: address });
   const name = address.split("/").at(-1) || address;

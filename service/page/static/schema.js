@@ -1,0 +1,70 @@
+// What the service says of its answers: their keys, the keys' roles, the filters, and which statuses end a process.
+// Learnt once, before anything is drawn.
+
+import { count, label, moment, UNKNOWN } from "./format.js";
+
+const MOST_COLUMNS = 3; // beside those that every table has
+const LONGEST_JSON = 2000;
+
+const NAMES = { started: "Started", ended: "Ended", updated: "Last change", progress: "Progress", processed: "Processed", failed: "Failed", total: "Total", error: "Error" };
+
+class Schema {
+  keys = [];
+  roles = {};
+  filters = [];
+  terminal = new Set();
+  failed = new Set();
+
+  // `description`: /ui/schema.json, see service/api/description.py.
+  learn(description) {
+    Object.assign(this, description);
+    this.terminal = new Set(description.terminal);
+    this.failed = new Set(description.failed);
+    this.waiting = new RegExp(description.waiting, "i");
+    this.cancelled = new RegExp(description.cancelled, "i");
+    this.roleOf = new Map(Object.entries(this.roles).filter(([, key]) => key !== null).map(([role, key]) => [key, role]));
+  }
+
+  has(...roles) {
+    return roles.some((role) => (this.roles[role] ?? null) !== null);
+  }
+
+  // What a process has in this role, or null.
+  value(process, role) {
+    return process[this.roles[role]] ?? null;
+  }
+
+  // Keys without a role of their own. In lists: the first few of them.
+  get others() {
+    return this.keys.filter((key) => key.name !== "status" && !this.roleOf.has(key.name));
+  }
+
+  get columns() {
+    return this.others.filter((key) => key.in_list).slice(0, MOST_COLUMNS);
+  }
+
+  // What a person calls a key.
+  labelOf(name) {
+    return NAMES[this.roleOf.get(name)] ?? label(name);
+  }
+
+  // How much of a process is done: between 0 and 1, or null where nothing says.
+  share(process) {
+    const progress = this.value(process, "progress");
+    if (typeof progress === "number") return Math.min(1, Math.max(0, progress / this.progress_of));
+    const [processed, failed, total] = ["processed", "failed", "total"].map((role) => this.value(process, role));
+    if (processed === null || !(total > 0)) return null;
+    return Math.min(1, Math.max(0, (processed + (failed ?? 0)) / total));
+  }
+}
+
+export const schema = new Schema();
+
+// A value as text, by what its key is read as.
+export function textOf({ type }, value, nowMs) {
+  if (value === null || value === undefined) return UNKNOWN;
+  if (type === "time") return moment(value, nowMs);
+  if (typeof value === "number") return count(value);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return typeof value === "string" ? value : JSON.stringify(value).slice(0, LONGEST_JSON);
+}

@@ -1,0 +1,37 @@
+"""A schema as page and terminal see it. Pure."""
+
+from listeners.field_paths import parse_field_path
+from service.api.description import Description, FilterOffered, Key
+from service.schema.schema_file import SchemaFile
+
+ROLES = ("started", "ended", "updated", "progress", "processed", "failed", "total", "error")
+
+
+def describe(file: SchemaFile) -> Description:
+    """What may be known of the answers outside: nothing of the documents but what the answers say themselves."""
+    answers = reversed(list(file.answer.items()))
+    by_path = {parse_field_path(answer.path or name).steps: name for name, answer in answers}
+    listed = {steps: name for steps, name in by_path.items() if file.answer[name].in_list}
+    ordering = listed.get(parse_field_path(file.order.field).steps)
+    filters = []
+    for name, each in file.filters.items():
+        key = listed.get(parse_field_path(each.path or name).steps)
+        filters.append(FilterOffered(name, each.type, _shown(file, key, each.type)))
+    return Description(
+        keys=tuple(Key(name, answer.type, answer.in_list) for name, answer in file.answer.items()),
+        roles={role: file.role(role) for role in ROLES},
+        progress_of=file.roles.progress_of,
+        order_key=ordering or file.role("started"),
+        has_days=ordering is not None and file.answer[ordering].type == "time",
+        terminal=file.status.terminal,
+        failed=tuple(sorted(file.status.ended_badly)),
+        filters=tuple(filters),
+        has_products="products" in file.children,
+    )
+
+
+def _shown(file: SchemaFile, key: str | None, type_: str) -> str | None:
+    """The key, where it shows the filter's values as they are."""
+    if key is None or file.answer[key].type != type_:
+        return None
+    return None if key == "status" and file.status.names else key

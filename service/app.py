@@ -58,13 +58,13 @@ from service.reads.readiness import ReadinessCheck
 from service.reads.recovery import Recovery
 from service.runtime.clock import boottime
 from service.runtime.environment import WrongSettings
+from service.runtime.fair_queue import FairQueue
 from service.runtime.gc_policy import CollectorPolicy
 from service.runtime.private_names import report_missing_names
 from service.runtime.process import raise_descriptor_limit
-from service.runtime.slices import Slices
+from service.runtime.slicer import Slicer
 from service.runtime.sockets import CannotListen, inherited_sockets, listening_sockets
 from service.runtime.tasks import BackgroundTasks
-from service.runtime.turns import Turns
 from service.schema.compiled import Schema
 from service.schema.description import describe
 from service.settings import Settings, read_settings
@@ -98,8 +98,8 @@ class Service:
         self.metrics = Metrics(clock, multiprocess=bool(settings.prometheus_multiproc_dir))
         self._clock = clock
         self._request_log = request_log
-        self._turns = _turns()
-        take_all_wakeups(asyncio.get_running_loop(), self._turns.hurry)
+        self._fair_queue = _fair_queue()
+        take_all_wakeups(asyncio.get_running_loop(), self._fair_queue.shorten)
         self._endpoint = _endpoint(settings)
         self._background = BackgroundTasks(self._fail)
         self._metrics_sockets = metrics_sockets
@@ -171,12 +171,12 @@ class Service:
         """Waits and event streams."""
         settings, clock = self.settings, self._clock
         loop = asyncio.get_running_loop()
-        self._slices = Slices(loop.call_soon)
+        self._slicer = Slicer(loop.call_soon)
         self.watchers = Watchers(
             self.model,
             self.documents,
             self.reads,
-            self._slices,
+            self._slicer,
             WatchOptions(settings.max_watchers, self.schema),
             call_later=loop.call_later,
             observer=self.metrics,
@@ -235,7 +235,9 @@ class Service:
         app.on_startup.append(self._start)
         app.on_shutdown.append(self._end_waits)
         app.on_cleanup.append(self._stop)
-        parts = ServerParts(router, self.middleware, accounting, model_answers, self._date, self._turns, self._slices)
+        parts = ServerParts(
+            router, self.middleware, accounting, model_answers, self._date, self._fair_queue, self._slicer
+        )
         return ServiceRunner(app, parts, shutdown_timeout_s=self.settings.drain_s)
 
     def _metrics_api(self) -> ServiceRunner:
@@ -243,7 +245,7 @@ class Service:
         router = Router(route.definition for route in self._handlers.metrics_port_routes())
         accounting = Accounting(self.metrics, self._request_log)
         middleware = self._middleware(router, accounting, AccessRules())
-        parts = ServerParts(router, middleware, accounting, None, self._date, _turns(), self._slices)
+        parts = ServerParts(router, middleware, accounting, None, self._date, _fair_queue(), self._slicer)
         return ServiceRunner(web.Application(), parts, shutdown_timeout_s=1)
 
     def _middleware(self, router: Router, accounting: Accounting, access: AccessRules) -> Middleware:
@@ -284,9 +286,9 @@ def _client_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
-def _turns() -> Turns:
+def _fair_queue() -> FairQueue:
     """In a context of their own: what waits must not be served in that of the request which began the turn."""
-    return Turns(partial(asyncio.get_running_loop().call_soon, context=copy_context()))
+    return FairQueue(partial(asyncio.get_running_loop().call_soon, context=copy_context()))
 
 
 def _endpoint(settings: Settings) -> Endpoint:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from time import perf_counter
 
 from service.api.parameters import REQUEST_ID
-from service.http.requests import Head
+from service.http.requests import Head, Request
 from service.http.responses import request_ids
-from service.http.router import Target
 from service.runtime.failure_log import FailureLog
 from service.telemetry.logs import RequestLog
 from service.telemetry.metrics import QUICK_S, Metrics, RequestTally
@@ -36,30 +35,16 @@ class Accounting:
 
     def answered(self, head: Head, route: str, status: int, body_bytes: int, request_id: bytes) -> None:
         """One request of this route; `body_bytes` as they were sent."""
-        tally, method = self._metrics.tally(route, head.method.decode(), status), head.method
-        self.record(
-            tally, head.target, head.fields, head.arrived_at, head.remote, status, body_bytes, request_id, method
-        )
+        self.record(self._metrics.tally(route, head.method.decode(), status), head, status, body_bytes, request_id)
 
     def abandoned(self, head: Head, route: str) -> None:
         """The client has left before its request was answered."""
         self.answered(head, route, CLIENT_CLOSED_REQUEST, 0, self.request_id(head.fields))
 
-    def record(
-        self,
-        tally: RequestTally,
-        target: Target,
-        fields: Mapping[bytes, bytes],
-        arrived_at: float,
-        remote: str | None,
-        status: int,
-        body_bytes: int,
-        request_id: bytes,
-        method: bytes = b"GET",
-    ) -> None:
-        """Any request, with the tally that it belongs to."""
+    def record(self, tally: RequestTally, request: Request, status: int, body_bytes: int, request_id: bytes) -> None:
+        """The same, with the tally that it belongs to."""
         ended = perf_counter()
-        seconds = ended - arrived_at
+        seconds = ended - request.arrived_at
         self.requests_count += 1
         try:
             if seconds <= QUICK_S:  # RequestTally.add, without the call
@@ -69,11 +54,12 @@ class Accounting:
                 tally.add(seconds)
             log = self._request_log
             if log is not None:
+                fields = request.fields
                 agent = trace = cloud_trace = None
                 if len(fields) > 1:  # there is more than the host
                     agent, trace = fields.get(b"user-agent"), fields.get(b"traceparent")
                     cloud_trace = fields.get(b"x-cloud-trace-context")
-                kind = method, status, remote, agent
-                log.log(kind, target.escaped_url, body_bytes, seconds, ended, request_id, trace, cloud_trace)
+                kind = request.method, status, request.remote, agent
+                log.log(kind, request.target.escaped_url, body_bytes, seconds, ended, request_id, trace, cloud_trace)
         except Exception as error:  # noqa: BLE001 - reported; see above
             self._failures.report("accounting for a request", error)

@@ -37,7 +37,8 @@ from service.reads.answers import Answer, Answers
 from service.reads.readiness import ReadinessCheck
 from service.runtime.times import render_time
 from service.telemetry.metrics import Metrics
-from service.watch.long_polls import Awaited, LongPolls
+from service.watch.long_poll_waiter import WaitCondition
+from service.watch.long_polls import LongPolls
 
 
 class Handlers:
@@ -137,8 +138,8 @@ class Handlers:
         seen = wait.seen(IF_NONE_MATCH.of(request.headers))
         max_age_s = CACHE_CONTROL.of(request.headers)
         granted_s = self._long_polls.granted_s(wait.seconds)
-        awaited = Awaited(granted_s - waited_s(request), wait.wanted, seen, with_products)
-        answer = await self._long_polls.status(process_id, awaited, max_age_s=max_age_s)
+        condition = WaitCondition(granted_s - waited_s(request), wait.wanted, seen, with_products)
+        answer = await self._long_polls.status(process_id, condition, max_age_s=max_age_s)
         if with_products and not _is_seen(answer, seen, with_products=True):
             answer = await self._answers.status(process_id, known_version=answer.version, include_products=True)
         self._metrics.looked_up(_lookup(answer))

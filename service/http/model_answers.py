@@ -17,7 +17,7 @@ from service.errors import BadParameter
 from service.http.access import AccessRules, cors_headers
 from service.http.accounting import Accounting
 from service.http.rendered_pages import RenderedPages
-from service.http.requests import Head
+from service.http.requests import Head, Request
 from service.http.responses import (
     CLOSE_LINE,
     FOUND,
@@ -28,10 +28,10 @@ from service.http.responses import (
     header_lines,
     process_not_found,
 )
-from service.http.router import Target
 from service.reads.answers import Answer, Answers
 from service.telemetry.metrics import Metrics, RequestTally
-from service.watch.long_polls import Awaited, DirectWait, LongPolls
+from service.watch.long_poll_waiter import LongPollWaiter, WaitCondition
+from service.watch.long_polls import LongPolls
 
 _STATUS, _LISTING = STATUS.path, LISTING.path
 
@@ -41,9 +41,6 @@ WAITED_STATUS = _STATUS + "?wait"
 _MAX_WAIT_QUERIES = 64
 """That are remembered, as they were read."""
 
-
-Fields = Mapping[bytes, bytes]
-"""See Head."""
 
 Tallies = tuple[RequestTally, RequestTally]
 """Where the 200 and the 304 answers of a route are counted."""
@@ -61,7 +58,7 @@ class Parked(NamedTuple):
 
     head: Head
     seen: str
-    waiter: DirectWait
+    waiter: LongPollWaiter
 
 
 class ModelAnswers:
@@ -110,11 +107,11 @@ class ModelAnswers:
                 return self._wait(head, connection) if self._access.admits(target.path, fields) else None
             except Exception:  # noqa: BLE001 - see above
                 return None
-        return self.poll(target, fields, head.arrived_at, head.remote)
+        return self.poll(head)
 
-    def poll(self, target: Target, fields: Fields, arrived_at: float, remote: str | None) -> bytes | None:
+    def poll(self, request: Request) -> bytes | None:
         """The same for a plain request that has nothing to wait for."""
-        access = self._access
+        access, target, fields = self._access, request.target, request.fields
         if access.keys and not access.admits(target.path, fields):
             return None
         seen = fields.get(b"if-none-match")
@@ -137,16 +134,14 @@ class ModelAnswers:
                 return None
         except Exception:  # noqa: BLE001 - see above
             return None
-        return self._render(target, fields, arrived_at, remote, tallies, age_s, etag, body, seen)
+        return self._render(request, tallies, age_s, etag, body, seen)
 
     def complete(self, head: Head, seen: str, answer: Answer) -> bytes:
         """The whole answer at the end of a wait; `seen` are the ETags that the client knows."""
         if answer.summary is None:
             return self._render_not_found(head, answer.age_s)
-        known, etag = seen.encode() or None, b'"v%d"' % answer.version
-        return self._render(
-            head.target, head.fields, head.arrived_at, head.remote, self._waited, answer.age_s, etag, answer.body, known
-        )
+        etag = b'"v%d"' % answer.version
+        return self._render(head, self._waited, answer.age_s, etag, answer.body, seen.encode() or None)
 
     def _wait(self, head: Head, connection: Waiting) -> bytes | Parked | None:
         query = self._wait_query(head.target.query)
@@ -154,9 +149,9 @@ class ModelAnswers:
             return None
         seen = query.seen(head.text(b"if-none-match") or "")
         granted_s = self._long_polls.granted_s(query.seconds)
-        awaited = Awaited(granted_s - head.waited_s, query.wanted, seen)
-        begun = self._long_polls.begin(head.target.process_id, awaited, connection.end_wait)
-        if isinstance(begun, DirectWait):
+        condition = WaitCondition(granted_s - head.waited_s, query.wanted, seen)
+        begun = self._long_polls.begin(head.target.process_id, condition, connection.end_wait)
+        if isinstance(begun, LongPollWaiter):
             return Parked(head, seen, begun)
         return None if begun is None else self.complete(head, seen, begun)
 
@@ -171,26 +166,17 @@ class ModelAnswers:
     # -- answering
 
     def _render(
-        self,
-        target: Target,
-        fields: Fields,
-        arrived_at: float,
-        remote: str | None,
-        tallies: Tallies,
-        age_s: int,
-        etag: bytes,
-        body: bytes,
-        seen: bytes | None,
+        self, request: Request, tallies: Tallies, age_s: int, etag: bytes, body: bytes, seen: bytes | None
     ) -> bytes:
-        accounting, date = self._accounting, self._date
+        accounting, date, fields = self._accounting, self._date, request.fields
         request_id = accounting.request_id(fields) if b"x-request-id" in fields else self._new_request_id()
         lines = self._lines(fields) if self._needs_lines else b""
-        now = date.text if arrived_at < date.valid_until else date()
+        now = date.text if request.arrived_at < date.valid_until else date()
         if seen is not None and (seen == etag or matches(seen.decode("latin-1"), etag.decode())):
-            accounting.record(tallies[1], target, fields, arrived_at, remote, 304, 0, request_id)
+            accounting.record(tallies[1], request, 304, 0, request_id)
             return NOT_MODIFIED % (age_s, etag, request_id, lines, now)
         size = len(body)
-        accounting.record(tallies[0], target, fields, arrived_at, remote, 200, size, request_id)
+        accounting.record(tallies[0], request, 200, size, request_id)
         return FOUND % (age_s, etag, request_id, lines, size, now, body)
 
     def _render_not_found(self, head: Head, age_s: int) -> bytes:
@@ -200,7 +186,7 @@ class ModelAnswers:
         self._accounting.answered(head, WAITED_STATUS, 404, len(body), request_id)
         return NOT_FOUND % (age_s, request_id, self._lines(head.fields), len(body), self._date(), body)
 
-    def _lines(self, fields: Fields) -> bytes:
+    def _lines(self, fields: Mapping[bytes, bytes]) -> bytes:
         """What differs by client, or at the server's end."""
         origin = fields.get(b"origin")
         text = None if origin is None else origin.decode("utf-8", "surrogateescape")

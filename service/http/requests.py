@@ -6,6 +6,7 @@ No route takes a body: a request that announces one is answered, and its connect
 
 from collections.abc import Callable
 from time import perf_counter
+from typing import Protocol
 
 from aiohttp import web
 
@@ -46,12 +47,23 @@ _SPELLINGS = {
 }
 
 
+class Request(Protocol):
+    """What all parts need of a request. `fields` has the first value of each header by its name in lower case;
+    `arrived_at` is on the clock of `perf_counter`.
+    """
+
+    target: Target
+    fields: dict[bytes, bytes]
+    arrived_at: float
+    remote: str
+    method: bytes
+
+
 class Head:
-    """One request. `fields` has the first value of each header by its name in lower case.
+    """The Request of one that is not answered in the step in which it is parsed.
 
     `is_plain`: one GET, kept open after it, that the model alone can answer: without a body, every header once, none
-    that takes more. `refusal` is the status and the message of the answer to a request that breaks HTTP. `arrived_at`
-    is on the clock of `perf_counter`.
+    that takes more. `refusal` is the status and the message of the answer to a request that breaks HTTP.
     """
 
     __slots__ = (
@@ -73,7 +85,7 @@ class Head:
         target: Target,
         lines: list[Line],
         arrived_at: float,
-        remote: str | None,
+        remote: str,
         keep_alive: bool,
         read_version: Callable[[], str],
     ) -> None:
@@ -91,7 +103,7 @@ class Head:
         """The same of a request that another parser has read."""
         target, lines = router.read(request.raw_path.encode("utf-8", "surrogateescape")), list(request.raw_headers)
         method, version = request.method.encode(), "{}.{}".format(*request.version)
-        return cls(method, target, lines, perf_counter(), request.remote, request.keep_alive, lambda: version)
+        return cls(method, target, lines, perf_counter(), request.remote or "", request.keep_alive, lambda: version)
 
     def text(self, name: bytes) -> str | None:
         """A header's first value; bytes that are not UTF-8 become surrogate escapes, as aiohttp has them."""

@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from service.api.etags import matches, precondition_failed
 from service.api.headers import BASE_HEADERS
 from service.api.sources import Source
+from service.http.requests import MAX_TARGET_BYTES
 
 JSON_TYPE = "application/json; charset=utf-8"
 _IDS_AT_ONCE = 256
@@ -178,10 +179,16 @@ NOT_MODIFIED = _template(304, {**_HIT, hdrs.ETAG: "%b"}, has_body=False)
 """Gaps: age, ETag, request ID, further lines, date."""
 NOT_FOUND = _template(404, {**_JSON, **_HIT}, has_body=True)
 """Gaps: age, request ID, further lines, length, date, body."""
-_REFUSAL = {status: _template(status, dict(_JSON), has_body=True) for status in (400, 408, 414, 431)}
+_REFUSALS = {
+    400: "Malformed HTTP request",
+    408: "The request took too long to arrive",
+    414: f"The request target is longer than {MAX_TARGET_BYTES} bytes",
+    431: "The request has too many headers, or too long ones",
+}
+_REFUSAL = {status: _template(status, dict(_JSON), has_body=True) for status in _REFUSALS}
 
 
-def refusal(status: int, message: str, request_id: bytes, date: bytes) -> bytes:
+def refusal(status: int, request_id: bytes, date: bytes) -> bytes:
     """The whole answer to what did not become a request; its connection is closed."""
-    body = error_body(message)
+    body = error_body(_REFUSALS[status])
     return _REFUSAL[status] % (request_id, CLOSE_LINE, len(body), date, body)

@@ -18,13 +18,13 @@ from yarl import URL
 from service.http.accounting import Accounting
 from service.http.connection import Connection
 from service.http.middleware import HEAD, Middleware
-from service.http.model_answers import WAITED_STATUS, ModelAnswers
-from service.http.requests import Head
+from service.http.model_answers import WAITED_STATUS, ModelAnswers, Parked
+from service.http.requests import Head, Request
 from service.http.responses import DateHeader
 from service.http.router import Router
 from service.runtime.compat import Runner, make_request
-from service.runtime.slices import InOrder, Slices
-from service.runtime.turns import Turns
+from service.runtime.fair_queue import FairQueue
+from service.runtime.slicer import Slicer
 
 IDLE_GRACE_S = 1.0
 """How long idle connections stay open at the end."""
@@ -42,8 +42,8 @@ class ServerParts:
     accounting: Accounting
     model_answers: ModelAnswers | None
     date: DateHeader
-    turns: Turns
-    slices: Slices
+    fair_queue: FairQueue
+    slicer: Slicer
 
 
 class HttpServer:
@@ -57,13 +57,16 @@ class HttpServer:
         self.accounting = parts.accounting
         self.router = parts.router
         self.model_answers = parts.model_answers
-        self.answer_from_model = _no_answer if parts.model_answers is None else parts.model_answers.answer
-        self.poll_model = _no_answer if parts.model_answers is None else parts.model_answers.poll
+        self.answer_from_model: Callable[[Head, Connection], bytes | Parked | None] = _no_answer
+        self.poll_model: Callable[[Request], bytes | None] = _no_answer
+        if parts.model_answers is not None:
+            self.answer_from_model, self.poll_model = parts.model_answers.answer, parts.model_answers.poll
+            self.complete_wait = parts.model_answers.complete
         self.date = parts.date
-        self.turns = parts.turns
+        self.fair_queue = parts.fair_queue
         self.is_closing = False
         self._context = contextvars.copy_context()
-        self._redispatching = InOrder(parts.slices, _redispatch)
+        self._redispatching = parts.slicer.lane()
         self._connections: set[Connection] = set()
         self._all_gone = asyncio.Event()
 
@@ -114,9 +117,9 @@ class HttpServer:
         """Outside of whatever request this is called for, whose trace belongs to its own log lines."""
         self.loop.call_soon(callback, context=self._context)
 
-    def dispatch_later(self, connection: Connection) -> None:
-        """Let the handlers answer its wait, in slices: after a lapse there may be thousands."""
-        self._redispatching.add(connection)
+    def redispatch_later(self, connection: Connection) -> None:
+        """Let the handlers answer its wait, in slices: after a lapse there can be thousands."""
+        self._redispatching.add(_redispatch(connection))
 
     # -- the end
 
@@ -125,7 +128,7 @@ class HttpServer:
         self.is_closing = True
         if self.model_answers is not None:
             self.model_answers.close()
-        self.turns.serve_all()
+        self.fair_queue.serve_all()
 
     async def shutdown(self, timeout: float | None = None) -> None:
         """Until all connections have ended, at most `timeout` seconds."""

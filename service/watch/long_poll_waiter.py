@@ -114,9 +114,6 @@ class LongPollWaiter:
         if self.state is WaitState.WAITING:
             self._complete(None)
 
-    farewell = finish
-    """Its former name."""
-
     def fail(self, _: Exception) -> None:
         """See CanFail: the client gets an answer that is read."""
         if self.state is WaitState.WAITING:

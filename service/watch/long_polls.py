@@ -30,11 +30,6 @@ MAX_WAIT_S = 55
 LEAST_S = 0.01
 """Timers are not exact enough for a shorter wait."""
 
-Awaited = WaitCondition
-DirectWait = LongPollWaiter
-End = OnComplete
-"""Former names, which service/http uses until it has moved."""
-
 
 class LongPolls:
     """Waits for one process each, `max_wait_s` at most. `lease_s` bounds the age of a followed document's answer."""
@@ -68,7 +63,7 @@ class LongPolls:
         `leave` of the waiter must follow. Raises: WatchRefused.
         """
         present = self.free(process_id, known_version(condition.if_none_match))
-        if present is None or present.summary is None or condition.wanted.after:
+        if present is None or present.summary is None:
             return None
         if condition.seconds < LEAST_S or self._meets(present, condition):
             return present

@@ -14,7 +14,8 @@ from typing import Any, cast
 import pytest
 
 from service.http import connection as connections
-from service.http.connection import MAX_AT_ONCE, MAX_BACKLOG_BYTES, Connection, State
+from service.http.backlog import MAX_BYTES, PIECE_BYTES
+from service.http.connection import Connection, State
 from service.http.requests import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET_BYTES
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import RawConnection, raw_connection, responses_in
@@ -109,7 +110,7 @@ async def refused(running: RunningService, data: bytes) -> tuple[int, bytes]:
         request(target=b"/status/import-1?wait=1"),
         request(b'If-None-Match: "v1"', target=b"/status/import-1?wait=60"),
         request(target=b"/status?limit=5&status=running&start_date=2026-01-01T00:00:00%2B01:00"),
-        request() * (MAX_AT_ONCE + 3),
+        request() * (PIECE_BYTES // len(request()) + 3),
     ],
 )
 async def test_what_the_model_can_answer_needs_no_task(
@@ -275,6 +276,17 @@ async def test_half_a_head_is_408_whatever_was_answered_before_it(
     assert len(statuses) == 1 + before.count(b"GET ")
 
 
+async def test_a_pipeline_cut_within_its_heads_is_never_late(
+    running: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "head_timeout_s", 0.05)
+    async with raw_connection(running.url) as connection:
+        await connection.send(request()[:20])
+        ends_at = time.perf_counter() + 0.15
+        while time.perf_counter() < ends_at:
+            assert await answered(connection, request()[20:] + request()[:20]) == 200
+
+
 async def test_another_protocol_is_never_begun(running: RunningService) -> None:
     upgrade = [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"]
     async with raw_connection(running.url) as connection:
@@ -350,7 +362,7 @@ async def test_a_client_that_leaves_unread_bytes_behind_its_wait_leaves_nothing(
     running: RunningService, sent: bytes, monkeypatch: pytest.MonkeyPatch, uncollected: None
 ) -> None:
     def stalled(sending: "asyncio.Task[None]") -> bool:
-        return sending.done() or any(not each._is_reading for each in opened(running))
+        return sending.done() or any(not each._backlog.is_reading for each in opened(running))
 
     monkeypatch.setattr(Connection, "unread_timeout_s", 0.05)
     for _ in range(5):
@@ -367,7 +379,7 @@ async def test_a_pipeline_longer_than_the_backlog_is_answered_whole(
     running: RunningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Connection, "unread_timeout_s", 0.01)
-    count = 3 * MAX_BACKLOG_BYTES // len(request())
+    count = 3 * MAX_BYTES // len(request())
     async with raw_connection(running.url) as connection:
         sending = asyncio.create_task(connection.send(request() * count))
         for _ in range(count):
@@ -409,7 +421,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(running: RunningService, m
             if not opened(running):
                 break
             try:
-                await asyncio.wait_for(connection.send(request(target=b"/status/large") * MAX_AT_ONCE), 0.5)
+                await asyncio.wait_for(connection.send(request(target=b"/status/large") * 16), 0.5)
             except (ConnectionError, TimeoutError):
                 break
         await until(lambda: not opened(running), "the connection is gone")

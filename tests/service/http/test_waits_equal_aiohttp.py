@@ -181,7 +181,7 @@ async def test_at_the_end_of_the_service_after_a_lapse_all_are_refused(both: Bot
         await until(lambda: waits_without_a_task(both) == 100, "all wait")
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(type(service.model), "trusted_age_s", None)
-            patched.setattr(service._turns, "_quiet_from", float("inf"))  # short turns
+            patched.setattr(service._fair_queue, "_quiet_from", float("inf"))  # short turns
             async with asyncio.timeout(4):
                 await service.runner.cleanup()
         assert {(await each.all())[:13] for each in connections} == {b"HTTP/1.1 503 "}
@@ -200,7 +200,7 @@ async def test_a_client_that_leaves_before_it_could_ask_again_is_accounted_for_a
             patched.setattr(type(service.model), "trusted_age_s", None)
             for each in (gone, stays):
                 assert each._parked is not None
-                each._parked.waiter.farewell()
+                each._parked.waiter.finish()
             gone.connection_lost(None)
             assert stays._parked is not None
             stays._parked.head.arrived_at -= 60  # it came a minute ago

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from service import app
-from service.http.connection import Connection
-from service.runtime import turns
-from service.runtime.turns import OTHER_S, QUIET_AFTER_S, QUIET_TURN_S, TURN_S, Turns
+from service.http.request_parser import RequestParser
+from service.runtime import fair_queue
+from service.runtime.fair_queue import HANDLER_S, QUIET_AFTER_S, QUIET_TURN_S, TURN_S, FairQueue
 from service.telemetry.logs import current_trace
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import RawConnection, raw_connection, responses_in
@@ -24,12 +24,12 @@ GET = b"GET /status/%b HTTP/1.1\r\nHost: service\r\n\r\n"
 
 
 class Loop:
-    """What Turns asks to be called soon is called when the test takes a turn."""
+    """What FairQueue asks to be called soon is called when the test takes a turn."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.soon = list[Callable[[], None]]()
-        self.turns = Turns(self.soon.append, clock=self.clock)
+        self.queue = FairQueue(self.soon.append, clock=self.clock)
         self.served = list[str]()
 
     def turn(self) -> None:
@@ -42,90 +42,93 @@ class Loop:
             self.served.append(name)
             self.clock.advance(takes_s)
 
-        self.turns.wait(serve)
+        self.queue.enqueue(serve)
 
 
 def test_a_turn_takes_requests_until_its_time_is_used_up() -> None:
     loop = Loop()
-    assert loop.turns.takes(loop.clock.now)
-    assert loop.turns.takes(loop.clock.now + 0.9 * TURN_S)
-    assert not loop.turns.takes(loop.clock.now + TURN_S)
+    assert loop.queue.try_acquire(loop.clock.now)
+    assert loop.queue.try_acquire(loop.clock.now + 0.9 * TURN_S)
+    assert not loop.queue.try_acquire(loop.clock.now + TURN_S)
 
 
 def test_a_request_with_a_task_of_its_own_uses_up_what_it_is_going_to_take() -> None:
     loop = Loop()
-    taken = [loop.turns.takes(loop.clock.now, for_s=OTHER_S) for _ in range(7)]
+    taken = []
+    for _ in range(7):
+        taken.append(loop.queue.try_acquire(loop.clock.now))
+        loop.queue.charge(HANDLER_S)
     assert (taken[:5], taken[6]) == ([True] * 5, False)
 
 
 def test_the_next_turn_has_its_own_time() -> None:
     loop = Loop()
-    assert loop.turns.takes(loop.clock.now)
+    assert loop.queue.try_acquire(loop.clock.now)
     loop.clock.advance(TURN_S)
-    assert not loop.turns.takes(loop.clock.now)
+    assert not loop.queue.try_acquire(loop.clock.now)
     loop.turn()
-    assert loop.turns.takes(loop.clock.now)
+    assert loop.queue.try_acquire(loop.clock.now)
 
 
-def test_while_nobody_hurries_requests_have_more_of_a_turn() -> None:
+def test_requests_have_more_of_a_turn_while_nothing_shortens_it() -> None:
     loop = Loop()
-    loop.turns.hurry()
+    loop.queue.shorten()
     assert not _takes_all_of(loop, QUIET_TURN_S)
     loop.clock.advance(QUIET_AFTER_S)
     assert _takes_all_of(loop, QUIET_TURN_S)
-    loop.turns.hurry()
+    loop.queue.shorten()
     assert not _takes_all_of(loop, QUIET_TURN_S)
 
 
 def _takes_all_of(loop: Loop, seconds: float) -> bool:
     """Whether the next turn does, and no more than that."""
     loop.turn()
-    loop.clock.advance(max(0.0, loop.turns.ends_at - loop.clock.now))
-    assert loop.turns.takes(loop.clock.now)
-    assert not loop.turns.takes(loop.clock.now + seconds)
-    return loop.turns.takes(loop.clock.now + 0.99 * seconds)
+    loop.clock.advance(max(0.0, loop.queue.ends_at - loop.clock.now))
+    assert loop.queue.try_acquire(loop.clock.now)
+    assert not loop.queue.try_acquire(loop.clock.now + seconds)
+    return loop.queue.try_acquire(loop.clock.now + 0.99 * seconds)
 
 
-def test_whoever_hurries_cuts_the_turn_short() -> None:
+def test_shorten_ends_the_present_turn_early() -> None:
     loop = Loop()
-    loop.turns.hurry()
+    loop.queue.shorten()
     loop.clock.advance(QUIET_AFTER_S)
-    assert loop.turns.takes(loop.clock.now)
-    loop.turns.hurry()
-    assert loop.turns.takes(loop.clock.now + 0.99 * TURN_S)
-    assert not loop.turns.takes(loop.clock.now + TURN_S)
+    assert loop.queue.try_acquire(loop.clock.now)
+    loop.queue.shorten()
+    assert loop.queue.try_acquire(loop.clock.now + 0.99 * TURN_S)
+    assert not loop.queue.try_acquire(loop.clock.now + TURN_S)
 
 
-def test_whoever_hurries_lets_nobody_overtake_those_who_wait() -> None:
+def test_shorten_lets_no_request_overtake_queued_ones() -> None:
     loop = Loop()
-    assert loop.turns.takes(loop.clock.now)
+    assert loop.queue.try_acquire(loop.clock.now)
     loop.wait("a", takes_s=TURN_S)
     loop.wait("b")
     loop.turn()
-    loop.turns.hurry()
-    assert loop.turns.ends_at <= loop.clock.now
+    loop.queue.shorten()
+    assert loop.queue.ends_at <= loop.clock.now
     loop.turn()
     assert loop.served == ["a", "b"]
 
 
-def test_whoever_waits_is_served_in_order_and_before_whoever_comes() -> None:
+def test_queued_requests_are_served_in_order_and_before_new_ones() -> None:
     loop = Loop()
-    assert loop.turns.takes(loop.clock.now)
+    assert loop.queue.try_acquire(loop.clock.now)
     for name in ("a", "b", "c"):
         loop.wait(name, takes_s=TURN_S / 2)
-    assert not loop.turns.takes(loop.clock.now)
+    assert not loop.queue.try_acquire(loop.clock.now)
     loop.turn()
     assert loop.served == ["a", "b"]
-    assert loop.turns.ends_at <= loop.clock.now
-    assert not loop.turns.takes(loop.clock.now)
+    assert loop.queue.ends_at <= loop.clock.now
+    assert not loop.queue.try_acquire(loop.clock.now)
     loop.turn()
     assert loop.served == ["a", "b", "c"]
-    assert loop.turns.takes(loop.clock.now)
+    assert loop.queue.try_acquire(loop.clock.now)
 
 
-def test_however_long_one_takes_every_turn_serves_one() -> None:
+def test_every_turn_serves_a_request_however_long_it_takes() -> None:
     loop = Loop()
-    assert loop.turns.takes(loop.clock.now)
+    assert loop.queue.try_acquire(loop.clock.now)
     for name in ("a", "b"):
         loop.wait(name, takes_s=10 * TURN_S)
     loop.turn()
@@ -134,59 +137,45 @@ def test_however_long_one_takes_every_turn_serves_one() -> None:
     assert loop.served == ["a", "b"]
 
 
-def test_one_that_fails_keeps_nobody_waiting_and_lets_nobody_overtake() -> None:
+def test_a_failing_request_delays_no_other_and_lets_none_overtake() -> None:
     loop = Loop()
-    assert loop.turns.takes(loop.clock.now)
-    loop.turns.wait(lambda: 1 / 0)  # type: ignore[arg-type]
+    assert loop.queue.try_acquire(loop.clock.now)
+    loop.queue.enqueue(lambda: 1 / 0)  # type: ignore[arg-type]
     loop.wait("a")
     with pytest.raises(ZeroDivisionError):
         loop.turn()
-    assert loop.turns.ends_at <= loop.clock.now
+    assert loop.queue.ends_at <= loop.clock.now
     loop.turn()
     assert loop.served == ["a"]
 
 
-def test_at_the_end_one_that_fails_keeps_nobody_from_being_served(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_request_stops_no_other_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
     loop = Loop()
-    assert loop.turns.takes(loop.clock.now)
-    loop.turns.wait(lambda: 1 / 0)  # type: ignore[arg-type]
+    assert loop.queue.try_acquire(loop.clock.now)
+    loop.queue.enqueue(lambda: 1 / 0)  # type: ignore[arg-type]
     loop.wait("a")
-    loop.turns.serve_all()
+    loop.queue.serve_all()
     assert loop.served == ["a"]
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_without_requests_no_turn_is_asked_for() -> None:
+def test_without_requests_no_turn_is_scheduled() -> None:
     loop = Loop()
-    assert loop.turns.takes(loop.clock.now)
+    assert loop.queue.try_acquire(loop.clock.now)
     loop.turn()
     assert loop.soon == []
 
 
-async def test_one_that_has_gone_away_uses_up_no_time() -> None:
-    loop = Loop()
-    assert loop.turns.takes(loop.clock.now)
-    waiting = [asyncio.create_task(loop.turns.turn()) for _ in range(20)]
-    await asyncio.sleep(0)
-    for task in waiting[:15]:
-        task.cancel()
-    await asyncio.sleep(0)
-    loop.turn()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert all(task.done() for task in waiting)
-
-
 async def test_what_waits_is_not_served_in_the_context_of_the_request_that_began_the_turn() -> None:
-    turns = app._turns()
+    queue = app._fair_queue()
     served = list[tuple[str | None, str | None]]()
 
     def begin() -> None:
         current_trace.set(("another client's", None))
-        assert turns.takes(perf_counter())
+        assert queue.try_acquire(perf_counter())
 
     copy_context().run(begin)
-    turns.wait(lambda: served.append(current_trace.get()))
+    queue.enqueue(lambda: served.append(current_trace.get()))
     await until(lambda: served, "it is served")
     assert served == [(None, None)]
 
@@ -204,8 +193,8 @@ def firestore(local_firestore: BackgroundFirestore, project: str, monkeypatch: p
 
 
 def _make_turns_last(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr(turns, "TURN_S", seconds)
-    monkeypatch.setattr(turns, "QUIET_TURN_S", seconds)
+    monkeypatch.setattr(fair_queue, "TURN_S", seconds)
+    monkeypatch.setattr(fair_queue, "QUIET_TURN_S", seconds)
 
 
 class Counted:
@@ -238,11 +227,11 @@ async def test_many_requests_at_once_leave_the_listener_its_turns(
     assert count.turns >= 40
 
 
-async def test_a_message_of_the_listener_hurries(
+async def test_a_message_of_the_listener_shortens_the_turn(
     firestore: str, local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hurried = list[float]()
-    monkeypatch.setattr(Turns, "hurry", lambda _: hurried.append(perf_counter()))
+    monkeypatch.setattr(FairQueue, "shorten", lambda _: hurried.append(perf_counter()))
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         told = len(hurried)
@@ -251,10 +240,10 @@ async def test_a_message_of_the_listener_hurries(
         assert len(hurried) > told
 
 
-async def test_a_lent_request_uses_up_what_it_is_going_to_take(
+async def test_a_handled_request_is_charged_for_what_it_takes(
     firestore: str, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _make_turns_last(monkeypatch, OTHER_S)  # one of them
+    _make_turns_last(monkeypatch, HANDLER_S)  # one of them
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with many_connections(running, 40) as connections:
@@ -272,7 +261,7 @@ async def test_what_comes_while_a_request_waits_is_answered_after_it(
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
-            held = HeldTurns(monkeypatch)
+            held = HeldQueue(monkeypatch)
             await connection.send(GET % b"import-1" + (GET % b"nobody")[:20])
             await held.until_waiting(1)
             await connection.send((GET % b"nobody")[20:])
@@ -287,12 +276,12 @@ async def test_a_client_that_sends_on_and_on_while_it_waits_is_read_no_further(
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
-            held = HeldTurns(monkeypatch)
+            held = HeldQueue(monkeypatch)
             await connection.send(GET % b"import-1")
             await held.until_waiting(1)
             sending = asyncio.create_task(connection.send((GET % b"import-1") * 2_000))
             (opened,) = cast("list[Any]", cast("Any", running.service.runner.server).connections)
-            await until(lambda: not opened._is_reading, "it is read no further")
+            await until(lambda: not opened._backlog.is_reading, "it is read no further")
             held.let_go()
             assert {(await connection.reply())[0] for _ in range(2_001)} == {200}
             await sending
@@ -303,7 +292,7 @@ async def test_a_client_that_leaves_before_its_turn_is_counted_as_499(
 ) -> None:
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
-        held = HeldTurns(monkeypatch)
+        held = HeldQueue(monkeypatch)
         async with raw_connection(running.url) as connection:
             await connection.send(GET % b"import-1" + GET % b"nobody")
             await held.until_waiting(1)
@@ -322,7 +311,7 @@ async def test_waiting_is_part_of_how_long_an_answer_took_and_comes_once(
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
-            held = HeldTurns(monkeypatch)
+            held = HeldQueue(monkeypatch)
             came_at = perf_counter()
             await connection.send(GET % process_id)
             await held.until_waiting(1)
@@ -340,7 +329,7 @@ async def test_requests_that_wait_are_answered_before_the_end(
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with many_connections(running, 20) as connections:
-            held = HeldTurns(monkeypatch)
+            held = HeldQueue(monkeypatch)
             for number, each in enumerate(connections):
                 await each.send(GET % (b"nobody" if number % 2 else b"import-1"))
             await held.until_waiting(20)
@@ -355,11 +344,11 @@ async def test_a_connection_whose_waiting_request_fails_ends(
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
-            held = HeldTurns(monkeypatch)
+            held = HeldQueue(monkeypatch)
             await connection.send(GET % b"import-1")
             await held.until_waiting(1)
             with pytest.MonkeyPatch.context() as broken:
-                broken.setattr(Connection, "_answer", lambda *_: 1 / 0)
+                broken.setattr(RequestParser, "feed", lambda *_: 1 / 0)
                 with pytest.raises(ZeroDivisionError):
                     held.let_go()
             assert await connection.all() == b""
@@ -371,7 +360,7 @@ async def test_what_can_not_be_read_spoils_no_request_that_waits(
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
-            held = HeldTurns(monkeypatch)
+            held = HeldQueue(monkeypatch)
             await connection.send(GET % b"import-1")
             await held.until_waiting(1)
             await connection.send(b"nonsense\r\n\r\n")
@@ -386,7 +375,7 @@ async def test_what_comes_piece_by_piece_while_a_request_waits_is_answered_in_or
     async with running_service(firestore, project, listener="stream", window_size=0) as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
-            held = HeldTurns(monkeypatch)
+            held = HeldQueue(monkeypatch)
             for _ in range(3):
                 for process_id in (b"import-1", b"nobody"):
                     await connection.send(GET % process_id)
@@ -407,10 +396,10 @@ async def test_a_connection_is_not_idle_while_a_request_waits(
             await connection.send(GET % first)
             await connection.reply()
             (opened,) = cast("list[Any]", server.connections)
-            held = HeldTurns(monkeypatch)
+            held = HeldQueue(monkeypatch)
             await connection.send(GET % b"import-1")
             await held.until_waiting(1)
-            opened._arrived_at -= opened.keepalive_timeout_s
+            opened._parser.arrived_at -= opened.keepalive_timeout_s
             opened._close_if_idle()
             held.let_go()
             assert (await connection.reply())[0] == 200
@@ -422,7 +411,7 @@ async def test_half_a_request_that_waits_is_not_waited_for_at_the_end(
     async with running_service(firestore, project, listener="stream", window_size=0, drain_s=3600) as running:
         await running.synced()
         async with raw_connection(running.url) as connection:
-            held = HeldTurns(monkeypatch)
+            held = HeldQueue(monkeypatch)
             await connection.send((GET % b"import-1")[:-2])
             await held.until_waiting(1)
             async with asyncio.timeout(PATIENCE_S / 4):  # less than the head of a request may take
@@ -437,15 +426,15 @@ async def many_connections(running: RunningService, count: int) -> AsyncIterator
         yield [await stack.enter_async_context(raw_connection(running.url)) for _ in range(count)]
 
 
-class HeldTurns:
+class HeldQueue:
     """No turn takes requests until they are let go, or all served in the end."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._patch = monkeypatch
-        self._waiting = list[tuple[Turns, Callable[[], None]]]()
-        monkeypatch.setattr(Turns, "takes", lambda turns, now, *, for_s=0.0: False)
-        monkeypatch.setattr(Turns, "wait", lambda turns, serve: self._waiting.append((turns, serve)))
-        monkeypatch.setattr(Turns, "serve_all", lambda turns: self.let_go())
+        self._waiting = list[tuple[FairQueue, Callable[[], None]]]()
+        monkeypatch.setattr(FairQueue, "try_acquire", lambda queue, now: False)
+        monkeypatch.setattr(FairQueue, "enqueue", lambda queue, serve: self._waiting.append((queue, serve)))
+        monkeypatch.setattr(FairQueue, "serve_all", lambda queue: self.let_go())
 
     async def until_waiting(self, count: int) -> None:
         await until(lambda: len(self._waiting) >= count, f"{count} wait")

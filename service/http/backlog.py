@@ -1,0 +1,46 @@
+"""Bytes of one connection that came out of turn and are not parsed yet. Past a bound nothing more is read."""
+
+import asyncio
+
+PIECE_BYTES = 4096
+"""Parsed at a time: a hundred of the shortest requests."""
+
+MAX_BYTES = 64 * 1024
+
+
+class Backlog:
+    """Pauses the reading of its transport while it holds too much."""
+
+    __slots__ = ("_data", "_transport", "is_reading")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._data = b""
+        self.is_reading = True
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def add(self, data: bytes) -> None:
+        self._data += data
+        if len(self._data) > MAX_BYTES and self.is_reading:
+            self.is_reading = False
+            self._transport.pause_reading()
+
+    def take(self) -> bytes:
+        """The next piece; reading goes on once half of the bound is left."""
+        piece, self._data = self._data[:PIECE_BYTES], self._data[PIECE_BYTES:]
+        if len(self._data) <= MAX_BYTES // 2:
+            self._read_on()
+        return piece
+
+    def take_all(self) -> bytes:
+        data, self._data = self._data, b""
+        self._read_on()
+        return data
+
+    def _read_on(self) -> None:
+        if not self.is_reading:
+            self.is_reading = True
+            if not self._transport.is_closing():
+                self._transport.resume_reading()

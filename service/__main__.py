@@ -80,6 +80,14 @@ def _add_terminal_commands(commands: Any) -> None:
     listing.add_argument("--limit", type=_positive_int, default=10, help="(default 10)")
     listing.add_argument("--start-date", metavar="DATE", help="started at or after this ISO 8601 date or date-time")
     listing.add_argument("--end-date", metavar="DATE", help="started at or before it; a date is its whole UTC day")
+    listing.add_argument(
+        "--filter",
+        type=_filter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only those that a filter of the service's schema lets through; can be repeated",
+    )
     listing.add_argument("--all", action="store_true", help="every page")
     listing.set_defaults(run=_list)
     for command in (watch, listing):
@@ -116,6 +124,13 @@ def _positive_float(text: str) -> float:
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError("must be more than 0 and less than a million")
     return value
+
+
+def _filter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError("must be a filter's name and a value, as in owner=ann")
+    return name, value
 
 
 def _port(text: str) -> int:
@@ -253,6 +268,7 @@ def _list(options: argparse.Namespace) -> int:
             limit=options.limit,
             start_date=options.start_date,
             end_date=options.end_date,
+            filters=dict(options.filter),
             all=options.all,
         )
         return list_processes(chosen, Console())

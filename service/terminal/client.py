@@ -18,6 +18,8 @@ import orjson
 from yarl import URL
 
 from service import __version__
+from service.api.description import PATH as DESCRIPTION_PATH
+from service.api.description import Description, read_description
 
 API_KEY_HEADER = "X-API-Key"
 HOW_TO_GIVE_A_KEY = "set PROCESS_STATUS_API_KEY to a valid one, or name the file that holds it with --api-key-file"
@@ -82,6 +84,14 @@ class StatusClient:
         if answer.body is None or not isinstance(answer.body.get("processes"), list):
             raise self._not_the_service(200)
         return answer.body
+
+    async def description(self) -> Description:
+        """What the answers are like, as the service's schema has it."""
+        answer = await self._get(DESCRIPTION_PATH, {}, {}, timeout_s=30)
+        try:
+            return read_description(answer.body or {})
+        except ValueError:
+            raise self._not_the_service(200) from None
 
     async def _get(
         self, path: str, parameters: Mapping[str, str], headers: Mapping[str, str], timeout_s: float

@@ -1,7 +1,8 @@
 """`process-status watch` and `process-status list`: a terminal client of the HTTP API.
 
-Both return the exit code: for `watch` 0, 1 or 3 as the process completed, failed or was cancelled; for `list`
-0, also where nothing was found; 2 where the command could not do its work or no process has the status that was
+Both show what the schema of the service names; the service describes it to them. Both return the exit code: for `watch`
+0, 1 or 3 as the process ended well, ended badly ([status] failed of the schema) or was cancelled; for `list` 0, also
+where nothing was found; 2 where the command could not do its work or no process has the status that was
 asked for, after one line that says what to do. Output goes to `console`, messages to `messages` (stderr). The command
 line reads environment and arguments.
 """
@@ -16,14 +17,15 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from service.api.description import Description, Kind
 from service.telemetry.logs.format import printable
 from service.terminal.client import Answer, Refused, StatusClient, Unavailable
 from service.terminal.view import Process, WatchView, show_lines, show_table, write_line
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
-USUAL_STATUSES = frozenset({"pending", "running", *EXIT_CODES})
-"""Statuses that are no mistake, though no process has them at the moment."""
+EXIT_CODES: Mapping[Kind, int] = {"completed": 0, "failed": 1, "cancelled": 3}
+USUAL_STATUSES = frozenset({"pending", "running"})
+"""Statuses that are no mistake, as terminal ones are none, though no process has them at the moment."""
 USAGE = 2
 
 POLL_INTERVAL_S = 1.0
@@ -38,18 +40,17 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """`exit_codes` names the statuses a process ends with, and the exit code of each."""
+    """`give_up_after_s`: how long a service that does not answer is asked again."""
 
     process_id: str
     url: str = DEFAULT_URL
     api_key: str | None = field(default=None, repr=False)
-    exit_codes: Mapping[str, int] = field(default_factory=lambda: dict(EXIT_CODES))
     give_up_after_s: float = 300
 
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """Dates as the API takes them, ISO 8601. `all` asks for every page, whatever `limit` is."""
+    """Dates as the API takes them, ISO 8601. `all` asks for every page, whatever `limit` is. `filters`: by name"""
 
     url: str = DEFAULT_URL
     api_key: str | None = field(default=None, repr=False)
@@ -57,6 +58,7 @@ class ListOptions:
     limit: int = 10
     start_date: str | None = None
     end_date: str | None = None
+    filters: Mapping[str, str] = field(default_factory=dict)
     all: bool = False
     give_up_after_s: float = 30
 
@@ -79,11 +81,15 @@ async def watch(
     with WatchView(console, messages, pace.now) as view:
         try:
             async with StatusClient(options.url, options.api_key) as client:
-                async for answer in _answers(client, options, view.tell, pace):
-                    view.show(answer.body, answer.freshness)
-                    exit_code = options.exit_codes.get(str((answer.body or {}).get("status")))
-                    if exit_code is not None:
-                        return exit_code
+                persistence = Persistence(options.give_up_after_s, view.tell, pace)
+                described: Description | None = None
+                async for answer in _answers(client, options, persistence, pace):
+                    if described is None:
+                        described = await persistence.get(client.description)
+                    view.show(described, answer.body, answer.freshness)
+                    status = (answer.body or {}).get("status")
+                    if described.is_terminal(status):
+                        return EXIT_CODES[described.kind(status)]
         except Refused as refused:
             view.tell(_advice(refused))
     return USAGE
@@ -96,23 +102,26 @@ async def list_processes(
     pace = pace or Pace()
     messages = messages or Console(stderr=True)
     shown: list[Process] = []
-    count = 0
+    described: Description | None = None
     try:
         async with StatusClient(options.url, options.api_key) as client:
             persistence = Persistence(options.give_up_after_s, lambda text: write_line(messages, text), pace)
             async for page in _pages(client, options, persistence):
-                count += len(page)
+                if not page:
+                    continue
+                if described is None:
+                    described = await persistence.get(client.description)
                 if console.is_terminal:
                     shown += page
                 else:
-                    show_lines(console, page)
-            if not count and options.status is not None:
+                    show_lines(console, described, page)
+            if described is None and options.status is not None:
                 await _check_status(client, options.status, persistence)
     except Refused as refused:
         write_line(messages, _advice(refused))
         return USAGE
-    if console.is_terminal and shown:
-        show_table(console, shown)
+    if described is not None and console.is_terminal:
+        show_table(console, described, shown)
     return 0
 
 
@@ -120,8 +129,9 @@ async def _check_status(client: StatusClient, status: str, persistence: "Persist
     """Raises: Refused, where the status is most likely misspelt: none of the newest processes has it."""
     page = await persistence.get(partial(client.page, {"limit": str(LARGEST_PAGE)}))
     seen = {str(process.get("status")) for process in page["processes"] if process.get("status") is not None}
-    if status not in seen | USUAL_STATUSES:
-        known = printable(", ".join(sorted(seen | USUAL_STATUSES)))
+    described = await persistence.get(client.description)
+    if status not in seen | USUAL_STATUSES | set(described.terminal):
+        known = printable(", ".join(sorted(seen | USUAL_STATUSES | set(described.terminal))))
         raise Refused(f"no process has the status '{printable(status)}'; there are: {known}")
 
 
@@ -131,10 +141,9 @@ def _advice(refused: Refused) -> str:
 
 
 async def _answers(
-    client: StatusClient, options: WatchOptions, tell: Callable[[str], None], pace: Pace
+    client: StatusClient, options: WatchOptions, persistence: "Persistence", pace: Pace
 ) -> AsyncIterator[Answer]:
     """Every answer of interest, for ever: waits for changes where the service can, else asks every second."""
-    persistence = Persistence(options.give_up_after_s, tell, pace)
     etag: str | None = None
     can_wait = True
     while True:
@@ -156,7 +165,12 @@ async def _answers(
 async def _pages(
     client: StatusClient, options: ListOptions, persistence: "Persistence"
 ) -> AsyncIterator[list[Process]]:
-    filters = {"status": options.status, "start_date": options.start_date, "end_date": options.end_date}
+    filters = {
+        **options.filters,
+        "status": options.status,
+        "start_date": options.start_date,
+        "end_date": options.end_date,
+    }
     parameters = {key: value for key, value in filters.items() if value is not None}
     remaining = options.limit
     while True:

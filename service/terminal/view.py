@@ -8,44 +8,63 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import orjson
 from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from service.api.description import Description, Kind
 from service.telemetry.logs.format import printable
 
-COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
-COLUMNS = ("process_id", "status", "start_time", "end_time", "products_processed", "products_failed")
-LEFT_OUT_FIRST = ("end_time", "products_failed", "products_processed", "start_time")
-"""Columns of a table that a narrow terminal does without."""
+COLOURS: Mapping[Kind, str] = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+TIMES = ("started", "ended", "updated")
+"""Roles that a line about one process has no place for, or a place of their own."""
+LEFT_OUT_FIRST = ("error", "failed", "total", "processed", "progress", "started")
+"""Roles that a narrow table does without, after the end and the keys without a role."""
 UNKNOWN = "-"
 
 Process = Mapping[str, Any]
 
 
 def text_of(value: object) -> str:
+    if isinstance(value, dict | list):
+        value = orjson.dumps(value).decode()
     return UNKNOWN if value is None else printable(str(value))
 
 
-def status_text(status: object) -> Text:
-    return Text(text_of(status), style=COLOURS.get(str(status), ""))
+def status_text(described: Description, status: object) -> Text:
+    style = "" if status is None else COLOURS.get(described.kind(status), "")
+    return Text(text_of(status), style=style)
 
 
-def change_line(process: Process) -> str:
-    """One change as a line: when, which process, its state and counts."""
-    shown = {key: text_of(process.get(key)) for key in (*COLUMNS, "last_updated")}
-    counts = f"processed={shown['products_processed']} failed={shown['products_failed']}"
-    return f"{shown['last_updated']} {shown['process_id']} {shown['status']} {counts}"
+def columns_of(described: Description) -> list[str]:
+    """What a list shows: the keys that lists have, but for the time of the last change."""
+    updated = described.roles["updated"]
+    return ["process_id", *(key.name for key in described.keys if key.in_list and key.name != updated)]
 
 
-def elapsed(process: Process, now: datetime) -> str:
+def facts_of(described: Description) -> list[str]:
+    """What is said of one process beside its status and its times."""
+    times = {described.roles[role] for role in TIMES}
+    return [key.name for key in described.keys if key.in_list and key.name not in times and key.name != "status"]
+
+
+def change_line(described: Description, process: Process, now: datetime) -> str:
+    """One change as a line: when, which process, its state and what else lists say of it."""
+    updated = described.value(process, "updated")
+    when = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if described.roles["updated"] is None else text_of(updated)
+    facts = [f"{_short(name).replace(' ', '_')}={text_of(process.get(name))}" for name in facts_of(described)]
+    return " ".join((when, text_of(process.get("process_id")), text_of(process.get("status")), *facts))
+
+
+def elapsed(start: object, end: object, now: datetime) -> str:
     """`h:mm:ss` from the start to the end, or to now."""
-    start, end = _time(process.get("start_time")), _time(process.get("end_time"))
-    if start is None:
+    started, ended = _time(start), _time(end)
+    if started is None:
         return UNKNOWN
-    seconds = max(0, int(((end or now) - start).total_seconds()))
+    seconds = max(0, int(((ended or now) - started).total_seconds()))
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
@@ -68,6 +87,7 @@ class WatchView:
         self._messages = console if console.is_terminal else messages
         self._now = now
         self._process: Process = {}
+        self._described: Description | None = None
         self._freshness = ""
         self._live: Live | None = None
 
@@ -89,14 +109,15 @@ class WatchView:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, process: Process | None, freshness: str) -> None:
+    def show(self, described: Description, process: Process | None, freshness: str) -> None:
         """The process as it is now, or None where only its freshness is news."""
         self._freshness = freshness
+        self._described = described
         if process is None or process == self._process:
             return
         self._process = process
         if self._live is None:
-            write_line(self._console, change_line(process))
+            write_line(self._console, change_line(described, process, self._now()))
         else:
             self._live.refresh()
 
@@ -105,17 +126,27 @@ class WatchView:
 
     def _picture(self) -> Table:
         picture = Table.grid(padding=(0, 2))
-        if not self._process:
+        process, described = self._process, self._described
+        if described is None or not process:
             return picture
-        process = self._process
         picture.add_row("process", Text(text_of(process.get("process_id")), style="bold"))
-        picture.add_row("status", status_text(process.get("status")))
-        picture.add_row("processed", Text(text_of(process.get("products_processed"))))
-        picture.add_row("failed", Text(text_of(process.get("products_failed"))))
-        picture.add_row("elapsed", elapsed(process, self._now()))
-        picture.add_row("updated", Text(text_of(process.get("last_updated"))))
+        picture.add_row("status", status_text(described, process.get("status")))
+        for name in facts_of(described):
+            picture.add_row(_short(name), Text(_fact(described, process, name)))
+        if described.roles["started"] is not None:
+            start, end = described.value(process, "started"), described.value(process, "ended")
+            picture.add_row("elapsed", elapsed(start, end, self._now()))
+        if described.roles["updated"] is not None:
+            picture.add_row("updated", Text(text_of(described.value(process, "updated"))))
         picture.add_row("freshness", Text(printable(self._freshness), style="dim"))
         return picture
+
+
+def _fact(described: Description, process: Process, name: str) -> str:
+    value = process.get(name)
+    if name == described.roles["progress"] and isinstance(value, int | float):
+        return f"{value / described.progress_of:.0%}"
+    return text_of(value)
 
 
 def write_line(console: Console, line: str) -> None:
@@ -123,47 +154,51 @@ def write_line(console: Console, line: str) -> None:
     console.print(Text(line), soft_wrap=True)
 
 
-def show_table(console: Console, processes: Sequence[Process]) -> None:
+def show_table(console: Console, described: Description, processes: Sequence[Process]) -> None:
     """Each process on one line. Columns are left out until the rest fits; an ID is never broken, however long it is."""
-    columns = _columns_within(console.width, processes)
-    table = Table(box=None, pad_edge=False, width=_table_width(columns, processes))
+    rows = [{name: _cell(described, process, name) for name in columns_of(described)} for process in processes]
+    widths = {name: max(cell_len(_short(name)), *(cell_len(row[name].plain) for row in rows)) for name in rows[0]}
+    columns = _columns_within(console.width, described, widths)
+    numbers = {key.name for key in described.keys if key.type in ("integer", "number")}
+    table = Table(box=None, pad_edge=False, width=_table_width(columns, widths))
     for column in columns:
-        justify: Literal["left", "right"] = "right" if column.startswith("products_") else "left"
-        table.add_column(_title(column), justify=justify, no_wrap=True, min_width=_width(column, processes))
-    for process in processes:
-        table.add_row(*(_cell(process, column) for column in columns))
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        table.add_column(_short(column), justify=justify, no_wrap=True, min_width=widths[column])
+    for row in rows:
+        table.add_row(*(row[column] for column in columns))
     console.print(table, crop=False, no_wrap=True, overflow="ignore")
 
 
-def _columns_within(width: int, processes: Sequence[Process]) -> list[str]:
-    columns = list(COLUMNS)
-    for dispensable in LEFT_OUT_FIRST:
-        if _table_width(columns, processes) <= width:
+def _columns_within(width: int, described: Description, widths: Mapping[str, int]) -> list[str]:
+    columns = list(widths)
+    roles = described.roles
+    without_role = [name for name in columns[2:] if name not in roles.values()]
+    for dispensable in (roles["ended"], *reversed(without_role), *(roles[role] for role in LEFT_OUT_FIRST)):
+        if _table_width(columns, widths) <= width:
             break
-        columns.remove(dispensable)
+        if dispensable in columns:
+            columns.remove(dispensable)
     return columns
 
 
-def _table_width(columns: Sequence[str], processes: Sequence[Process]) -> int:
-    return sum(_width(column, processes) for column in columns) + len(columns) - 1
+def _table_width(columns: Sequence[str], widths: Mapping[str, int]) -> int:
+    return sum(widths[column] for column in columns) + len(columns) - 1
 
 
-def _width(column: str, processes: Sequence[Process]) -> int:
-    return max(cell_len(_title(column)), *(cell_len(_cell(process, column).plain) for process in processes), 0)
+def _short(name: str) -> str:
+    """A key as a heading."""
+    return name.removeprefix("products_").replace("_", " ")
 
 
-def _title(column: str) -> str:
-    return column.removeprefix("products_").replace("_", " ")
-
-
-def _cell(process: Process, column: str) -> Text:
+def _cell(described: Description, process: Process, column: str) -> Text:
     value = process.get(column)
-    return status_text(value) if column == "status" else Text(text_of(value))
+    return status_text(described, value) if column == "status" else Text(text_of(value))
 
 
-def show_lines(console: Console, processes: Sequence[Process]) -> None:
+def show_lines(console: Console, described: Description, processes: Sequence[Process]) -> None:
     """One process a line, its columns separated by tabs, for other programs."""
-    rows = ("\t".join(text_of(process.get(column)) for column in COLUMNS) for process in processes)
+    columns = columns_of(described)
+    rows = ("\t".join(text_of(process.get(column)) for column in columns) for process in processes)
     try:
         console.file.write("".join(f"{row}\n" for row in rows))  # as it is: rich would expand the tabs
         console.file.flush()

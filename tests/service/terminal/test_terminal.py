@@ -14,9 +14,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from rich.console import Console
 
+from service.schema.description import describe
+from service.schema.schema_file import default_schema, read_schema_file
 from service.terminal.client import retry_after
 from service.terminal.commands import ListOptions, Pace, WatchOptions, list_processes, watch
 from service.terminal.view import elapsed
+from tests.examples import schema_file
 
 NOW = datetime(2026, 11, 23, 20, 1, 5, tzinfo=UTC)
 
@@ -54,6 +57,8 @@ class Service:
         self.app = web.Application()
         self.app.router.add_get("/status/{id}", self._one)
         self.app.router.add_get("/status", self._list)
+        self.app.router.add_get("/ui/schema.json", self._description)
+        self.described = describe(default_schema())
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         self.requests.append(request)
@@ -62,6 +67,9 @@ class Service:
         if self.api_key is not None and request.headers.get("X-API-Key") != self.api_key:
             return error(401, "API key missing or unknown")
         return None
+
+    async def _description(self, _: web.Request) -> web.Response:
+        return web.json_response(self.described.as_json())
 
     async def _one(self, request: web.Request) -> web.Response:
         if (refusal := self._refusal(request)) is not None:
@@ -534,4 +542,70 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, wait_s: float | Non
     ],
 )
 def test_elapsed_runs_from_the_start_to_the_end_or_now(start: str | None, end: str | None, shown: str) -> None:
-    assert elapsed({"start_time": start, "end_time": end}, NOW) == shown
+    assert elapsed(start, end, NOW) == shown
+
+
+@pytest.fixture
+def imports(service: Service) -> Service:
+    """A service with a schema of its own."""
+    service.described = describe(read_schema_file(schema_file("imports")))
+    return service
+
+
+def job(state: str, **changed: Any) -> dict[str, Any]:
+    return {
+        "process_id": "import-1",
+        "status": state,
+        "start_time": "2026-11-23T20:00:00Z",
+        "end_time": None,
+        "last_updated": "2026-11-23T20:00:30Z",
+        "owner": "ann",
+        "kind": "csv",
+        "processed": 7,
+        "total": 200,
+        "error": None,
+        **changed,
+    }
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [("done", 0), ("error", 1)])
+async def test_the_schema_says_which_status_ends_a_watch_and_how(
+    imports: Service, server: TestServer, piped: Terminal, status: str, exit_code: int
+) -> None:
+    imports.states = deque([job("completed"), job(status, error="Row 17")])
+    assert await piped.watch(server) == exit_code
+    assert piped.lines == [
+        "2026-11-23T20:00:30Z import-1 completed owner=ann kind=csv processed=7 total=200 error=-",
+        f"2026-11-23T20:00:30Z import-1 {status} owner=ann kind=csv processed=7 total=200 error=Row 17",
+    ]
+
+
+async def test_a_table_has_the_schemas_columns(imports: Service, server: TestServer) -> None:
+    imports.listed = [job("done")]
+    wide, small = narrow(200), narrow(60)
+    assert (await wide.list_processes(server), await small.list_processes(server)) == (0, 0)
+    assert re.split(r" {2,}", wide.lines[0].replace("time end", "time  end").strip())[0] == "process id"
+    assert wide.lines[1].split() == ["import-1", "done", "2026-11-23T20:00:00Z", "-", "ann", "csv", "7", "200", "-"]
+    assert small.lines[1].split() == ["import-1", "done", "2026-11-23T20:00:00Z", "7", "200", "-"]
+
+
+async def test_colours_follow_what_the_status_means(imports: Service, server: TestServer) -> None:
+    imports.listed = [job("done"), job("error"), job("crunching")]
+    out = Console(file=io.StringIO(), force_terminal=True, width=200, color_system="standard", legacy_windows=False)
+    shown = Terminal(out)
+    assert await shown.list_processes(server) == 0
+    for word, colour in (("done", 32), ("error", 31), ("crunching", 36)):
+        assert any(f"\x1b[{colour}m{word}" in line for line in shown.lines), (word, shown.lines)
+
+
+async def test_the_schemas_filters_are_passed_on(imports: Service, server: TestServer, piped: Terminal) -> None:
+    imports.listed = [job("done")]
+    assert await piped.list_processes(server, filters={"owner": "ann"}) == 0
+    assert dict(imports.requests[0].query) == {"owner": "ann", "limit": "10"}
+
+
+async def test_progress_is_shown_in_percent(service: Service, server: TestServer, tty: Terminal) -> None:
+    service.described = describe(read_schema_file(schema_file("renders")))
+    service.states = deque([{"process_id": "import-1", "status": "finished", "progress": 0.25}])
+    assert await tty.watch(server) == 0
+    assert re.search(r"progress +25%", written(tty.out))

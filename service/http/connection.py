@@ -233,14 +233,12 @@ class Connection(asyncio.Protocol):
 
     def _answer_plain(self, request: Request) -> bool:
         """Where the model can, in the step in which the request is read."""
-        if self._state is not _READY or not self._is_writable:
+        if self._state is not _READY or not self._is_writable or self._server.is_closing:
             return False
         answer = self._poll(request)
         if answer is None:
             return False
         self.transport.write(answer)  # type: ignore[union-attr] # nothing is answered once it is gone
-        if self._server.is_closing:
-            self._linger()
         return True
 
     def _answer_parsed(self) -> None:
@@ -257,6 +255,7 @@ class Connection(asyncio.Protocol):
                 self._write_refusal(head)
 
     def _answer(self, head: Head) -> None:
+        head.is_last = self._is_last(head)
         answer = self._server.answer_from_model(head, self)
         if answer is None:
             self._handle(head)
@@ -264,17 +263,23 @@ class Connection(asyncio.Protocol):
             self._parked = answer
             self._enter(State.PARKED)
         else:
-            self._write(answer)
+            self._write(answer, is_last=head.is_last)
 
-    def _write(self, answer: bytes, *, ends: bool = False) -> None:
+    def _is_last(self, head: Head) -> bool:
+        """Whether its answer ends the connection: at the service's end, where nothing behind it has arrived."""
+        server = self._server
+        is_alone = server.is_over or not (self._parser.heads or self._backlog)
+        return head.closes or (server.is_closing and is_alone)
+
+    def _write(self, answer: bytes, *, is_last: bool) -> None:
         self.transport.write(answer)  # type: ignore[union-attr] # nothing is answered once it is gone
-        if ends or self._server.is_closing:
+        if is_last:
             self._linger()
 
     def _write_refusal(self, status: int) -> None:
         log.info("refused a request that breaks HTTP: %d", status)
         server = self._server
-        self._write(refusal(status, server.accounting.new_request_id(), server.date()), ends=True)
+        self._write(refusal(status, server.accounting.new_request_id(), server.date()), is_last=True)
 
     # -- waiting for a change without a task
 
@@ -293,7 +298,8 @@ class Connection(asyncio.Protocol):
         try:
             parked = self._unpark()
             self._enter(State.READY)
-            self._write(self._server.complete_wait(parked.head, parked.seen, answer))
+            parked.head.is_last = self._is_last(parked.head)
+            self._write(self._server.complete_wait(parked.head, parked.seen, answer), is_last=parked.head.is_last)
         except BaseException:
             self.abort()
             raise
@@ -337,12 +343,12 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, head: Head, response: web.StreamResponse) -> None:
         """Write the response, unless the handler has. An answer without a length ends its connection in HTTP/1.0."""
-        keep_alive = not (head.closes or self._server.is_closing)
+        keep_alive = not self._is_last(head)
         if isinstance(response, web.Response):
             is_head = head.method == b"HEAD"
             date, version = self._server.date(), head.version
             answer = render(response, is_head=is_head, date=date, keep_alive=keep_alive, version=version)
-            self._write(answer, ends=not keep_alive)
+            self._write(answer, is_last=not keep_alive)
         elif not keep_alive or head.version < HTTP_1_1:
             self._linger()
 

@@ -5,7 +5,6 @@ process that it holds. Everything else gets None here and goes to the handlers, 
 home. Answers, counts and log lines are the handlers': tests/service/http compares the two byte by byte.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from multidict import CIMultiDict
@@ -88,12 +87,6 @@ class ModelAnswers:
         self._waited = _tallies(metrics, WAITED_STATUS)
         self._needs_lines = bool(access.origins)
 
-    def close(self) -> None:
-        """From now on every answer says that its connection is closed."""
-        self._is_closing = self._needs_lines = True
-
-    _is_closing = False
-
     def answer(self, head: Head, connection: Waiting) -> bytes | Parked | None:
         """The whole answer, or a wait that ends with `connection.end_wait`; None where only the handlers can answer.
 
@@ -170,7 +163,7 @@ class ModelAnswers:
     ) -> bytes:
         accounting, date, fields = self._accounting, self._date, request.fields
         request_id = accounting.request_id(fields) if b"x-request-id" in fields else self._new_request_id()
-        lines = self._lines(fields) if self._needs_lines else b""
+        lines = self._lines(request) if self._needs_lines or request.is_last else b""
         now = date.text if request.arrived_at < date.valid_until else date()
         if seen is not None and (seen == etag or matches(seen.decode("latin-1"), etag.decode())):
             accounting.record(tallies[1], request, 304, 0, request_id)
@@ -184,14 +177,14 @@ class ModelAnswers:
         request_id = self._accounting.request_id(head.fields)
         self._metrics.looked_up("negative")
         self._accounting.answered(head, WAITED_STATUS, 404, len(body), request_id)
-        return NOT_FOUND % (age_s, request_id, self._lines(head.fields), len(body), self._date(), body)
+        return NOT_FOUND % (age_s, request_id, self._lines(head), len(body), self._date(), body)
 
-    def _lines(self, fields: Mapping[bytes, bytes]) -> bytes:
-        """What differs by client, or at the server's end."""
-        origin = fields.get(b"origin")
+    def _lines(self, request: Request) -> bytes:
+        """What differs by client, or in the last answer of a connection."""
+        origin = request.fields.get(b"origin")
         text = None if origin is None else origin.decode("utf-8", "surrogateescape")
         cors = header_lines(cors_headers(self._access.origins, text)).encode()
-        return cors + CLOSE_LINE if self._is_closing else cors
+        return cors + CLOSE_LINE if request.is_last else cors
 
 
 def _tallies(metrics: Metrics, route: str) -> tuple[RequestTally, RequestTally]:

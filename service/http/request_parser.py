@@ -52,6 +52,9 @@ class RequestParser:
         "target",
     )
 
+    is_last = False
+    """At the end of the service no request is offered."""
+
     target: Target
     fields: dict[bytes, bytes]
     method: bytes

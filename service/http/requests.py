@@ -49,8 +49,11 @@ _SPELLINGS = {
 
 class Request(Protocol):
     """What all parts need of a request. `fields` has the first value of each header by its name in lower case;
-    `arrived_at` is on the clock of `perf_counter`.
+    `arrived_at` is on the clock of `perf_counter`; `is_last`: its answer ends the connection.
     """
+
+    @property
+    def is_last(self) -> bool: ...
 
     target: Target
     fields: dict[bytes, bytes]
@@ -70,6 +73,7 @@ class Head:
         "arrived_at",
         "closes",
         "fields",
+        "is_last",
         "is_plain",
         "lines",
         "method",
@@ -96,6 +100,7 @@ class Head:
         self.remote = remote
         self.fields = {name.lower(): value for name, value in reversed(lines)}
         self.refusal: tuple[int, str] | None = None
+        self.is_last = False
         self._inspect(keep_alive, read_version)
 
     @classmethod

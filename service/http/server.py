@@ -56,7 +56,6 @@ class HttpServer:
         self.middleware = parts.middleware
         self.accounting = parts.accounting
         self.router = parts.router
-        self.model_answers = parts.model_answers
         self.answer_from_model: Callable[[Head, Connection], bytes | Parked | None] = _no_answer
         self.poll_model: Callable[[Request], bytes | None] = _no_answer
         if parts.model_answers is not None:
@@ -64,7 +63,7 @@ class HttpServer:
             self.complete_wait = parts.model_answers.complete
         self.date = parts.date
         self.fair_queue = parts.fair_queue
-        self.is_closing = False
+        self.is_closing = self.is_over = False
         self._context = contextvars.copy_context()
         self._redispatching = parts.slicer.lane()
         self._connections: set[Connection] = set()
@@ -124,10 +123,8 @@ class HttpServer:
     # -- the end
 
     def pre_shutdown(self) -> None:
-        """From now on every answer is the last of its connection."""
+        """From now on the answer to the last request that has arrived ends its connection."""
         self.is_closing = True
-        if self.model_answers is not None:
-            self.model_answers.close()
         self.fair_queue.serve_all()
 
     async def shutdown(self, timeout: float | None = None) -> None:
@@ -135,6 +132,7 @@ class HttpServer:
         limit_s = 60.0 if timeout is None else timeout
         ends_at = self.loop.time() + limit_s
         await self._until_gone(min(IDLE_GRACE_S, limit_s))
+        self.is_over = True  # also for a client whose pipeline is never empty
         for connection in self.connections:
             if connection.is_idle:
                 connection.end()

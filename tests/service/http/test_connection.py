@@ -469,6 +469,29 @@ async def test_at_the_end_what_arrives_on_idle_connections_is_answered(running: 
         assert await idle.all() == b""
 
 
+async def test_at_the_end_a_pipeline_that_has_arrived_is_answered_whole(running: RunningService) -> None:
+    targets = [b"/status/import-1", b"/status/nobody", b"/status", b"/status/import-1?wait=1"] * 50
+    server = cast("Any", running.service.runner.server)
+    async with raw_connection(running.url) as connection:
+        assert await answered(connection, request()) == 200
+        server.pre_shutdown()
+        await connection.send(b"".join(request(target=target) for target in targets))
+        received = await connection.all()
+    assert [status for status, _ in responses_in(received)] == [200, 404, 200, 200] * 50
+    assert received.count(b"Connection: close\r\n") == 1
+    assert b"Connection: close\r\n" in received.rpartition(b"HTTP/1.1 ")[2]
+
+
+async def test_at_the_end_an_endless_pipeline_is_cut_after_a_moment(running: RunningService) -> None:
+    server = cast("Any", running.service.runner.server)
+    async with raw_connection(running.url) as connection:
+        assert await answered(connection, request()) == 200
+        server.pre_shutdown()
+        server.is_over = True
+        await connection.send(request() * 3)
+        assert [status for status, _ in responses_in(await connection.all())] == [200]
+
+
 async def test_at_the_end_idle_connections_are_closed_after_a_moment(
     running: RunningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from benchmarks.chaos.crowd import AT_ONCE_MS, judge_outage
-from benchmarks.chaos.firestore import MARKER
 from benchmarks.chaos.firestore_faults import READS
+from benchmarks.chaos.names import MARKER
 from benchmarks.chaos.stage import Stage
 
 GATHERING_S = 3.0

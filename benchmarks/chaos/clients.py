@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from benchmarks.chaos.firestore import MARKER, process_ids
 from benchmarks.chaos.history import STATUSES, Query
+from benchmarks.chaos.names import MARKER, process_ids
 from benchmarks.chaos.questions import Answered, Batch, Question
 from benchmarks.chaos.replies import Reply, ReplyReader
 from benchmarks.processes import Child, answer_requests

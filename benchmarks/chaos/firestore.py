@@ -15,21 +15,14 @@ from typing import Any
 import grpc
 
 from benchmarks.chaos.history import STATUSES, Written
+from benchmarks.chaos.names import MARKER, process_ids
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.firestore import COLLECTION, PROJECT
 from benchmarks.processes import Child, answer_requests
 from service.local_firestore import Fault, LocalFirestore
 
-MARKER = "process-marker"
-"""Always there and always among the newest: what recoveries are measured with."""
-
 DELETIONS, CREATIONS, RESTARTS = 0.06, 0.09, 0.02
 """Shares of the commits; the rest are updates."""
-
-
-def process_ids(count: int) -> list[str]:
-    """The processes that come and go."""
-    return [f"process-{number:03}" for number in range(count)]
 
 
 def firestore_process(ids: int, replicas: int, seed: int) -> Child:

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from benchmarks.chaos.firestore import MARKER
 from benchmarks.chaos.kinds import KINDS
+from benchmarks.chaos.names import MARKER
 from benchmarks.chaos.service import Service
 from benchmarks.chaos.stage import Stage
 

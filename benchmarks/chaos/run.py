@@ -10,12 +10,13 @@ from pathlib import Path
 from benchmarks.chaos.checker import Checker, Verdicts
 from benchmarks.chaos.clients import Crew, clients_process
 from benchmarks.chaos.crowd import Crowd, crowd_process
-from benchmarks.chaos.firestore import MARKER, firestore_process, process_ids
+from benchmarks.chaos.firestore import firestore_process
 from benchmarks.chaos.history import History, Written
 from benchmarks.chaos.injector import Injector
 from benchmarks.chaos.kinds import KINDS
 from benchmarks.chaos.mirror import Batch, Mirrors
 from benchmarks.chaos.mirror_clients import mirrors_process
+from benchmarks.chaos.names import MARKER, process_ids
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.questions import Answered
 from benchmarks.chaos.result import LoggedErrors, Mirrored, Result

@@ -8,7 +8,10 @@ from benchmarks.chaos.options import Options
 from benchmarks.chaos.result import Result
 from benchmarks.chaos.run import run
 
-KINDS = ("frozen", "outage", "RESET", "failing reads", "one replica behind")
+KINDS = (
+    *("frozen", "outage", "RESET", "failing reads", "one replica behind"),
+    *("requests lost", "clients leave", "rolling restart", "clock jumps"),
+)
 REPLICAS = {"stream": 2, "on_snapshot": 1}
 
 
@@ -26,7 +29,7 @@ def _run(listener: str) -> tuple[Result, list[str]]:
         longest_s=0.4,
         recovered_s=30,
         client_processes=1,
-        connections=6,
+        connections=3,
         mirrors=3,
         replicas=REPLICAS[listener],
         commits_per_second=15,

@@ -58,6 +58,12 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--processes", type=_positive_int, default=200, help="simulated processes (default 200)")
     demo.add_argument("--changes-per-second", type=_positive_float, default=20.0, metavar="N", help="(default 20)")
     demo.add_argument("--port", type=_port, help="where the API listens (default: PORT, or 8080; 0: any free one)")
+    demo.add_argument(
+        "--schema",
+        type=Path,
+        metavar="FILE",
+        help="write and serve documents of this schema, as those in examples/schemas (default: SCHEMA_FILE)",
+    )
     demo.add_argument("--emulator", action="store_true", help="use Google's emulator instead of the local Firestore")
     demo.set_defaults(run=_demo)
 
@@ -174,7 +180,7 @@ def _demo(options: argparse.Namespace) -> int:
     from service.runtime.environment import WrongSettings
     from service.runtime.process import until_signalled
 
-    chosen = DemoOptions(options.processes, options.changes_per_second, options.port, options.emulator)
+    chosen = DemoOptions(options.processes, options.changes_per_second, options.port, options.emulator, options.schema)
     raise_descriptor_limit()
     try:
         return _run(lambda: until_signalled(lambda: demo(chosen, _say)))

@@ -13,15 +13,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1 import AsyncClient
 
 from service.app import StartFailed
+from service.demo.documents import DocumentMaker, read_templates
 from service.demo.google_emulator import HOW_TO_GET_IT, Emulator, EmulatorFailed
 from service.demo.workload import Workload
 from service.lifecycle import serve
 from service.local_firestore import LocalFirestore
+from service.schema.compiled import Schema
 from service.settings import Settings, read_settings
 
 HOST = ("127.0.0.1",)
@@ -30,12 +33,16 @@ SEED = 2026
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """`emulator` uses Google's emulator instead of the local Firestore. Port 0 is any free one, None is PORT's."""
+    """`emulator` uses Google's emulator instead of the local Firestore. Port 0 is any free one, None is PORT's.
+
+    `schema_file`: documents of this schema are written and served; None is SCHEMA_FILE's or the default.
+    """
 
     processes: int = 200
     changes_per_second: float = 20.0
     port: int | None = None
     emulator: bool = False
+    schema_file: Path | None = None
 
 
 async def demo(options: DemoOptions, say: Callable[[str], None]) -> int:
@@ -47,7 +54,7 @@ async def demo(options: DemoOptions, say: Callable[[str], None]) -> int:
             async with _workload(options, settings) as begin:
                 return await serve(
                     settings,
-                    on_listening=lambda url: _welcome(url, host, options, say, begin),
+                    on_listening=lambda url: _welcome(url, host, options, settings, say, begin),
                     readable_logs=True,
                     port_advice="choose another with --port (0: any free one)",
                 )
@@ -60,6 +67,8 @@ def _settings(options: DemoOptions, host: str) -> Settings:
     overrides: dict[str, Any] = {"firestore_emulator_host": host}
     if options.port is not None:
         overrides["port"] = options.port
+    if options.schema_file is not None:
+        overrides["schema_file"] = options.schema_file
     settings = read_settings(**overrides)
     defaults = {"host": HOST, "log_level": "WARNING"}
     return settings.model_copy(update={k: v for k, v in defaults.items() if k not in settings.model_fields_set})
@@ -93,6 +102,7 @@ async def _workload(options: DemoOptions, settings: Settings) -> AsyncIterator[C
         processes=options.processes,
         changes_per_second=options.changes_per_second,
         seed=SEED,
+        **_shape(settings),
     )
     tasks: list[asyncio.Task[None]] = []
 
@@ -109,19 +119,43 @@ async def _workload(options: DemoOptions, settings: Settings) -> AsyncIterator[C
                 await task
 
 
-def _welcome(url: str, host: str, options: DemoOptions, say: Callable[[str], None], begin: Callable[[], None]) -> None:
+def _maker(settings: Settings) -> DocumentMaker | None:
+    """What makes documents of another schema than the default one, which the simulated processes have by themselves."""
+    if settings.schema_file is None:
+        return None
+    return DocumentMaker(Schema(settings.schema_in_force), read_templates(settings.schema_file))
+
+
+def _shape(settings: Settings) -> dict[str, Any]:
+    maker = _maker(settings)
+    if maker is None:
+        return {}
+    return {"fields_of": maker.fields, "has_products": "products" in settings.schema_in_force.children}
+
+
+def _welcome(
+    url: str,
+    host: str,
+    options: DemoOptions,
+    settings: Settings,
+    say: Callable[[str], None],
+    begin: Callable[[], None],
+) -> None:
     begin()
+    maker = _maker(settings)
+    what = "imports" if maker is None else f"documents in {settings.collection}"
+    status = quote("running" if maker is None else maker.running_word())
     kind = "Google's emulator" if options.emulator else "a local Firestore in memory"
     say(
         f"""
-The demo is live: {options.processes} simulated imports, {options.changes_per_second:g} changes a second, on {kind}.
+The demo is live: {options.processes} simulated {what}, {options.changes_per_second:g} changes a second, on {kind}.
 
   Look      {url}/ui
   API       {url}/status          Metrics  {url}/metrics
   Readiness {url}/readyz          Firestore  export FIRESTORE_EMULATOR_HOST={host}
 
 Try:
-  curl -s '{url}/status?status=running&limit=3'
+  curl -s '{url}/status?status={status}&limit=3'
   curl -si '{url}/status?limit=1' | grep -iE '^(HTTP|x-cache|age|etag)'
   curl -s  '{url}/metrics' | grep -E '^process_status_(firestore_reads|lookups)_total'
 

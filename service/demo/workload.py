@@ -52,6 +52,7 @@ class Commit:
 class Workload:
     """At most `processes` documents in `collection`, `changes_per_second` of which change. First `seed`, then `run`.
 
+    `fields_of` makes the document of a process; `has_products` says whether products beside it are written.
     `now` gives aware datetimes for the documents, `clock` monotonic seconds for the pace.
     """
 
@@ -63,6 +64,8 @@ class Workload:
         processes: int = 200,
         changes_per_second: float = 20,
         seed: int,
+        fields_of: Callable[[SimulatedProcess], dict[str, Any]] = SimulatedProcess.fields,
+        has_products: bool = True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -71,6 +74,8 @@ class Workload:
             raise ValueError("a workload needs at least one process and some changes")
         self._client = client
         self._collection = collection
+        self._fields_of = fields_of
+        self._has_products = has_products
         self._processes = processes
         self._changes_per_second = changes_per_second
         self._random = Random(seed)  # noqa: S311 - a simulation, repeatable on purpose
@@ -169,8 +174,8 @@ class Workload:
         commit = Commit()
         for process in processes:
             path = f"{self._collection}/{process.id}"
-            commit.sets[path] = process.fields()
-            for product_id, product in process.take_new_products():
+            commit.sets[path] = self._fields_of(process)
+            for product_id, product in process.take_new_products() if self._has_products else ():
                 commit.sets[f"{path}/products/{product_id}"] = product
         return commit
 

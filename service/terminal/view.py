@@ -29,7 +29,7 @@ Process = Mapping[str, Any]
 
 
 def text_of(value: object) -> str:
-    if isinstance(value, dict | list):
+    if isinstance(value, bool | dict | list):
         value = orjson.dumps(value).decode()
     return UNKNOWN if value is None else printable(str(value))
 

@@ -4,7 +4,7 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 VENV    ?= .venv
 BIN     := $(VENV)/bin
 
-.PHONY: help demo run test test-versions test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos fuzz soak check lock pin-base clean
+.PHONY: help demo run test test-versions test-programs test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos fuzz soak check lock pin-base clean
 
 help:                          ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,8 +30,8 @@ demo: $(VENV)/.runtime         ## a local Firestore, live data and the service, 
 run: $(VENV)/.runtime          ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_ID points at
 	@$(BIN)/python -m service serve
 
-test: $(VENV)/.installed       ## the test suite
-	$(BIN)/pytest -n auto $(addprefix --ignore=tests/,deploy browser benchmarks)
+test: $(VENV)/.installed       ## the test suite; what needs processes of its own has targets of its own
+	$(BIN)/pytest -n auto $(addprefix --ignore=tests/,programs deploy browser benchmarks)
 
 test-versions:                 ## the test suite on each of PYTHONS that is found here, pyenv's too, each in an environment of its own
 	@for version in $(PYTHONS); do \
@@ -39,6 +39,9 @@ test-versions:                 ## the test suite on each of PYTHONS that is foun
 		if "$$python" -c '' 2>/dev/null; then $(MAKE) test PYTHON="$$python" VENV=.venv-$$version || exit; \
 		else echo "python$$version is not found here: left out"; fi; \
 	done
+
+test-programs: $(VENV)/.installed  ## the program as processes: starts, ends, freezes, restarts under load, a short chaos run
+	$(BIN)/pytest -n auto tests/programs
 
 test-deploy: $(VENV)/.installed  ## deploy/: rules, alerts and dashboard on a real Prometheus, manifests, the image's steps
 	$(BIN)/pytest -n auto tests/deploy
@@ -79,6 +82,7 @@ check: $(VENV)/.installed      ## what CI asks: style, types, layers, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+	$(MAKE) test-programs
 	$(MAKE) test-deploy
 	$(MAKE) test-browser
 	$(MAKE) test-benchmarks

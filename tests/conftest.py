@@ -2,11 +2,10 @@
 
 import os
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
-from tests.emulator import HOW_TO_GET_IT, Emulator
+from tests.emulator import HOW_TO_GET_IT, Emulator, shared_emulator
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +18,14 @@ def emulator_is_installed() -> None:
 
 
 @pytest.fixture(scope="session")
-def emulator(emulator_is_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Google's emulator, one for the session (one for each xdist worker)."""
-    running = Emulator(tmp_path_factory.mktemp("emulator") / "log").start()
-    yield running
-    running.stop()
+def emulator(
+    emulator_is_installed: None, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Emulator:
+    """Google's emulator, one for the run; it ends after the last test of any worker."""
+    own = tmp_path_factory.getbasetemp()
+    emulator, end = shared_emulator(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+    request.config.add_cleanup(end)  # no teardown: the wait for other workers is no part of a test's time
+    return emulator
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import httpx
 import orjson
 from httpx_sse import ServerSentEvent, aconnect_sse
 
+from tests.programs.program import Program
 from tests.service.cut_connections import CutConnections
-from tests.service.program import Program
 from tests.service.running import RunningService
 from tests.waiting import PATIENCE_S
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tests.firestore_servers import BackgroundFirestore
-from tests.service.program import Program, program
+from tests.programs.program import Program, program
 from tests.service.running import COLLECTION
 from tests.waiting import until, until_async
 

@@ -14,7 +14,7 @@ import pytest
 
 from service.demo.google_emulator import free_port
 from tests.firestore_servers import BackgroundFirestore
-from tests.service.program import SERVE, Program, program
+from tests.programs.program import SERVE, Program, program
 from tests.waiting import until_async
 
 GUNICORN = ("-m", "gunicorn", "service.app:create_app")

@@ -12,8 +12,8 @@ import pytest
 
 from service.demo.google_emulator import free_port
 from tests.firestore_servers import BackgroundFirestore
+from tests.programs.program import SERVE, Program, program
 from tests.service.event_source import event_source
-from tests.service.program import SERVE, Program, program
 from tests.service.running import COLLECTION
 from tests.waiting import until_async
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.firestore_servers import BackgroundFirestore
-from tests.service.program import SERVE, program
+from tests.programs.program import SERVE, program
 from tests.service.raw_http import RawConnection, raw_connection
 from tests.service.running import COLLECTION
 from tests.waiting import until, until_async

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.firestore_servers import BackgroundFirestore
-from tests.service.program import SERVE, Program, program
+from tests.programs.program import SERVE, Program, program
 from tests.waiting import until_async
 
 RIGHT, WRONG = "right-k3y-of-the-operator", "wr0ng-key-that-somebody-tried"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.firestore_servers import BackgroundFirestore
-from tests.service.program import SERVE, Program, program
+from tests.programs.program import SERVE, Program, program
 from tests.service.running import COLLECTION
 from tests.waiting import until_async
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.firestore_servers import BackgroundFirestore
-from tests.service.program import REPOSITORY, SERVE, program
+from tests.programs.program import REPOSITORY, SERVE, program
 from tests.service.running import COLLECTION
 from tests.waiting import until_async
 

@@ -82,6 +82,11 @@ class _Snapshot(DocumentSnapshot):  # type: ignore[type-arg]
         self.document = Document(reference.id, microseconds(update_time), projection.of_values(data))
 
 
+def _any_order(_one: object, _other: object) -> int:
+    """Events have no order among documents, and the library's comparator can't order by a field in a map."""
+    return 0
+
+
 class _Watch(Watch):
     """Made by `for_query` with an Inspector in the callback's place. The public attributes are for supervision.
 
@@ -89,7 +94,7 @@ class _Watch(Watch):
     """
 
     def __init__(
-        self, reference: Any, client: Any, target: Any, comparator: Any, inspector: Inspector, snapshot_class: Any
+        self, reference: Any, client: Any, target: Any, _comparator: Any, inspector: Inspector, snapshot_class: Any
     ) -> None:
         self.inspector = inspector
         self.spoilt = False
@@ -97,7 +102,7 @@ class _Watch(Watch):
         self.working = False
         self.changes_at_point: list[Any] = []  # DocumentChange
         # Last: it starts the thread that calls on_snapshot.
-        super().__init__(reference, client, target, comparator, self.keep_changes, snapshot_class)
+        super().__init__(reference, client, target, _any_order, self.keep_changes, snapshot_class)
 
     def on_snapshot(self, proto: ListenResponse | None) -> None:
         """One response. The library gets none that it is known to mishandle; None is the end, emitted before."""

@@ -1,0 +1,207 @@
+"""Each example schema, served whole: by ID, in lists, page by page, to waiting clients, as events, to the page.
+
+Expected answers by ID stand in example_answers.json, written out. Lists are compared with straight queries.
+"""
+
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import pytest
+from google.cloud.firestore_v1 import AsyncClient
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from service.schema.schema_file import SchemaFile, read_schema_file
+from tests.emulator import Emulator
+from tests.examples import NAMES, documents, schema_file
+from tests.firestore_servers import BackgroundFirestore
+from tests.service.event_source import event_source
+from tests.service.running import RunningService, firestore_client, running_service, waiting
+
+ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = orjson.loads(
+    Path(__file__).with_name("example_answers.json").read_bytes()
+)
+CASES = [
+    *((name, "local", listener) for name in NAMES for listener in ("stream", "on_snapshot")),
+    *((name, "emulator", ("stream", "on_snapshot")[at % 2]) for at, name in enumerate(NAMES)),
+]
+FROM, TO = datetime(2026, 11, 28, 9, 4, tzinfo=UTC), datetime(2026, 11, 28, 9, 10, tzinfo=UTC)
+DAYS = {"start_date": "2026-11-28T09:04:00Z", "end_date": "2026-11-28T09:10:00Z"}
+BOUNDS: dict[str, tuple[Any, Any, Any]] = {
+    "timestamp": (datetime(1, 1, 1, tzinfo=UTC), FROM, TO),
+    "string": ("", "2026-11-28T09:04:00", "2026-11-28T09:10:00Z"),
+    "milliseconds": (float("-inf"), FROM.timestamp() * 1000, TO.timestamp() * 1000),
+    "seconds": (float("-inf"), FROM.timestamp(), TO.timestamp()),
+}
+"""By the order's type: the least value, and what DAYS stand for."""
+RAW_STATUSES: dict[str, dict[str, list[Any]]] = {
+    "pipelines": {
+        "queued": ["queued", "0", 0],
+        "running": ["running", "1", 1],
+        "waiting for approval": ["waiting for approval", "2", 2],
+        "succeeded": ["succeeded", "3", 3],
+        "failed": ["failed", "4", 4],
+        "7": ["7", 7],
+    }
+}
+IN_AN_ARRAY = "agent_runs"
+"""Its status can't be asked Firestore for: expected lists are filtered by hand."""
+
+
+class Example:
+    """One example schema, and its documents on a server."""
+
+    def __init__(self, name: str, client: AsyncClient) -> None:
+        self.name = name
+        self.file: SchemaFile = read_schema_file(schema_file(name))
+        self.documents = documents(name)
+        self.answers = ANSWERS[name]
+        self.collection = client.collection(str(self.file.collection))
+        self._client = client
+
+    async def write(self) -> None:
+        batch = self._client.batch()
+        for process_id, fields in self.documents.items():
+            batch.set(self.collection.document(process_id), fields)
+        await batch.commit()
+
+    def questions(self) -> list[dict[str, Any]]:
+        """Every combination of a status, the schema's filters and days: each with a value that some have, or none."""
+        choices: dict[str, list[Any]] = {
+            "status": [None, *sorted({str(each["status"]) for each in self.answers.values()})]
+        }
+        for name, each in self.file.filters.items():
+            found = {_at(fields, each.path or name) for fields in self.documents.values()} - {None}
+            choices[name] = [None, *sorted(found)]
+        rows = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+        asked = [{name: value for name, value in row.items() if value is not None} for row in rows]
+        return [{**each, **days} for each in asked for days in ({}, DAYS)]
+
+    async def straight(self, asked: Mapping[str, Any]) -> list[str]:
+        """The IDs of Firestore's own answer, newest first."""
+        order, is_by_hand = self.file.order, self.name == IN_AN_ARRAY
+        least, start, end = BOUNDS[order.type]
+        conditions: list[tuple[str, str, Any]] = [(order.field, ">=", start if "start_date" in asked else least)]
+        if "end_date" in asked:
+            conditions.append((order.field, "<=", end))
+        for name, each in self.file.filters.items():
+            if name in asked:
+                conditions.append((each.path or name, "==", asked[name]))
+        if "status" in asked and not is_by_hand:
+            raw = RAW_STATUSES.get(self.name, {}).get(asked["status"], [asked["status"]])
+            conditions.append((str(self.file.answer["status"].path), "in", raw))
+        query: Any = self.collection
+        for condition in conditions:
+            query = query.where(filter=FieldFilter(*condition))
+        found = [each.id for each in await query.order_by(order.field, direction="DESCENDING").get()]
+        status = asked.get("status") if is_by_hand else None
+        return [each for each in found if status in (None, self.answers[each]["status"])]
+
+
+def _at(fields: Any, path: str) -> Any:
+    for name in path.split("."):
+        fields = fields.get(name, {})
+    return None if fields == {} else fields
+
+
+@asynccontextmanager
+async def served(name: str, host: str, project: str, listener: str) -> AsyncIterator[tuple[Example, RunningService]]:
+    async with firestore_client(project) as client:
+        example = Example(name, client)
+        await example.write()
+        async with running_service(host, project, schema_file=schema_file(name), listener=listener) as running:
+            yield example, await running.synced()
+
+
+_LISTS: dict[tuple[str, str], list[tuple[dict[str, Any], list[str]]]] = {}
+"""Firestore's own answers, by example and server: the same documents give the same lists."""
+
+
+async def expected_lists(example: Example, server: str) -> list[tuple[dict[str, Any], list[str]]]:
+    if (example.name, server) not in _LISTS:
+        questions = example.questions()
+        if server == "emulator":  # the local Firestore's own suite compares the two on every kind of query
+            questions = questions[:: max(1, len(questions) // 8)]
+        _LISTS[example.name, server] = [(asked, await example.straight(asked)) for asked in questions]
+    return _LISTS[example.name, server]
+
+
+@pytest.mark.parametrize(("name", "server", "listener"), CASES)
+async def test_an_example_schema_serves_its_collection(
+    name: str, server: str, listener: str, project: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firestore: BackgroundFirestore | Emulator = request.getfixturevalue(
+        "local_firestore" if server == "local" else "emulator"
+    )
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
+    async with served(name, firestore.host, project, listener) as (example, running):
+        await by_id(example, running)
+        await in_lists(example, running, await expected_lists(example, server))
+        await page_by_page(example, running)
+        await described(example, running)
+        await to_those_who_wait(example, running)
+
+
+async def by_id(example: Example, running: RunningService) -> None:
+    assert example.answers.keys() == example.documents.keys()
+    for process_id, expected in example.answers.items():
+        reply = await running.get(f"/status/{process_id}")
+        assert (reply.headers["X-Cache"], reply.json()) == ("HIT", expected)
+        assert list(reply.json()) == ["process_id", *example.file.answer]
+
+
+async def in_lists(example: Example, running: RunningService, expected: list[tuple[dict[str, Any], list[str]]]) -> None:
+    assert sum(bool(ids) for _, ids in expected) > len(expected) // 8
+    for asked, ids in expected:
+        reply = await running.get(f"/status?{urlencode({**asked, 'limit': 1000})}")
+        assert [row["process_id"] for row in reply.json()["processes"]] == ids, (reply.json(), asked)
+        assert reply.headers["X-Cache"] == "HIT"
+
+
+async def page_by_page(example: Example, running: RunningService) -> None:
+    rows: list[dict[str, Any]] = []
+    token = ""
+    while True:
+        page = (await running.get(f"/status?limit=3{token}")).json()
+        rows += page["processes"]
+        if page["next_page_token"] is None:
+            break
+        token = f"&page_token={page['next_page_token']}"
+    assert [row["process_id"] for row in rows] == await example.straight({})
+    hidden = [key for key, answer in example.file.answer.items() if not answer.in_list]
+    for row in rows:
+        expected = example.answers[row["process_id"]]
+        assert row == {key: value for key, value in expected.items() if key not in hidden}
+
+
+async def described(example: Example, running: RunningService) -> None:
+    """The page learns the keys that lists really have, and filters that lists really take."""
+    assert (await running.get("/ui")).status == 200
+    description = (await running.get("/ui/schema.json")).json()
+    [row] = (await running.get("/status?limit=1")).json()["processes"]
+    assert ["process_id", *(key["name"] for key in description["keys"] if key["in_list"])] == list(row)
+    asked = {each["name"]: 1 if each["type"] == "integer" else "x" for each in description["filters"]}
+    assert (await running.get(f"/status?{urlencode(asked)}")).status == 200
+
+
+async def to_those_who_wait(example: Example, running: RunningService) -> None:
+    """A process ends: who waits for a terminal status is answered, and its stream of events ends."""
+    terminal = example.file.status.terminal
+    under_way = next(each for each, body in example.answers.items() if body["status"] not in terminal)
+    ended = next(each for each, body in example.answers.items() if body["status"] in terminal)
+    async with (
+        event_source(running, f"/status/{under_way}/events") as events,
+        waiting(running, f"/status/{under_way}?wait=20&until=terminal") as waits,
+    ):
+        [first] = await events.take(1)
+        assert first.data == example.answers[under_way]
+        await example.collection.document(under_way).set(example.documents[ended])
+        expected = {**example.answers[ended], "process_id": under_way}
+        assert (await waits).json() == expected
+        assert [each.data for each in await events.take(1)] == [expected]
+        assert await events.next() is None

@@ -65,7 +65,7 @@ from service.runtime.process import raise_descriptor_limit
 from service.runtime.slicer import Slicer
 from service.runtime.sockets import CannotListen, inherited_sockets, listening_sockets
 from service.runtime.tasks import BackgroundTasks
-from service.schema.compiled import Schema
+from service.schema.compiled import ProcessSummary, Schema
 from service.schema.description import describe
 from service.settings import Settings, read_settings
 from service.telemetry.logs import LogWriter, RequestLog, configure_logging
@@ -140,6 +140,7 @@ class Service:
             timeout_s=timeout_s,
             clock=clock,
             observer=self.metrics,
+            known=self._known,
         )
         self._recovery = Recovery(self._connection, circuit, self.reader.prove, timeout_s=timeout_s, opened=opened)
         limits = CacheLimits(
@@ -166,6 +167,10 @@ class Service:
             stale_if_error_s=settings.stale_if_error_s,
             timeout_s=timeout_s,
         )
+
+    def _known(self, process_id: str) -> ProcessSummary | None:
+        """The reads are made of the reader that asks this."""
+        return self.reads.known(process_id)
 
     def _join_watching(self) -> None:
         """Waits and event streams."""

@@ -156,8 +156,9 @@ class Checker:
                 return Fault("wrong", "304 for another ETag")
         elif answer.body != version.body(with_products=question.kind == "products"):
             return Fault("wrong", "another body than that version's")
-        if version.from_us < question.known:
-            return Fault("backwards", f"{question.known - version.from_us} us older than the ETag sent")
+        older_by_us = question.known - _version_of(answer.etag)
+        if older_by_us > 0:
+            return Fault("backwards", f"{older_by_us} us older than the ETag sent")
         return self._fault_of_version(answer, version, believing_lies)
 
     def _fault_of_version(self, answer: Answered, version: Version, believing_lies: bool) -> "Fault | None":

@@ -17,7 +17,9 @@ STATUSES = ("running", "completed", "failed", "cancelled")
 
 
 class Written(NamedTuple):
-    """One commit to one process. `sequence` is its unique count, 0 where the process was deleted.
+    """One commit to one process. `sequence` is its content's unique count, 0 where the process was deleted.
+
+    A commit with the sequence of the one before it changes nothing that is answered: a heartbeat.
 
     `is_hidden`: Firestore told its listeners that all is well, but not of this.
     """
@@ -39,13 +41,14 @@ class Written(NamedTuple):
             "products_processed": self.sequence,
             "products_failed": self.sequence % 7,
             "products": [{"number": self.sequence}],
+            "heartbeat": self.time_us,
         }
 
 
 @dataclass(slots=True, eq=False)
 class Version:
-    """What a process was from `from_us` until `until_us`. `lied_until_us`: as the model may believe, having been
-    told nothing of the next version."""
+    """What was answered of a process from `from_us` until `until_us`. `lied_until_us`: as the model may believe,
+    having been told nothing of the next version."""
 
     written: Written
     until_us: int = FOREVER
@@ -137,6 +140,9 @@ class History:
     def _add(self, written: Written) -> None:
         version = Version(written)
         known = self.versions.setdefault(written.process_id, [])
+        if known and known[-1].exists and known[-1].written.sequence == written.sequence:
+            self.by_version[written.process_id, written.time_us] = known[-1]
+            return
         if known:
             known[-1].until_us = written.time_us
             known[-1].lied_until_us = written.time_us + self._believed_us if written.is_hidden else 0

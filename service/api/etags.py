@@ -1,25 +1,59 @@
 """Writes, reads and matches ETags; no other module does. Pure.
 
-A process's ETag is its version: ordered, and the same on every replica. A list's is a hash of its content. Proxies
-that compress change what clients send back: they make a tag weak, or add a suffix (`"v5-gzip"`, `"v5--gzip"`,
-`"v5;br"`). Such a tag still names its version, in every header: `W/` and suffixes are dropped before tags are compared,
-for If-Match too, which RFC 9110 would compare strongly.
+A process's ETag is the version that last changed what is answered: ordered, and understood by every replica. A list's
+is a hash of its content. Proxies that compress change what clients send back: they make a tag weak, or add a suffix
+(`"v5-gzip"`, `"v5--gzip"`, `"v5;br"`). Such a tag still names its version, in every header: `W/` and suffixes are
+dropped before tags are compared, for If-Match too, which RFC 9110 would compare strongly.
 """
 
 import hashlib
 import re
+from typing import Protocol
 
 _TAG = re.compile(r'"([^"]*)"')
 _SUFFIX = re.compile(r"(?:(?:--?|[;:+.])(?:x-gzip|gzip|gz|brotli|br|deflate|compress|zstd|dcb|dcz)){1,2}\Z")
 """Apache writes `-gzip` and `-br`, Jetty `--gzip`, LiteSpeed `;gz` and `;br`; two of them, where two proxies compress.
 Bounded, because a pattern that repeats without a bound takes quadratic time on hostile tags."""
 
+_PLAIN_VERSION = re.compile(r"v([0-9]{1,19})")
 _VERSION = re.compile(r"v([0-9]{1,19})(?:-p)?")
 
 
 def version_etag(version: int, *, with_products: bool = False) -> str:
     """`"v<update time in microseconds>"`, with `-p` where the products are part of the answer."""
     return f'"v{version}-p"' if with_products else f'"v{version}"'
+
+
+class Versioned(Protocol):
+    """A process's content, which can go by several versions."""
+
+    content_version: int
+    version: int
+
+    def is_same_as(self, version: int) -> bool:
+        """Whether that version is known to have had this content."""
+
+    def known_as(self, version: int) -> int:
+        """The version to name it by to a client that knows `version`."""
+
+
+def etag_for(content: Versioned, header: str, *, with_products: bool = False) -> str:
+    """The ETag of an answer to a client that sent these tags.
+
+    It is one of the client's where that names this content, and never one below those of older content that the client
+    has. The products are in no model, so with them only the newest write's version is certain to name the whole.
+    """
+    if with_products:
+        return version_etag(content.version, with_products=True)
+    return version_etag(_version_for(content, header))
+
+
+def _version_for(content: Versioned, header: str) -> int:
+    if not header:
+        return content.content_version
+    named = [int(found[1]) for tag in _tags(header) if (found := _PLAIN_VERSION.fullmatch(tag)) is not None]
+    same = [version for version in named if content.is_same_as(version)]
+    return max(same) if same else content.known_as(known_version(header))
 
 
 def content_etag(body: bytes) -> str:

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from service import SERVICE_NAME
-from service.api.etags import content_etag, known_version, matches, version_etag
+from service.api.etags import content_etag, etag_for, known_version, matches, precondition_failed
 from service.api.listing import Listing
 from service.api.operations import HEALTHZ, METRICS, READYZ, ROOT, STATUS
 from service.api.parameters import (
@@ -175,12 +175,15 @@ def _lookup(answer: Answer) -> str:
 def _is_seen(answer: Answer, if_none_match: str, *, with_products: bool) -> bool:
     if answer.summary is None:
         return True
-    return matches(if_none_match, version_etag(answer.version, with_products=with_products))
+    return matches(if_none_match, etag_for(answer.summary, if_none_match, with_products=with_products))
 
 
 def _render(process_id: str, answer: Answer, if_none_match: str, if_match: str, *, with_products: bool) -> web.Response:
     if answer.summary is None:
         headers = freshness(answer.source, answer.age_s)
         return error_response(404, process_not_found(process_id), headers=headers)
-    etag = version_etag(answer.version, with_products=with_products)
+    demanded = etag_for(answer.summary, if_match, with_products=with_products)
+    etag = etag_for(answer.summary, if_none_match or if_match, with_products=with_products)
+    if not precondition_failed(if_match, demanded):
+        if_match = ""  # it names the content by another version than If-None-Match does, or by the same
     return conditional_response(answer.body, freshness(answer.source, answer.age_s, etag), if_match, if_none_match)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from multidict import CIMultiDict
 
-from service.api.etags import known_version, matches
+from service.api.etags import etag_for, known_version, matches
 from service.api.operations import LISTING, STATUS
 from service.api.parameters import INCLUDE_PRODUCTS, WaitQuery, read_wait
 from service.errors import BadParameter
@@ -114,9 +114,13 @@ class ModelAnswers:
                 if held is None:
                     return None
                 summary, age_s = held
-                tallies, etag, body = self._status, b'"v%d"' % summary.version, summary.body
-                if seen is not None and seen != etag and known_version(seen.decode()) > summary.version:
-                    return None
+                tallies, etag, body = self._status, b'"v%d"' % summary.content_version, summary.body
+                if seen is not None and seen != etag:
+                    known = known_version(seen.decode())
+                    if known > summary.version:
+                        return None
+                    if known > summary.content_version:
+                        etag = etag_for(summary, seen.decode()).encode()
             elif target.label == _LISTING:
                 listed = self._page(target.query)
                 if listed is None:
@@ -133,7 +137,7 @@ class ModelAnswers:
         """The whole answer at the end of a wait; `seen` are the ETags that the client knows."""
         if answer.summary is None:
             return self._render_not_found(head, answer.age_s)
-        etag = b'"v%d"' % answer.version
+        etag = etag_for(answer.summary, seen).encode()
         return self._render(head, self._waited, answer.age_s, etag, answer.body, seen.encode() or None)
 
     def _wait(self, head: Head, connection: Waiting) -> bytes | Parked | None:

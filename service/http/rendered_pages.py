@@ -35,8 +35,10 @@ class RenderedPages:
         self._pages: dict[str, RenderedPage] = {}
         self._bytes = 0
 
-    def model_changed(self, _: Applied) -> None:
+    def model_changed(self, applied: Applied) -> None:
         """In the step in which a change becomes visible: no page that was rendered before it is answered after it."""
+        if not applied.is_news and not applied.is_reordered:
+            return
         self._pages.clear()
         self._bytes = 0
 

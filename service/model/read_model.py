@@ -41,7 +41,8 @@ class Applied:
     `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
     `status_before` is the status that each of them had which was held before, `filters_before` the values of the
     schema's filters, of those alone for which they are others now. `belated` are the upserts of a version from before
-    the last event: they have moved up into the window, or no event told of them when they changed.
+    the last event: they have moved up into the window, or no event told of them when they changed. `changed` is how
+    many have other content, or other values of the filters, than before; `is_reordered`: one has another position.
     """
 
     upserts: Sequence[ProcessSummary]
@@ -52,6 +53,13 @@ class Applied:
     status_before: Mapping[str, str | None] = field(default_factory=dict)
     filters_before: Mapping[str, tuple[FilterValue, ...]] = field(default_factory=dict)
     belated: Sequence[str] = ()
+    changed: int = 0
+    is_reordered: bool = False
+
+    @property
+    def is_news(self) -> bool:
+        """Whether there is anything to tell a client that holds what was there before."""
+        return bool(self.changed or self.removed or self.is_first_load)
 
 
 class ModelObserver(Protocol):
@@ -285,6 +293,8 @@ class ReadModel:
                 updated.status_before,
                 updated.filters_before,
                 updated.belated,
+                updated.changed,
+                updated.is_reordered,
             )
         )
         self._believe(event)
@@ -323,6 +333,8 @@ class _Updated:
     status_before: dict[str, str | None] = field(default_factory=dict)
     filters_before: dict[str, tuple[FilterValue, ...]] = field(default_factory=dict)
     belated: list[str] = field(default_factory=list)
+    changed: int = 0
+    is_reordered: bool = False
 
 
 async def _update(
@@ -338,15 +350,21 @@ async def _update(
                 updated.filters_before[process_id] = gone.filters
     async for summary in sliced(upserts):
         updated.newest_version = max(updated.newest_version, summary.version)
-        if summary.version <= read_time:
-            updated.belated.append(summary.process_id)
         replaced = index.put(summary)
+        is_changed = replaced is None or summary.content_version == summary.version
         if replaced is None:
             updated.added += 1
         else:
             updated.status_before[summary.process_id] = replaced.status
             if replaced.filters is not summary.filters:
                 updated.filters_before[summary.process_id] = replaced.filters
+                is_changed = True
+            if replaced.position is not summary.position:
+                updated.is_reordered = True
+        if is_changed:
+            updated.changed += 1
+            if summary.version <= read_time:
+                updated.belated.append(summary.process_id)
     return updated
 
 

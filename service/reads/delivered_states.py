@@ -62,7 +62,7 @@ class DeliveredStates:
             elif shown is None:
                 is_older = _would_show(query, rows, delivered, self._indexes)
             else:
-                is_older = shown < delivered.version
+                is_older = shown < delivered.content_version
             if is_older:
                 return True
         return False

@@ -5,7 +5,7 @@ read; and ReadRefused where it refuses this one (a missing index).
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,7 +69,9 @@ class FirestoreReader:
         timeout_s: float,
         clock: Clock,
         observer: ReadObserver,
+        known: Callable[[str], ProcessSummary | None] = lambda _: None,
     ) -> None:
+        """`known` gives the newest version in memory, whose content a read may only confirm."""
         self._attempts = attempts
         self._parent = window.documents_path
         self._collection_id = window.collection
@@ -80,6 +82,7 @@ class FirestoreReader:
         self._timeout_s = timeout_s
         self._clock = clock
         self._observer = observer
+        self._known = known
 
     async def get(self, process_id: str, *, include_products: bool = False) -> Read:
         """Read one process, and its products from the field or, where that is absent, the subcollection."""
@@ -176,7 +179,7 @@ class FirestoreReader:
 
     def _summarize(self, process_id: str, version: int, messages: Mapping[str, Message]) -> ProcessSummary:
         values = self._schema.projection.of_message(messages)
-        summary, malformed = self._schema.summarize(process_id, version, values)
+        summary, malformed = self._schema.summarize(process_id, version, values, self._known(process_id))
         if malformed:
             self._observer.malformed(process_id, version, malformed)
         return summary

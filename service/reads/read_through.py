@@ -134,6 +134,14 @@ class ReadThrough:
         self.circuit.check()
         return await self._lists.share(query, lambda: self._list(query), fresh=fresh)
 
+    def known(self, process_id: str) -> ProcessSummary | None:
+        """The newest version in memory of a process that exists: what is read next may only confirm its content."""
+        found = [self._model.get(process_id)]
+        for include_products in (False, True):
+            read = self._cache.get((process_id, include_products))
+            found.append(read.summary if isinstance(read, Read) else None)
+        return max((each for each in found if each is not None), key=lambda each: each.version, default=None)
+
     def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
         """Take the state of a process that is followed by itself: waits and streams get it, no later answer is older.
 

@@ -6,6 +6,7 @@ holds. Only the answer's keys are ever rendered.
 """
 
 import sys
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -27,6 +28,9 @@ MAX_FILTER_BYTES = 1500
 
 MOST_SHARED = 16_384
 
+MOST_CONFIRMATIONS = 32
+"""Versions of one content that are remembered by their numbers, of 8 bytes each."""
+
 Summarized = tuple["ProcessSummary", tuple[str, ...]]
 """A process, and the answer keys whose values could not be read."""
 
@@ -35,9 +39,13 @@ Summarized = tuple["ProcessSummary", tuple[str, ...]]
 class ProcessSummary:
     """One version of one process, ready to send. Never changed once made.
 
-    `version` is the document's update time in microseconds. `position` is its place in lists, None where the ordering
-    field has not the order's type. `filters` are the values of the schema's filters, in its order. `body` is the JSON
-    of the 200 answer; a list's row is that without the bytes between each two of `hidden`.
+    `version` is the document's update time in microseconds. `content_version` is that of the write that last changed
+    `body`, as far as is known here; `confirmations` are the newest of those between the two that were seen here with
+    the same body. A version in between that was not seen here can have had another one.
+
+    `position` is its place in lists, None where the ordering field has not the order's type. `filters` are the values
+    of the schema's filters, in its order. `body` is the JSON of the 200 answer; a list's row is that without the bytes
+    between each two of `hidden`.
     """
 
     process_id: str
@@ -47,6 +55,25 @@ class ProcessSummary:
     filters: tuple[FilterValue, ...]
     body: bytes
     hidden: tuple[int, ...]
+    content_version: int
+    confirmations: "array[int] | None" = None
+
+    @property
+    def is_new_content(self) -> bool:
+        """Whether this version has another body than the one before it."""
+        return self.content_version == self.version
+
+    def is_same_as(self, version: int) -> bool:
+        """Whether that version of the process is known to have had this body."""
+        if version == self.content_version or version == self.version:
+            return True
+        return self.confirmations is not None and version in self.confirmations
+
+    def known_as(self, version: int) -> int:
+        """The version to name this body by to a client that knows `version`: never less than that, once it is past."""
+        if self.is_same_as(version):
+            return version
+        return self.content_version if version <= self.content_version else self.version
 
     @property
     def row(self) -> bytes:
@@ -142,15 +169,22 @@ class Schema:
             pieces.append(piece)
             values = {}
         pieces.append(b"}")
-        summary = ProcessSummary(
-            process_id if held is None else held.process_id,
-            version,
-            sys.intern(status) if type(status) is str else status,
-            self._position(process_id, fields, held),
-            self._filter_values(fields, held) if self._filters else (),
-            b"".join(pieces),
-            self._shared(tuple(hidden)),
-        )
+        body = b"".join(pieces)
+        position = self._position(process_id, fields, held)
+        filters = self._filter_values(fields, held) if self._filters else ()
+        if held is not None and held.body == body and held.version <= version:
+            summary = _confirmed(held, version, position, filters)
+        else:
+            summary = ProcessSummary(
+                process_id if held is None else held.process_id,
+                version,
+                sys.intern(status) if type(status) is str else status,
+                position,
+                filters,
+                body,
+                self._shared(tuple(hidden)),
+                version,
+            )
         untrack(summary)
         return summary, tuple(malformed)
 
@@ -173,6 +207,27 @@ class Schema:
         if len(self._tuples) >= MOST_SHARED:
             self._tuples.clear()
         return self._tuples.setdefault(values, values)
+
+
+def _confirmed(
+    held: ProcessSummary, version: int, position: Position | None, filters: tuple[FilterValue, ...]
+) -> ProcessSummary:
+    """A later version with the same body."""
+    confirmations = held.confirmations
+    if held.version not in (version, held.content_version):
+        confirmations = (confirmations or array("q"))[1 - MOST_CONFIRMATIONS :]
+        confirmations.append(held.version)
+    return ProcessSummary(
+        held.process_id,
+        version,
+        held.status,
+        position,
+        filters,
+        held.body,
+        held.hidden,
+        held.content_version,
+        confirmations,
+    )
 
 
 def _filter_value(value: object, type_: str) -> FilterValue:

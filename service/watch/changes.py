@@ -1,7 +1,8 @@
 """What has become of one process, as its waits and streams get it.
 
 Changes of a process are ordered by `Change.key`. Each watcher remembers the key that its client has seen and ignores
-everything that is not newer, so a change can arrive late, and from several sources.
+everything that is not newer, so a change can arrive late, and from several sources. A version that changes nothing
+that is answered is delivered too; each watcher compares it with what its client knows.
 """
 
 from collections.abc import Collection
@@ -29,6 +30,10 @@ class Change:
 
     def __repr__(self) -> str:
         return f"<Change {self.process_id} {self.key}{'' if self.summary else ' deleted'}>"
+
+    def tells_nothing_new(self, seen: int) -> bool:
+        """Whether a client that knows the version `seen` knows this content, under an older version."""
+        return self.summary is not None and self.summary.is_same_as(seen)
 
     @property
     def frame(self) -> Frame:
@@ -59,6 +64,10 @@ class Changes:
     def upsert(self, summary: ProcessSummary) -> Change:
         """A new version."""
         return Change(summary.process_id, summary.version, summary, is_last=self.is_terminal(summary))
+
+    def present(self, summary: ProcessSummary, seen: int) -> Change:
+        """The present state, by the version that a client knows it by which knows the version `seen`."""
+        return Change(summary.process_id, summary.known_as(seen), summary, is_last=self.is_terminal(summary))
 
     def deletion(self, process_id: str, read_time: int) -> Change:
         """The process no longer exists as of `read_time`."""

@@ -39,6 +39,9 @@ class FollowsDocuments(Protocol):
 class LearnsStates(Protocol):
     """The cache of direct reads, which answers plain requests for processes outside the model."""
 
+    def known(self, process_id: str) -> ProcessSummary | None:
+        """The newest state in memory of a process that exists."""
+
     def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
         """Watchers are about to get this state, so the cache must not answer with an older one from now on."""
 
@@ -183,7 +186,10 @@ class Deliveries:
             return
         summary = None
         if document is not None:
-            summary, malformed = self._sources.schema.summarize(document.id, document.update_time, document.fields)
+            held = held or self._sources.reads.known(document.id)
+            summary, malformed = self._sources.schema.summarize(
+                document.id, document.update_time, document.fields, held
+            )
             if malformed:
                 self._observer.malformed(document.id, document.update_time, malformed)
         process.followed = Followed(summary, read_time, as_of)

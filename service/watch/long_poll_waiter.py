@@ -104,7 +104,11 @@ class LongPollWaiter:
     def on_change(self, change: Change) -> None:
         """See Watcher."""
         if self.state is WaitState.WAITING:
-            if change.key > self.seen and self._host.accepts(change, self.condition):
+            if change.key <= self.seen:
+                return
+            if not self.condition.with_products and change.tells_nothing_new(self.seen):
+                self.seen = change.key
+            elif self._host.accepts(change, self.condition):
                 self._complete(change)
         elif self.state is not WaitState.CLOSED and (self._missed is None or change.key > self._missed.key):
             self._missed = change

@@ -13,7 +13,7 @@ can vouch for, otherwise the wait is refused.
 import math
 
 from listeners.listener import Clock
-from service.api.etags import known_version, matches, version_etag
+from service.api.etags import etag_for, known_version, matches
 from service.api.sources import Source
 from service.errors import WatchRefused
 from service.model.read_model import ReadModel
@@ -119,8 +119,8 @@ class LongPolls:
             return existed or known_version(condition.if_none_match) > 0
         if condition.wanted.until:
             return self.watchers.changes.is_wanted(answer.summary, condition.wanted)
-        etag = version_etag(answer.version, with_products=condition.with_products)
-        return not matches(condition.if_none_match, etag)
+        seen = condition.if_none_match
+        return not matches(seen, etag_for(answer.summary, seen, with_products=condition.with_products))
 
     async def _read(self, waiter: LongPollWaiter) -> Answer:
         """The answer where nothing in memory can be vouched for. Raises: WatchRefused, as Answers.status does."""

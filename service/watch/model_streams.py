@@ -4,8 +4,10 @@ An event's ID is the read time (µs) of the batch it belongs to; it means the sa
 Only the last event of a batch carries it. The first of several events carries an ID without meaning: a client that is
 cut off between them holds a state that no consistent point has, so it begins anew with `reset`.
 
-A client that comes back with the ID R gets the processes whose version is after R, those that entered the window after
-R, and those that were removed after R, provided that this replica's model has been at R itself (see batch_log);
+A write that changes nothing that is answered, and no filter, is no event, and a batch of nothing else is no point.
+
+A client that comes back with the ID R gets the processes whose content changed after R, those that entered the window
+after R, and those that were removed after R, provided that this replica's model has been at R itself (see batch_log);
 otherwise `reset` and the whole present state. Nothing from R or before is sent again.
 
 A stream with a status filter gets a change where the process matches before or after it; after a reconnect it gets
@@ -44,6 +46,9 @@ class _Group:
     def news(self, applied: Applied) -> Iterator[Item | None]:
         """What of the batch these streams get; None for each change that they do not get."""
         for summary in applied.upserts:
+            if not summary.is_new_content and summary.process_id not in applied.filters_before:
+                yield None
+                continue
             matched = self._matched(summary.process_id, applied, summary.filters)
             if not self.scope.holds(summary.filters):
                 yield Removed(summary.process_id, applied.read_time, False) if matched else None
@@ -99,6 +104,8 @@ class ModelStreams:
 
     def applied(self, applied: Applied) -> None:
         """A batch has become visible: remember it, deliver it later and in slices."""
+        if not applied.is_news and applied.read_time > self._log.latest:
+            return
         self._log.add(applied)
         if self._groups:
             self._batches.add(self._deliver(applied))
@@ -130,18 +137,18 @@ class ModelStreams:
         if is_reset:
             yield Beginning.RESET
         for summary in self._model.walk(filters):
-            yield summary if summary is not None and summary.version <= ceiling else None
+            yield summary if summary is not None and summary.content_version <= ceiling else None
 
     def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Moves], scope: Scope) -> Backlog:
         """First what was removed, each process once, then what has changed, both in the order of the changes."""
         moved: set[str] = set()
         yield from self._left_since(remembered, scope, moved)
-        changed = SortedKeyList(key=lambda summary: summary.version)
+        changed = SortedKeyList(key=lambda summary: summary.content_version)
         for summary in self._model.walk(scope.filters):
-            if summary is None or summary.version > ceiling:
+            if summary is None or summary.content_version > ceiling:
                 yield None
                 continue
-            if summary.version > since or summary.process_id in moved:
+            if summary.content_version > since or summary.process_id in moved:
                 changed.add(summary)
             yield None
         yield from changed

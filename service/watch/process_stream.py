@@ -44,9 +44,14 @@ class ProcessStream(EventStream):
 
     def on_change(self, change: Change) -> None:
         """See Watcher."""
-        if change.key <= self._key or self.is_over:
-            if change.key == self._key and self._is_last(change) and not self.is_over:
+        if self.is_over or change.key < self._key:
+            return
+        if change.tells_nothing_new(self._key):
+            self._key = change.key
+            if self._is_last(change):
                 self._enter(StreamState.ENDED)  # the client has already seen this end at another replica
+            return
+        if change.key == self._key:
             return
         if self.state is not StreamState.FLOWING:
             if self._waiting is None or change.key > self._waiting.key:

@@ -75,9 +75,9 @@ class Resuming:
             answer = await self._long_polls.present(process_id, seen)
         if answer.summary is None:
             return Beginning(answer, None)
-        change = self._changes.upsert(answer.summary)
+        change = self._changes.present(answer.summary, seen)
         plain = self._long_polls.from_model(process_id)
-        is_contradicted = plain is not None and plain.version < answer.version
+        is_contradicted = plain is not None and plain.version < answer.version and plain.body != answer.body
         return Beginning(
             answer,
             None if is_contradicted else change,

@@ -94,6 +94,20 @@ class CheckedService:
         self._commits += 1
         return time_us
 
+    def beat(self, process_id: str) -> None:
+        """A commit that changes nothing that is answered, where the process exists."""
+        written = self.present().get(process_id)
+        if written is None:
+            return
+        self.tick()
+        beat = written._replace(time_us=self.now_us())
+        time_us = self._database.commit_plain({f"{COLLECTION}/{process_id}": beat.fields()})
+        self.history.add([beat._replace(time_us=time_us)])
+
+    def versions(self, process_id: str) -> list[int]:
+        """The update times of all its documents."""
+        return [version for id_, version in self.history.by_version if id_ == process_id]
+
     def present(self) -> dict[str, Written]:
         """What is there now."""
         newest = {process_id: versions[-1] for process_id, versions in self.history.versions.items()}

@@ -22,7 +22,8 @@ from tests.service.virtual_time import Clock, settle
 
 
 def document(process_id: str, version: int, start: int | None = 0, **fields: object) -> Document:
-    """One version; `start` is its start_time in microseconds, None for a document without one."""
+    """One version, of other content than all others; `start` is its start_time in µs, None: it has none."""
+    fields.setdefault("products_failed", version)
     if start is not None:
         fields["start_time"] = moment(start)
     return Document(process_id, version, fields)

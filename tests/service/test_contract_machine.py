@@ -103,6 +103,37 @@ class ContractMachine(RuleBasedStateMachine):
         if left:
             self.service.commit(left)
 
+    @rule(process_id=process_ids, pause=pauses)
+    def beat(self, process_id: str, pause: int | None) -> None:
+        """A heartbeat: a write that changes nothing that is answered."""
+        self.run(lambda: self.beaten(process_id), pause)
+
+    async def beaten(self, process_id: str) -> None:
+        if process_id != self.untouchable:
+            self.service.beat(process_id)
+
+    @rule(process_id=process_ids, beats=st.integers(1, 3))
+    def beat_while_a_client_waits(self, process_id: str, beats: int) -> None:
+        """What the model has answered is known to it, whatever heartbeats come: no wait ends, and 304 stays 304."""
+
+        async def waited() -> None:
+            service = self.service
+            await service.loop.quiet()
+            service.ask(Question("status", process_id))
+            first = (await service.answers())[-1]
+            if (first.status, first.source) != (200, "HIT") or self.is_lying:
+                return
+            known = Question("status", process_id, int(first.etag[2:-1]), etag=first.etag)
+            service.ask(known, wait_s=2)
+            for _ in range(beats):
+                await self.beaten(process_id)
+                await service.loop.quiet()
+            service.ask(known)
+            for answer in await service.answers():
+                assert (answer.status, answer.etag) == (304, first.etag) or answer.source != "HIT", answer
+
+        self.run(waited)
+
     # -- what clients ask
 
     @rule(process_id=process_ids, status=st.sampled_from(STATUSES), second=seconds, is_stalled=st.booleans())
@@ -167,7 +198,7 @@ class ContractMachine(RuleBasedStateMachine):
 
     def known_version(self, process_id: str, known: int | None) -> int:
         """0 where there is none."""
-        versions = [each.from_us for each in self.service.history.versions.get(process_id, ()) if each.exists]
+        versions = self.service.versions(process_id)
         return 0 if known is None or not -len(versions) <= known < len(versions) else versions[known]
 
     @staticmethod

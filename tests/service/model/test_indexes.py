@@ -30,7 +30,7 @@ def filtering_model(clock: Clock) -> ReadModel:
 
 
 def at(position: Position, status: str | None) -> ProcessSummary:
-    return ProcessSummary(position[1], 1, status, position, (), b"", ())
+    return ProcessSummary(position[1], 1, status, position, (), b"", (), 1)
 
 
 def test_few_positions_and_many_are_walked_alike() -> None:

@@ -111,6 +111,9 @@ class Reads:
     def __init__(self) -> None:
         self.learned: list[tuple[str, int | None]] = []
 
+    def known(self, process_id: str) -> ProcessSummary | None:
+        return None
+
     def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
         self.learned.append((process_id, None if summary is None else summary.version))
 
@@ -235,4 +238,5 @@ class Wait:
 
 
 def process(version: int, status: str = "running", process_id: str = PROCESS) -> Document:
-    return Document(process_id, version, {"status": status, "start_time": "2026"})
+    """One version, whose content no other has."""
+    return Document(process_id, version, {"status": status, "start_time": "2026", "products_processed": version})

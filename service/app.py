@@ -169,7 +169,7 @@ class Service:
         )
 
     def _known(self, process_id: str) -> ProcessSummary | None:
-        """The reads are made of the reader that asks this."""
+        """What the reader needs from the reads, which are built on it."""
         return self.reads.known(process_id)
 
     def _join_watching(self) -> None:
@@ -257,7 +257,7 @@ class Service:
         return Middleware(router, accounting, access, show_details=self.settings.environment == "development")
 
     async def _start(self, _: web.Application) -> None:
-        """Start what runs beside the requests; waits for nothing from Firestore."""
+        """Start the background tasks. Does not wait for Firestore."""
         await report_missing_names()
         self._background.start("listener", self.supervisor.run())
         self._background.start("recovery", self._recovery.run())
@@ -273,7 +273,7 @@ class Service:
                 await web.SockSite(self._metrics_runner, each).start()
 
     async def _end_waits(self, _: web.Application) -> None:
-        """Before requests under way are waited for: whoever waits for a change would use up their time."""
+        """Runs before the grace for requests under way, which long polls would use up."""
         self.watchers.stop()
 
     async def _stop(self, _: web.Application) -> None:
@@ -292,12 +292,12 @@ def _client_options(settings: Settings) -> dict[str, Any]:
 
 
 def _fair_queue() -> FairQueue:
-    """In a context of their own: what waits must not be served in that of the request which began the turn."""
+    """Its callbacks get a context of their own: a waiting request must not run in the context of another request."""
     return FairQueue(partial(asyncio.get_running_loop().call_soon, context=copy_context()))
 
 
 def _endpoint(settings: Settings) -> Endpoint:
-    """Raises: DefaultCredentialsError, where Google's is to be reached without credentials."""
+    """Raises: DefaultCredentialsError where there is no emulator and there are no credentials."""
     if settings.firestore_emulator_host:
         return EmulatorEndpoint(settings.firestore_emulator_host)
     credentials, _ = google.auth.default(scopes=FirestoreGrpcAsyncIOTransport.AUTH_SCOPES)
@@ -328,7 +328,7 @@ def _on_snapshot(settings: Settings, schema: Schema, window: Window, clock: Cloc
 def _listener(
     settings: Settings, schema: Schema, endpoint: Endpoint, clock: Clock, metrics: Metrics
 ) -> tuple[Listener, DocumentTargets | DocumentWatches]:
-    """The window's listener, and what follows single documents in its way."""
+    """The listener of the window, and the one for single documents outside it."""
     window = _window(settings, schema)
     if settings.listener == "on_snapshot":
         return _on_snapshot(settings, schema, window, clock, metrics), DocumentWatches(
@@ -361,7 +361,7 @@ def start_logs(settings: Settings, *, readable: bool = False) -> tuple[LogWriter
 
 
 class StartFailed(Exception):
-    """The service can't start as the world is. The text is one line that says what to do next."""
+    """A start failed for a reason outside the settings. The text is one line that says what to do next."""
 
 
 def missing_credentials(error: DefaultCredentialsError) -> StartFailed:
@@ -375,13 +375,13 @@ def missing_credentials(error: DefaultCredentialsError) -> StartFailed:
 
 
 BOOT_FAILED = 3
-"""The exit code by which gunicorn knows that a worker can't start; it ends, instead of starting the worker again."""
+"""The exit code that tells gunicorn to end, instead of starting the worker again."""
 
 
 async def create_app() -> ServiceRunner:
     """For gunicorn: `gunicorn 'service.app:create_app' -k aiohttp.GunicornUVLoopWebWorker`.
 
-    What keeps the worker from starting is said on stderr, a line for each fault; then the worker exits with 3.
+    A failed start prints one line per fault on stderr, and the worker exits with 3.
     """
     try:
         return _worker(read_settings()).runner

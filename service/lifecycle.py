@@ -1,8 +1,8 @@
-"""One serving process from its start to its end: bind → start → until told to stop → shut down.
+"""One serving process from its start to its end: bind → start → serve until a signal → shut down.
 
-The ports are bound first, so that one that is taken is known before anything has begun, and the service accepts
-connections before the first byte from Firestore has come. SIGTERM and SIGINT stop accepting, requests under way are
-finished within DRAIN_S, the listener is unsubscribed; then the exit code says whether that was the plan.
+The ports are bound first: a port that is taken ends the start before anything else has begun. The service accepts
+connections before the first byte from Firestore arrives. SIGTERM and SIGINT stop accepting; requests under way are
+finished within DRAIN_S; the listener is unsubscribed. The exit code says whether the end was asked for.
 """
 
 import logging
@@ -70,7 +70,7 @@ async def listen(runner: ServiceRunner, sockets: Sequence[socket.socket]) -> str
 
 
 class AcceptingSite(web.BaseSite):
-    """What a runner's clean-up stops before it ends the connections. Accepts while file descriptors last."""
+    """Accepts connections while there are file descriptors. The runner's clean-up stops it before the connections."""
 
     def __init__(self, runner: ServiceRunner, sockets: Sequence[socket.socket]) -> None:
         super().__init__(runner)

@@ -1,10 +1,10 @@
-"""The newest processes, indexed, as the listener last told them.
+"""The newest processes, indexed, as the listener last sent them.
 
-Lives on the event loop. `apply` takes one consistent batch: it is applied in slices to a copy of the index that nobody
-reads, then the two copies change places in one step without awaiting, so no reader ever sees half of it and no lock is
-needed (invariant 4). A batch costs what it changes, whatever is held; the second copy costs some 60 bytes a process,
-for the processes themselves are shared. Whether the model may be believed is a question of its lease, not of any
-connection: `is_trusted`.
+Lives on the event loop. `apply` takes one consistent batch and applies it in slices to a second copy of the index,
+which has no readers. Then the two copies change places in one step, without awaiting: no reader sees half of a batch,
+and no lock is needed (invariant 4). The cost of a batch depends on what it changes, not on how much is held. The second
+copy costs some 60 bytes per process, because both copies share the processes. `is_trusted` depends on the lease alone,
+not on any connection.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,16 +27,16 @@ from service.schema.compiled import FilterValue, ProcessSummary, Schema
 Item = TypeVar("Item")
 
 WALKED_AT_ONCE = 100
-"""Processes looked up in the indexes at a time, before they may have changed: 0.1 ms."""
+"""Processes looked up in one step of a walk: 0.1 ms of work. Batches can be applied between two steps."""
 
 MOST_IN_VAIN = 2_000
-"""Processes looked at for one list that another of its filters keeps out: a millisecond's work. Then Firestore is
-asked, which merges its indexes."""
+"""Processes that one list looks at in vain, because another of its filters excludes them: a millisecond of work. After
+that the list is read from Firestore, which merges its indexes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one event changed. `removed` tells of each ID whether it is known to be deleted (None: unknown).
+    """What one event changed. `removed` says for each ID whether it is known to be deleted (None: unknown).
 
     `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
     `status_before` is the status that each of them had which was held before, `filters_before` the values of the
@@ -58,12 +58,12 @@ class Applied:
 
     @property
     def is_news(self) -> bool:
-        """Whether there is anything to tell a client that holds what was there before."""
+        """Whether a client that holds the state before gets anything new."""
         return bool(self.changed or self.removed or self.is_first_load)
 
 
 class ModelObserver(Protocol):
-    """Whoever counts what the model goes through. Called on the event loop."""
+    """Metrics callbacks, called on the event loop."""
 
     def applied(self, applied: Applied, documents: int) -> None:
         """One batch became visible; the model now holds this many documents. Takes no time per document."""
@@ -124,12 +124,12 @@ class ReadModel:
         return None if self._confirmed_at is None else self._clock() - self._confirmed_at
 
     def is_trusted(self) -> bool:
-        """Whether the lease holds: the only thing that lets an answer be given from here."""
+        """Whether the lease holds. Only then do answers come from the model."""
         return self.trusted_age_s is not None
 
     @property
     def trusted_age_s(self) -> float | None:
-        """`age_s` while the lease holds, else None: tested and told by one reading of the clock."""
+        """`age_s` while the lease holds, else None. The clock is read once: the test and the age cannot differ."""
         if self._confirmed_at is None:
             return None
         age_s = self._clock() - self._confirmed_at
@@ -141,7 +141,7 @@ class ReadModel:
         return self._window_size == 0
 
     def distrust(self) -> None:
-        """What is held is in doubt: it answers nothing more until the listener has sent a whole result."""
+        """What is held is in doubt: no answer comes from it until the listener has sent a whole result."""
         self._confirmed_at = None
 
     def confirm(self, as_of: float) -> None:
@@ -326,7 +326,7 @@ class ReadModel:
 
 @dataclass(slots=True)
 class _Updated:
-    """What an index went through; the fields as in Applied."""
+    """What an update changed in an index. The fields are those of Applied."""
 
     added: int = 0
     newest_version: int = 0

@@ -30,7 +30,7 @@ USAGE = 2
 
 POLL_INTERVAL_S = 1.0
 LEAST_INTERVAL_S = 0.2
-"""Between two answers of a process that changes all the time: nobody reads faster."""
+"""Between two answers about a process that changes all the time: people do not read faster."""
 WAIT_S = 30
 LARGEST_PAGE = 1000
 
@@ -201,7 +201,7 @@ class Persistence:
 
     async def get(self, ask: Callable[[], Awaitable[Result]]) -> Result:
         """What `ask` returns, once it does. Raises: Refused."""
-        since, delay_s, told = self._pace.clock(), POLL_INTERVAL_S, ""
+        since, delay_s, reported = self._pace.clock(), POLL_INTERVAL_S, ""
         while True:
             try:
                 result = await ask()
@@ -212,14 +212,14 @@ class Persistence:
                 if self._pace.clock() - since >= self._give_up_after_s:
                     raise Refused(f"{fault}; gave up after {self._give_up_after_s:g} s") from None
                 self._reached = True
-                if str(fault) != told:  # an outage is told once, not once a try
-                    told = str(fault)
-                    self._tell(f"{told}; trying again")
+                if str(fault) != reported:  # one line per outage, not one per try
+                    reported = str(fault)
+                    self._tell(f"{reported}; trying again")
                 asked_s = delay_s if fault.retry_after_s is None else fault.retry_after_s
                 await self._pace.sleep(max(asked_s, LEAST_INTERVAL_S))
                 delay_s = min(delay_s * 1.5, self.LONGEST_DELAY_S)
             else:
                 self._reached = True
-                if told:
+                if reported:
                     self._tell("the service answers again")
                 return result

@@ -102,7 +102,7 @@ class Projection:
         for path in self.paths:
             if path.root not in fields:
                 continue
-            value = _descend(fields[path.root], path.steps)
+            value = descend(fields[path.root], path.steps)
             if value is not None:
                 found[path.text] = _plain(value) if path.text in self._structured else value_of(value)
         return found
@@ -135,7 +135,7 @@ def _quoted(name: Step) -> str:
     return text if _PLAIN.fullmatch(text) else "`" + re.sub(r"([\\`])", r"\\\1", text) + "`"
 
 
-def _descend(value: Message, steps: tuple[Step, ...]) -> Message | None:
+def descend(value: Message, steps: tuple[Step, ...]) -> Message | None:
     """The message at the path whose first step led to `value`."""
     for step in steps[1:]:
         if isinstance(step, str):

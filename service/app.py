@@ -200,9 +200,10 @@ class Service:
     def _join_http(self) -> None:
         """The routes, and the server that answers them."""
         settings = self.settings
-        page, self._date = Page(describe(self.schema.file)), DateHeader()
+        described, self._date = describe(self.schema.file), DateHeader()
+        page = Page(described)
         filters = {name: each.type for name, each in self.schema.file.filters.items()}
-        self._listing = Listing(self.schema.order, filters)
+        self._listing = Listing(self.schema.order, filters, has_products=described.has_products)
         keys = tuple(key.encode() for key in settings.api_keys)
         access = AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths)
         self._handlers = Handlers(
@@ -229,7 +230,7 @@ class Service:
         routes = self._handlers.routes() + streams.routes()
         if self.settings.metrics_port is None:
             routes.append(self._handlers.metrics_route())
-        described = with_document(routes, needs_key=bool(self.settings.api_keys))
+        described = with_document(routes, describe(self.schema.file), needs_key=bool(self.settings.api_keys))
         router = self.router = Router([*(route.definition for route in described), *page.routes()])
         accounting = Accounting(self.metrics, self._request_log)
         self.middleware = streams.middleware = self._middleware(router, accounting, access)

@@ -2,13 +2,16 @@
 
 Clients must accept keys that are not here: later versions add keys, but never rename or retype one.
 
-Every object and every union is one of SCHEMAS, and refers to others by name: clients that are generated from
-/openapi.json name their types by it.
+Every object and every union is one of SCHEMAS or `answers`, and refers to others by name: clients that are generated
+from /openapi.json name their types by it.
 """
 
 from typing import Any
 
+import orjson
+
 from service.api.contract import Schema
+from service.api.description import Description, Key
 
 TIME: Schema = {"type": "string", "format": "date-time"}
 TIME_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
@@ -18,7 +21,7 @@ WHOLE_SECONDS: Schema = {"type": "integer", "minimum": 0}
 
 
 def ref(name: str) -> Schema:
-    """One of SCHEMAS, by reference."""
+    """One of them, by reference."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -42,49 +45,59 @@ def _event(name: str, data: str, description: str, text: str) -> Schema:
     )
 
 
-_HEAD: dict[str, Schema] = {
-    "process_id": {"type": "string"},
-    "status": TEXT_OR_NULL,
-    "start_time": TIME_OR_NULL,
-    "end_time": TIME_OR_NULL,
-    "last_updated": TIME_OR_NULL,
+_TYPES: dict[str, Schema] = {
+    "string": TEXT_OR_NULL,
+    "time": TIME_OR_NULL,
+    "integer": COUNT_OR_NULL,
+    "number": {"type": ["number", "null"]},
+    "boolean": {"type": ["boolean", "null"]},
+    "json": {"description": "A map, a list or a value, as the document has it"},
 }
-_COUNTS: dict[str, Schema] = {"products_processed": COUNT_OR_NULL, "products_failed": COUNT_OR_NULL}
+_EXAMPLES = {"time": "2025-11-23T09:30:00Z", "integer": 120, "number": 0.5, "boolean": True}
 _PRODUCTS: Schema = {
     "type": ["array", "null"],
     "items": ref("Product"),
     "description": "Only with `include_products`",
 }
 
-_IS_RUNNING = {
-    "process_id": "import-1",
-    "status": "running",
-    "start_time": "2025-11-23T09:30:00Z",
-    "end_time": None,
-    "last_updated": "2025-11-23T09:30:45.5Z",
-}
-_ROW = {**_IS_RUNNING, "products_processed": 120, "products_failed": 2}
-_PROCESS_TEXT = (
-    '{"process_id":"import-1","status":"completed","start_time":"2025-11-23T09:30:00Z",'
-    '"end_time":"2025-11-23T09:31:00Z","last_updated":"2025-11-23T09:31:00Z",'
-    '"csv_url":null,"products_processed":240,"products_failed":2}'
-)
 
-_ANSWERS: dict[str, Schema] = {
-    "Process": _object(
-        {**_HEAD, "csv_url": TEXT_OR_NULL, **_COUNTS, "products": _PRODUCTS},
-        "The state of one process. A field that is missing or unreadable in Firestore is null.",
-        {
-            **_IS_RUNNING,
-            "csv_url": "https://example.com/import-1.csv",
-            "products_processed": 120,
-            "products_failed": 2,
-        },
-        optional=("products",),
-    ),
-    "Product": {"type": "object", "description": "One product, as its document has it", "examples": [{"sku": "A-1"}]},
-    "ProcessRow": _object({**_HEAD, **_COUNTS}, "A process as a list shows it.", _ROW),
-    "ProcessList": _object(
+def answers(described: Description) -> dict[str, Schema]:
+    """What is answered about processes: the keys of the schema in force, in its order."""
+    keys = {key.name: _TYPES[key.type] for key in described.keys}
+    example = {"process_id": "import-1", **{key.name: _example(key) for key in described.keys}}
+    row = {name: example[name] for name in ("process_id", *(key.name for key in described.keys if key.in_list))}
+    id_: dict[str, Schema] = {"process_id": {"type": "string"}}
+    products: dict[str, Schema] = {"products": _PRODUCTS} if described.has_products else {}
+    found: dict[str, Schema] = {
+        "Process": _object(
+            {**id_, **keys, **products},
+            "The state of one process. A field that is missing or unreadable in Firestore is null.",
+            example,
+            optional=("products",),
+        ),
+        "ProcessRow": _object(
+            id_ | {name: keys[name] for name in row if name in keys}, "A process as a list shows it.", row
+        ),
+        "ProcessList": _process_list(row),
+        "StatusEvent": _event(
+            "status", "Process", "The state of a process; the ID is its version.", orjson.dumps(example).decode()
+        ),
+    }
+    if products:
+        found["Product"] = {
+            "type": "object",
+            "description": "One product, as its document has it",
+            "examples": [{"sku": "A-1"}],
+        }
+    return found
+
+
+def _example(key: Key) -> Any:
+    return "running" if key.name == "status" else _EXAMPLES.get(key.type)
+
+
+def _process_list(row: dict[str, Any]) -> Schema:
+    return _object(
         {
             "processes": {"type": "array", "items": ref("ProcessRow"), "maxItems": 1000},
             "count": {"type": "integer", "minimum": 0, "maximum": 1000},
@@ -100,9 +113,12 @@ _ANSWERS: dict[str, Schema] = {
             },
         },
         "A page of a list, or the processes that the request names.",
-        {"processes": [_ROW], "count": 1, "next_page_token": None},
+        {"processes": [row], "count": 1, "next_page_token": None},
         optional=("missing",),
-    ),
+    )
+
+
+_ERRORS: dict[str, Schema] = {
     "Error": _object(
         {
             "status": {"const": "error"},
@@ -124,7 +140,6 @@ _STREAMS: dict[str, Schema] = {
         },
         "description": "One event of a stream.",
     },
-    "StatusEvent": _event("status", "Process", "The state of a process; the ID is its version.", _PROCESS_TEXT),
     "RemovedEvent": _event(
         "removed",
         "Removed",
@@ -190,4 +205,4 @@ _SERVICE: dict[str, Schema] = {
     "ApiDocument": {"type": "object", "description": "This document: OpenAPI 3.1"},
 }
 
-SCHEMAS: dict[str, Schema] = {**_ANSWERS, **_STREAMS, **_SERVICE}
+SCHEMAS: dict[str, Schema] = {**_ERRORS, **_STREAMS, **_SERVICE}

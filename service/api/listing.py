@@ -1,4 +1,4 @@
-"""Lists and `/events` as the schema in force has them: with its equality filters beside `status`. Pure."""
+"""The reads as the schema in force has them: equality filters beside `status`, products where it has some. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from service.api.contract import Operation, QueryParameter
 from service.api.list_query import Filters, ListQuery
-from service.api.operations import EVENTS, LISTING
+from service.api.operations import EVENTS, LISTING, STATUS
 from service.api.ordering import Order
-from service.api.parameters import STATUS_FILTER, BatchQuery, read_filters, read_list_query
+from service.api.parameters import INCLUDE_PRODUCTS, STATUS_FILTER, BatchQuery, read_filters, read_list_query
 from service.errors import BadParameter
 
 MAX_BYTES = 1500
@@ -26,11 +26,12 @@ FilterType = Literal["string", "integer"]
 class Listing:
     """The declared operations, and how requests for them are read."""
 
-    def __init__(self, order: Order, filters: Mapping[str, FilterType]) -> None:
+    def __init__(self, order: Order, filters: Mapping[str, FilterType], *, has_products: bool = True) -> None:
         self._order = order
         self._filters = tuple(_parameter(name, type_) for name, type_ in filters.items())
         self.operation = _with_order(self._with_filters(LISTING), order)
         self.events = self._with_filters(EVENTS)
+        self.status = STATUS if has_products else _without_products(STATUS)
 
     def read(self, raw_query: str) -> ListQuery | BatchQuery:
         """What a request for a list asks for. Raises: BadParameter."""
@@ -53,6 +54,10 @@ def _with_order(operation: Operation, order: Order) -> Operation:
         replace(each, description=each.description.replace(_ORDER_FIELD, field)) for each in operation.parameters
     )
     return replace(operation, description=operation.description.replace(_ORDER_FIELD, field), parameters=parameters)
+
+
+def _without_products(operation: Operation) -> Operation:
+    return replace(operation, parameters=tuple(each for each in operation.parameters if each is not INCLUDE_PRODUCTS))
 
 
 def _parameter(name: str, type_: FilterType) -> QueryParameter[Any]:

@@ -1,4 +1,5 @@
-"""The API's declarations as an OpenAPI 3.1 document. Pure. Of the settings it depends on one: whether keys are needed.
+"""The API's declarations as an OpenAPI 3.1 document. Pure. It depends on the schema in force, and on whether
+keys are needed.
 
 Objects and unions stand under `components` alone, where they have names: clients generate a type from each.
 """
@@ -7,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from service import SERVICE_NAME, __version__
-from service.api.bodies import SCHEMAS
+from service.api.bodies import SCHEMAS, answers
 from service.api.contract import Header, Operation, Parameter, PathParameter, Response
+from service.api.description import Description
 from service.api.headers import BASE_HEADERS, OPEN_PATHS
 from service.api.operations import BAD_REQUEST, TAGS
 from service.api.parameters import REQUEST_ID
@@ -41,8 +43,11 @@ Every error is `{"status":"error","message":"…"}`, also where the request is m
 """
 
 
-def openapi_document(operations: Iterable[Operation], *, needs_key: bool) -> dict[str, Any]:
-    """The document. `needs_key`: every operation except those on OPEN_PATHS demands an API key."""
+def openapi_document(operations: Iterable[Operation], described: Description, *, needs_key: bool) -> dict[str, Any]:
+    """The document. `described`: what is answered about processes.
+
+    `needs_key`: every operation except those on OPEN_PATHS demands an API key.
+    """
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -55,7 +60,7 @@ def openapi_document(operations: Iterable[Operation], *, needs_key: bool) -> dic
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": {operation.path: _path(operation, needs_key=needs_key) for operation in operations},
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": {**answers(described), **SCHEMAS},
             "headers": {header.name: _header(header) for header in EVERY_ANSWER},
         },
     }

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from service import SERVICE_NAME
 from service.api.etags import content_etag, etag_for, known_version, matches, precondition_failed
 from service.api.listing import Listing
-from service.api.operations import HEALTHZ, METRICS, READYZ, ROOT, STATUS
+from service.api.operations import HEALTHZ, METRICS, READYZ, ROOT
 from service.api.parameters import (
     ACCEPT,
     CACHE_CONTROL,
@@ -66,7 +66,7 @@ class Handlers:
             Route(HEALTHZ, self.healthz),
             Route(READYZ, self.readyz),
             Route(self._listing.operation, self.listing),
-            Route(STATUS, self.status),
+            Route(self._listing.status, self.status),
         ]
 
     def metrics_route(self) -> Route:
@@ -104,7 +104,7 @@ class Handlers:
     async def status(self, request: web.Request) -> web.StreamResponse:
         """One process."""
         process_id = PROCESS_ID.read(request[PARAMETER])
-        query = STATUS.query(request.rel_url.raw_query_string)
+        query = self._listing.status.query(request.rel_url.raw_query_string)
         with_products = INCLUDE_PRODUCTS.of(query)
         if query or PREFER.name in request.headers:
             wait = read_wait(query, request.headers)

@@ -196,9 +196,9 @@ def _tallies(metrics: Metrics, route: str) -> tuple[RequestTally, RequestTally]:
 
 
 def _read_wait_query(query: str) -> WaitQuery | None:
-    """None where it is wrong, or asks for products too."""
+    """None where it is wrong, or names products too."""
     try:
         values = STATUS.query(query)
-        return None if INCLUDE_PRODUCTS.of(values) else read_wait(values, CIMultiDict())
+        return None if INCLUDE_PRODUCTS.name in values else read_wait(values, CIMultiDict())
     except BadParameter:
         return None

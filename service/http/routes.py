@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from service.api.contract import Operation
+from service.api.description import Description
 from service.api.etags import content_etag
 from service.api.openapi import openapi_document
 from service.api.operations import DOCUMENT
@@ -28,11 +29,11 @@ class Route:
         return web.get(self.operation.path, self.handler, allow_head=self.operation.has_head)
 
 
-def with_document(routes: Iterable[Route], *, needs_key: bool) -> list[Route]:
+def with_document(routes: Iterable[Route], described: Description, *, needs_key: bool) -> list[Route]:
     """The routes, and GET /openapi.json, which describes them and itself. What it answers is rendered here, once."""
-    described = list(routes)
-    operations = [*(route.operation for route in described), DOCUMENT]
-    body = orjson.dumps(openapi_document(operations, needs_key=needs_key))
+    shown = list(routes)
+    operations = [*(route.operation for route in shown), DOCUMENT]
+    body = orjson.dumps(openapi_document(operations, described, needs_key=needs_key))
     etag = content_etag(body)
     headers: dict[str, str] = {hdrs.ETAG: etag}
 
@@ -40,4 +41,4 @@ def with_document(routes: Iterable[Route], *, needs_key: bool) -> list[Route]:
         DOCUMENT.query(request.rel_url.raw_query_string)
         return conditional_response(body, headers, IF_MATCH.of(request.headers), IF_NONE_MATCH.of(request.headers))
 
-    return [*described, Route(DOCUMENT, document)]
+    return [*shown, Route(DOCUMENT, document)]

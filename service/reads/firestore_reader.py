@@ -11,7 +11,7 @@ from typing import Protocol
 
 from google.cloud.firestore_v1.types import StructuredQuery
 
-from listeners.field_paths import Projection
+from listeners.field_paths import FieldPath, Projection, descend
 from listeners.firestore_values import Message, microseconds
 from listeners.lazy_messages import parse_value
 from listeners.listener import Clock
@@ -23,9 +23,7 @@ from service.reads.firestore_calls import FirestoreCalls
 from service.reads.products import Products
 from service.reads.structured_query import by_name, first_of_type, list_query
 from service.runtime.slicer import sliced
-from service.schema.compiled import ProcessSummary, Schema, with_products
-
-PRODUCTS_LIMIT = 1000
+from service.schema.compiled import ProcessSummary, ProductsSource, Schema, with_products
 
 PROOF_ID = "process-status-service-readiness"
 """The document that direct reads are proven with: that it does not exist is as good an answer as any."""
@@ -87,12 +85,13 @@ class FirestoreReader:
     async def get(self, process_id: str, *, include_products: bool = False) -> Read:
         """Read one process, and its products from the field or, where that is absent, the subcollection."""
         as_of, deadline = self._clock(), self._deadline()
-        fields = (*self._fields, "products") if include_products else self._fields
+        source = self._schema.products if include_products else None
+        fields = self._fields if source is None else source.mask
         (answer,) = (await self._answers([process_id], fields, deadline, billed_as="get")).values()
         read = self._read(process_id, answer, as_of)
-        if not include_products or read.summary is None:
+        if source is None or read.summary is None:
             return read
-        products, billed = await self._products(answer.found, read.summary, deadline)
+        products, billed = await self._products(source, answer.found, read.summary, deadline)
         return Read(read.summary, with_products(read.summary, products), read.read_time, as_of, 1 + billed)
 
     async def get_many(self, process_ids: Sequence[str]) -> dict[str, Read]:
@@ -157,13 +156,16 @@ class FirestoreReader:
         summary = self._summarize(process_id, microseconds(answer.found.update_time), messages)
         return Read(summary, summary.body, read_time, as_of)
 
-    async def _products(self, document: Message, summary: ProcessSummary, deadline: float) -> tuple[bytes, int]:
+    async def _products(
+        self, source: ProductsSource, document: Message, summary: ProcessSummary, deadline: float
+    ) -> tuple[bytes, int]:
         """The products as JSON, rendered in slices, and how many documents were read for them."""
         products, billed = Products(), 0
-        if "products" in document.fields:
-            steps = products.of_field(document.fields["products"])
+        field = _field_at(source.path, document)
+        if field is not None:
+            steps = products.of_field(field)
         else:
-            asked = by_name("products", PRODUCTS_LIMIT)
+            asked = by_name(source.subcollection, source.limit)
             found = await self._find(document.name, asked, deadline)
             billed = max(1, len(found))
             self._observer.documents_billed("get", billed)
@@ -190,3 +192,12 @@ class FirestoreReader:
     def _deadline(self) -> float:
         """On the loop's clock: when a read that begins now ends, with all its calls and their retries."""
         return asyncio.get_running_loop().time() + self._timeout_s
+
+
+def _field_at(path: FieldPath, document: Message) -> bytes | None:
+    """The bytes of the value there; only what a longer path leads through is parsed."""
+    root: bytes | None = document.fields.get(path.root, None)
+    if root is None or len(path.steps) == 1:
+        return root
+    found = descend(parse_value(root), path.steps)
+    return None if found is None else found.SerializeToString()

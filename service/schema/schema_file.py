@@ -162,8 +162,7 @@ _DEFAULT_KEYS: Mapping[str, tuple[str, ...]] = {
     "ended": ("end_time",),
     "updated": ("last_updated",),
     "progress": ("progress",),
-    "processed": ("processed", "products_processed"),
-    "failed": ("failed", "products_failed"),
+    **{role: (role, f"products_{role}") for role in ("processed", "failed")},
     "total": ("total",),
     "error": ("error",),
 }

@@ -9,8 +9,11 @@ from service.api.listing import Listing
 from service.api.openapi import openapi_document
 from service.api.ordering import Order
 from service.errors import BadParameter
+from service.schema.description import describe
+from service.schema.schema_file import default_schema
 from tests.service.schemas import order
 
+DESCRIBED = describe(default_schema())
 LISTING = Listing(order(), {"owner": "string", "shard": "integer"})
 
 
@@ -49,7 +52,7 @@ def test_what_a_filter_cannot_be_is_refused_by_its_name(raw: str, message: str) 
 
 
 def test_the_filters_are_in_the_document() -> None:
-    document = openapi_document([LISTING.operation], needs_key=False)
+    document = openapi_document([LISTING.operation], DESCRIBED, needs_key=False)
     parameters = {each["name"]: each for each in document["paths"]["/status"]["parameters"]}
     assert parameters["owner"]["schema"] == {"type": "string", "minLength": 1, "maxLength": 1500}
     assert parameters["shard"]["schema"]["type"] == "integer"
@@ -60,7 +63,7 @@ def test_events_take_the_same_filters_and_their_texts_name_the_order_field() -> 
     with pytest.raises(BadParameter, match="shard must be a whole number of 64 bits"):
         LISTING.read_events("shard=x")
     by_creation = Listing(Order("createdAt", "timestamp"), {})
-    document = openapi_document([by_creation.operation, LISTING.events], needs_key=False)
+    document = openapi_document([by_creation.operation, LISTING.events], DESCRIBED, needs_key=False)
     described = document["paths"]["/status"]
     assert "`createdAt`" in described["get"]["description"]
     assert all("start_time" not in each["description"] for each in described["parameters"])

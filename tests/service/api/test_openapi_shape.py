@@ -12,9 +12,11 @@ from service.api.contract import Operation, Parameter, QueryParameter, RepeatedP
 from service.api.openapi import openapi_document
 from service.api.parameters import UNTIL
 from service.errors import BadParameter
+from service.schema.description import describe
+from service.schema.schema_file import default_schema
 
 OPERATIONS = [value for value in vars(operations).values() if isinstance(value, Operation)]
-DOCUMENT = openapi_document(OPERATIONS, needs_key=True)
+DOCUMENT = openapi_document(OPERATIONS, describe(default_schema()), needs_key=True)
 PARAMETERS = [parameter for operation in OPERATIONS for parameter in operation.parameters]
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 UNIONS = {"anyOf", "oneOf", "allOf"}

@@ -54,12 +54,7 @@ class Accounting:
                 tally.add(seconds)
             log = self._request_log
             if log is not None:
-                fields = request.fields
-                agent = trace = cloud_trace = None
-                if len(fields) > 1:  # there is more than the host
-                    agent, trace = fields.get(b"user-agent"), fields.get(b"traceparent")
-                    cloud_trace = fields.get(b"x-cloud-trace-context")
-                kind = request.method, status, request.remote, agent
-                log.log(kind, request.target.escaped_url, body_bytes, seconds, ended, request_id, trace, cloud_trace)
+                url, fields = request.target.escaped_url, request.fields
+                log.log((request.method, status, request.remote, fields, url, body_bytes, seconds, ended, request_id))
         except Exception as error:  # noqa: BLE001 - reported; see above
             self._failures.report("accounting for a request", error)

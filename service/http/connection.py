@@ -22,7 +22,7 @@ from aiohttp import web
 from service.http.backlog import PIECE_BYTES, Backlog
 from service.http.model_answers import Parked
 from service.http.request_parser import RequestParser
-from service.http.requests import HTTP_1_1, Head, Request
+from service.http.requests import HTTP_1_1, Head
 from service.http.responses import refusal, render
 from service.reads.answers import Answer
 from service.runtime.fair_queue import HANDLER_S
@@ -70,7 +70,6 @@ class Connection(asyncio.Protocol):
         "_is_writable",
         "_parked",
         "_parser",
-        "_poll",
         "_server",
         "_state",
         "_task",
@@ -102,10 +101,9 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: "HttpServer") -> None:
         self._server = server
         self._fair_queue = server.fair_queue
-        self._poll = server.poll_model
         self._state = State.READY
         self.transport = None
-        self._parser = RequestParser(server.router, self._answer_plain)
+        self._parser = RequestParser(server.router, server.poll_model)
         self._discarded = 0
         self._is_writable = True
         self._parked: Parked | None = None
@@ -129,6 +127,8 @@ class Connection(asyncio.Protocol):
         self.peername = transport.get_extra_info("peername")
         self._parser.remote = str(self.peername[0] if isinstance(self.peername, tuple) else self.peername)
         self._parser.arrived_at = perf_counter()
+        self._parser.write = self.transport.write
+        self.update()
         self._timers.start(_IDLE, self.keepalive_timeout_s, self._close_if_idle)
         self._server.opened(self)
 
@@ -152,11 +152,13 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client is behind with reading: see how long it takes."""
         self._is_writable = False
+        self.update()
         self._timers.start(_READER, self.reader_timeout_s, self.abort)
 
     def resume_writing(self) -> None:
         """The client has made room."""
         self._is_writable = True
+        self.update()
         self._timers.stop(_READER)
         self._wake_drain()
         if self._state is State.BLOCKED:
@@ -230,16 +232,6 @@ class Connection(asyncio.Protocol):
             self._time_head()
 
     # -- answering
-
-    def _answer_plain(self, request: Request) -> bool:
-        """Where the model can, in the step in which the request is read."""
-        if self._state is not _READY or not self._is_writable or self._server.is_closing:
-            return False
-        answer = self._poll(request)
-        if answer is None:
-            return False
-        self.transport.write(answer)  # type: ignore[union-attr] # nothing is answered once it is gone
-        return True
 
     def _answer_parsed(self) -> None:
         """In order, as long as each is answered at once."""
@@ -465,3 +457,8 @@ class Connection(asyncio.Protocol):
         """The one place where the state changes."""
         if self._state is not State.CLOSED:
             self._state = state
+            self.update()
+
+    def update(self) -> None:
+        """Let the parser answer plain requests itself while that is all there is to do."""
+        self._parser.may_poll = self._state is State.READY and self._is_writable and not self._server.is_closing

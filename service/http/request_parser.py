@@ -1,8 +1,9 @@
 """Reads the requests of one connection: llhttp parses every byte once and calls the methods `on_…`.
 
-A plain request is offered to `answer_plain` while the parser itself still holds it as its present Request, which saves
-a record of its own. Every other request becomes a Head in `heads`, in its order. What breaks HTTP becomes its status
-there, and nothing after it is read. Bodies are never parsed: nothing is read after the head that announces one.
+A plain request is answered by `poll` in the same step, where the model can answer it, while the parser itself still
+holds it as its present Request: that saves a record of its own. Every other request becomes a Head in `heads`, in its
+order. What breaks HTTP becomes its status there, and nothing after it is read. Bodies are never parsed: nothing is read
+after the head that announces one.
 """
 
 from collections.abc import Callable
@@ -27,17 +28,17 @@ class _Refused(Exception):
 
 
 class RequestParser:
-    """`answer_plain` answers a Request at once and returns whether it did.
+    """`poll` returns the whole answer to a plain request, which goes to `write`, or None.
 
-    `takes_more` is False once nothing more is read. `count` is the number of heads read. `arrived_at` is set by the
-    connection before each `feed`.
+    The connection sets `may_poll`, and `arrived_at` before each `feed`. `takes_more` is False once nothing more is
+    read. `count` is the number of heads read.
     """
 
     __slots__ = (
-        "_answer_plain",
         "_head_bytes",
         "_lines",
         "_parser",
+        "_poll",
         "_raw_target",
         "_remembered",
         "_router",
@@ -46,10 +47,12 @@ class RequestParser:
         "fields",
         "heads",
         "is_in_head",
+        "may_poll",
         "method",
         "remote",
         "takes_more",
         "target",
+        "write",
     )
 
     is_last = False
@@ -58,11 +61,13 @@ class RequestParser:
     target: Target
     fields: dict[bytes, bytes]
     method: bytes
+    write: Callable[[bytes], object]
 
-    def __init__(self, router: Router, answer_plain: Callable[[Request], bool]) -> None:
+    def __init__(self, router: Router, poll: Callable[[Request], bytes | None]) -> None:
         self._router = router
         self._remembered = router.remembered
-        self._answer_plain: Callable[[Request], bool] | None = answer_plain
+        self._poll = poll
+        self.may_poll = False
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._raw_target = b""
         self._lines: list[Line] = []
@@ -75,7 +80,7 @@ class RequestParser:
         self.remote = ""
 
     def feed(self, data: bytes) -> None:
-        """Read what has come. Raises what `answer_plain` raises."""
+        """Read what has come. Raises what `poll` raises."""
         while self.takes_more and self._parser is not None:
             try:
                 self._parser.feed_data(data)
@@ -97,7 +102,7 @@ class RequestParser:
     def close(self) -> None:
         """Leave no cycle behind."""
         self.stop()
-        self._parser = self._answer_plain = None
+        self._parser = None
 
     # -- the calls of llhttp
 
@@ -126,10 +131,12 @@ class RequestParser:
         self.method = method = parser.get_method()
         keep_alive = parser.should_keep_alive()
         self.target = target = self._remembered.get(raw) or self._router.read(raw)
-        fields = plain_fields(method, target, lines, keep_alive, parser.get_http_version)
-        if fields is not None and not self.heads:
+        fields = plain_fields(method, lines, keep_alive, parser)
+        if fields is not None and self.may_poll and not self.heads:
             self.fields = fields
-            if self._answer_plain(self):  # type: ignore[misc] # it is there as long as the parser is
+            answer = self._poll(self)
+            if answer is not None:
+                self.write(answer)
                 return
         if raw == b"*" and method != b"OPTIONS":
             raise _Refused(400)

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Protocol
 
 from aiohttp import web
+from httptools import HttpRequestParser
 
 from service.http.router import Router, Target, is_host
 
@@ -37,7 +38,7 @@ _SINGLE = frozenset(
 
 _READ = (
     "Host User-Agent Accept Accept-Encoding Accept-Language Authorization X-Api-Key Origin Cookie Connection Referer"
-    " If-None-Match If-Match Cache-Control Prefer Expect Content-Length Transfer-Encoding Traceparent Tracestate"
+    " If-None-Match Traceparent Tracestate"
     " X-Cloud-Trace-Context X-Request-Id Last-Event-Id X-Forwarded-For X-Forwarded-Proto Via"
 )
 _SPELLINGS = {
@@ -164,18 +165,23 @@ class Head:
 
 
 def plain_fields(
-    method: bytes, target: Target, lines: list[Line], keep_alive: bool, read_version: Callable[[], str]
+    method: bytes, lines: list[Line], keep_alive: bool, parser: HttpRequestParser
 ) -> dict[bytes, bytes] | None:
     """The fields of a plain request; None also for some that are plain, in an unusual way."""
-    if method != b"GET" or not keep_alive or target.path[:1] != "/":
+    if method != b"GET" or not keep_alive:
         return None
     fields: dict[bytes, bytes] = {}
-    spelled = _SPELLINGS.get
     for name, value in lines:
-        fields[spelled(name) or name.lower()] = value
-    is_plain = fields.get(b"host") in _KNOWN_HOSTS and len(fields) == len(lines) and _NOT_PLAIN.isdisjoint(fields)
+        field = _SPELLINGS.get(name)
+        if field is None:
+            field = name.lower()
+            if field in _NOT_PLAIN:
+                return None
+        fields[field] = value
     # Only 1.1 is kept open without being asked to, so often the version need not be asked for.
-    return fields if is_plain and (b"connection" not in fields or read_version() >= "1.1") else None
+    if b"connection" in fields and parser.get_http_version() < "1.1":
+        return None
+    return fields if fields.get(b"host") in _KNOWN_HOSTS and len(fields) == len(lines) else None
 
 
 def are_too_large(lines: list[Line]) -> bool:

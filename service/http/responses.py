@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from email.utils import formatdate
 from http import HTTPStatus
+from itertools import chain
 
 import orjson
 from aiohttp import hdrs, web
@@ -91,9 +92,12 @@ def request_ids() -> Iterator[bytes]:
     """IDs that no other request has, without end. Not secrets, so they need no system call. Not to be taken over a
     fork.
     """
-    while True:
-        text = random.randbytes(16 * _IDS_AT_ONCE).hex().encode()  # noqa: S311 - no secret
-        yield from [text[begin : begin + 32] for begin in range(0, len(text), 32)]
+    return chain.from_iterable(iter(_more_request_ids, []))
+
+
+def _more_request_ids() -> list[bytes]:
+    text = random.randbytes(16 * _IDS_AT_ONCE).hex().encode()  # noqa: S311 - no secret
+    return [text[begin : begin + 32] for begin in range(0, len(text), 32)]
 
 
 class DateHeader:

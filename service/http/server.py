@@ -125,6 +125,8 @@ class HttpServer:
     def pre_shutdown(self) -> None:
         """From now on the answer to the last request that has arrived ends its connection."""
         self.is_closing = True
+        for connection in self._connections:
+            connection.update()
         self.fair_queue.serve_all()
 
     async def shutdown(self, timeout: float | None = None) -> None:

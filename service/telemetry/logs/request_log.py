@@ -8,7 +8,7 @@ for as long as it is among the last MAX_TEMPLATES kinds.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -37,12 +37,12 @@ MAX_REMEMBERED_AGENT_BYTES = 512
 _SIZES = [_SIZE % size for size in range(1024)]
 _LATENCIES = [_LATENCY % (microseconds / 1e6) for microseconds in range(1000)]
 
-Kind = tuple[bytes, int, str | None, bytes | None]
+Kind = tuple[bytes, int, str, bytes | None]
 """Method, status, the client's address and its user agent, None where there is none: what many lines have in common."""
 
-Record = tuple[Template, bytes, int, float, float, bytes, bytes | None, bytes | None]
-"""Template, path and query, bytes of the body, the seconds it took, when it was over (on the monotonic clock), its ID,
-its `traceparent` and its `X-Cloud-Trace-Context`. Path and ID as `escaped` makes them, headers as they came in.
+Record = tuple[bytes, int, str, Mapping[bytes, bytes], bytes, int, float, float, bytes]
+"""Method, status, the client's address, header fields by name in lower case, path and query, bytes of the body, the
+seconds that it took, when it ended (on the monotonic clock), its ID. Path and ID as `escaped` makes them.
 """
 
 
@@ -74,22 +74,11 @@ class RequestLog:
         self._time_text = b""
         self._true_until = float("-inf")
 
-    def log(
-        self,
-        kind: Kind,
-        path: bytes,
-        body_bytes: int,
-        seconds: float,
-        ended: float,
-        request_id: bytes,
-        traceparent: bytes | None = None,
-        cloud_trace_context: bytes | None = None,
-    ) -> None:
-        """Log one answered request, unless the level is above it. For the arguments see Record."""
-        template = self._templates.get(kind) or self._new_template(kind)
-        if template is not None:
+    def log(self, record: Record) -> None:
+        """Log one answered request, unless the level is above it."""
+        if record[1] >= self._least_status:
             late = self._late
-            late.append((template, path, body_bytes, seconds, ended, request_id, traceparent, cloud_trace_context))
+            late.append(record)
             if not 1 < len(late) < LATE_LINES:
                 self._take_late()
 
@@ -97,8 +86,10 @@ class RequestLog:
         pieces: list[bytes] = []
         time_text, true_until = self._time_text, self._true_until
         while late:
-            template, path, body_bytes, seconds, ended, request_id, traceparent, cloud_trace_context = late.popleft()
-            before_path, before_url = template
+            method, status, remote, fields, path, body_bytes, seconds, ended, request_id = late.popleft()
+            kind = method, status, remote, fields.get(b"user-agent")
+            before_path, before_url = self._templates.get(kind) or self._new_template(kind)
+            traceparent, cloud_trace_context = fields.get(b"traceparent"), fields.get(b"x-cloud-trace-context")
             if ended >= true_until:
                 time_text, true_until = self._time_text, self._true_until = self._time_at(ended)
             try:
@@ -114,12 +105,10 @@ class RequestLog:
             return b"".join([self._as_text(orjson.loads(line)) for line in lines.splitlines()])
         return lines
 
-    def _new_template(self, kind: Kind) -> Template | None:
+    def _new_template(self, kind: Kind) -> Template:
         method, status, remote, user_agent = kind
-        if status < self._least_status:
-            return None
         severity = b"INFO" if status < 500 else b"WARNING"
-        verb, address, agent = escaped(_text(method)), escaped(remote or ""), escaped(_text(user_agent))
+        verb, address, agent = escaped(_text(method)), escaped(remote), escaped(_text(user_agent))
         template = _BEFORE_PATH % (severity, verb), _BEFORE_URL % (status, verb, status, address, agent)
         if len(user_agent or b"") <= MAX_REMEMBERED_AGENT_BYTES:
             if len(self._templates) >= MAX_TEMPLATES:

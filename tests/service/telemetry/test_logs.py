@@ -57,9 +57,10 @@ class Logged:
         return entry
 
     def request(self, path: str = "/status/a-1", status: int = 200, traceparent: str | None = None) -> None:
-        trace = None if traceparent is None else traceparent.encode()
-        kind = b"GET", status, "192.0.2.7", b"curl/8"
-        self.requests.log(kind, escaped(path), 312, 0.000123, 1.000123, b"r-1", trace)
+        fields = {b"user-agent": b"curl/8"}
+        if traceparent is not None:
+            fields[b"traceparent"] = traceparent.encode()
+        self.requests.log((b"GET", status, "192.0.2.7", fields, escaped(path), 312, 0.000123, 1.000123, b"r-1"))
 
 
 @contextmanager
@@ -235,7 +236,7 @@ def test_any_size_and_latency_is_written_out(
     logged: Callable[..., Logged], response_bytes: int, seconds: float, latency: str
 ) -> None:
     out = logged()
-    out.requests.log((b"GET", 200, None, None), b"/", response_bytes, seconds, 1.0, b"r-1")
+    out.requests.log((b"GET", 200, "", {}, b"/", response_bytes, seconds, 1.0, b"r-1"))
     http = out.entry()["httpRequest"]
     assert (http["responseSize"], http["latency"]) == (str(response_bytes), latency)
 
@@ -265,7 +266,8 @@ def test_no_request_breaks_a_line(path: str, user_agent: str, trace: str, enviro
     writer = LogWriter(stream, lambda _: b"")
     requests = RequestLog(writer, environment=environment, level="INFO", project_id="p")
     agent, traced = (text.encode("utf-8", "surrogatepass") for text in (user_agent, trace))
-    requests.log((agent, 200, None, agent), escaped(path), 1, 0.001, 0.001, escaped(trace), traced, traced)
+    fields = {b"user-agent": agent, b"traceparent": traced, b"x-cloud-trace-context": traced}
+    requests.log((agent, 200, "", fields, escaped(path), 1, 0.001, 0.001, escaped(trace)))
     assert writer.close()
     line, end = stream.getvalue().split("\n")
     assert end == ""

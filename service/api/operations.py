@@ -5,6 +5,7 @@ openapi.py adds what every answer has: X-Request-Id, and a 401 where keys are ne
 """
 
 from service.api import parameters as p
+from service.api import waits
 from service.api.bodies import WHOLE_SECONDS, ref
 from service.api.contract import Header, Operation, Response, Schema
 from service.api.sources import Source
@@ -133,13 +134,13 @@ STATUS = Operation(
     (
         p.PROCESS_ID,
         p.INCLUDE_PRODUCTS,
-        p.WAIT,
-        p.UNTIL,
-        p.AFTER,
+        waits.WAIT,
+        waits.UNTIL,
+        waits.AFTER,
         p.IF_MATCH,
         p.IF_NONE_MATCH,
         p.CACHE_CONTROL,
-        p.PREFER,
+        waits.PREFER,
     ),
     tag=PROCESSES,
 )

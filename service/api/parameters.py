@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.api import etags
 from service.api.contract import (
     HeaderParameter,
-    Headers,
     PathParameter,
     Query,
     QueryParameter,
@@ -28,15 +26,8 @@ from service.errors import BadParameter
 MAX_IDS = 100
 DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
 MAX_STATUS_CHARACTERS = 64
-LONGEST_WAIT_S = 999_999_999
-TERMINAL = "terminal"
-"""In `until`: any status that ends a process."""
-
-
-known_version, etag_matches = etags.known_version, etags.matches  # their old place, until all callers import etags
 
 _MAX_AGE = re.compile(r"max-age=\"?(\d{1,9})\"?$", re.IGNORECASE)
-_PREFER_WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?\s*(;.*)?", re.IGNORECASE | re.ASCII)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/=+-]{1,128}", re.ASCII)
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -51,37 +42,6 @@ class BatchQuery:
     """Several processes by ID, in the order asked."""
 
     process_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What ends a wait: a status in `until` (TERMINAL can be one), or, where that is empty, a version that the client
-    does not know. `after` is the version that the query names as known; 0 where it names none.
-    """
-
-    until: frozenset[str] = frozenset()
-    after: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class WaitQuery:
-    """How long a client wants to wait, in whole seconds, and for what. `preferred`: a Prefer header says so."""
-
-    seconds: int
-    wanted: Wanted
-    preferred: bool
-
-    @property
-    def until_terminal(self) -> Wanted:
-        """The former name of `wanted`."""
-        return self.wanted
-
-    def seen(self, if_none_match: str) -> str:
-        """The ETags of all versions that the client knows, by header or by query."""
-        if not self.wanted.after:
-            return if_none_match
-        after = ", ".join(etags.version_etag(self.wanted.after, with_products=products) for products in (False, True))
-        return f"{if_none_match}, {after}" if if_none_match else after
 
 
 # -- how each is read
@@ -125,40 +85,6 @@ def _status(text: str) -> str:
     return text
 
 
-def _until(text: str) -> frozenset[str]:
-    statuses = frozenset(status.strip(" ") for status in text.split(","))
-    if not all(1 <= len(status) <= MAX_STATUS_CHARACTERS for status in statuses):
-        raise BadParameter(f"until must be statuses of 1 to {MAX_STATUS_CHARACTERS} characters, separated by commas")
-    return statuses
-
-
-def _wait_s(text: str) -> int:
-    if not re.fullmatch("[0-9]+", text) or not text.strip("0"):
-        raise BadParameter("wait must be a whole number of seconds, at least 1")
-    return _bounded(text)
-
-
-def _bounded(digits: str) -> int:
-    significant = digits.lstrip("0")
-    return int(significant) if len(significant) <= len(str(LONGEST_WAIT_S)) else LONGEST_WAIT_S
-
-
-def _after(text: str) -> int:
-    version = read_event_id(text) or known_version(f'"{text}"')
-    if not version:
-        raise BadParameter("after must be the version seen last, as its ETag has it: v and digits")
-    return version
-
-
-def _preferred_wait_s(prefer: str) -> int | None:
-    """The wait in a Prefer header; None where it names none (RFC 7240)."""
-    for preference in prefer.split(","):
-        match = _PREFER_WAIT.fullmatch(preference.strip())
-        if match and int(match[1]):
-            return int(match[1])
-    return None
-
-
 def _max_age_s(cache_control: str) -> float | None:
     ages = []
     for directive in cache_control.split(","):
@@ -180,7 +106,6 @@ _PROCESS_ID: Schema = {
     "not": {"pattern": r"^(\.{1,2}|__(?!id-?[1-9][0-9]{0,18}__$)[\s\S]*__)$"},
 }
 _STATUS: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_STATUS_CHARACTERS}
-_STATUS_IN_SET = f" *[^, ]([^,]{{0,{MAX_STATUS_CHARACTERS - 2}}}[^, ])? *"
 _DATE: Schema = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 _LENIENT = "`1`, `0` and any case of `true` and `false` work too."
 _FLAG: Schema = {"type": "boolean", "default": False}
@@ -198,40 +123,6 @@ INCLUDE_PRODUCTS = QueryParameter(
     f"Whether the answer has the process's products too. {_LENIENT}",
     _flag("include_products"),
     default=False,
-)
-WAIT = QueryParameter[int | None](
-    "wait",
-    {"type": "integer", "minimum": 1},
-    "Seconds to wait for another version than those that `If-None-Match` or `after` names; 304 at the end."
-    " A process that does not exist yet is waited for too; 404 at the end. More than MAX_WAIT_S (55) is shortened.",
-    _wait_s,
-    default=None,
-    example=30,
-)
-UNTIL = QueryParameter[frozenset[str]](
-    "until",
-    {"type": "string", "minLength": 1, "pattern": f"^{_STATUS_IN_SET}(,{_STATUS_IN_SET})*$"},
-    "With `wait`: answer only once the status is one of these, separated by commas. `terminal` stands for any status"
-    " that ends a process.",
-    _until,
-    default=frozenset(),
-    example="terminal",
-)
-AFTER = QueryParameter(
-    "after",
-    {"type": "string", "pattern": "^v[1-9][0-9]{0,17}$"},
-    "With `wait`: the version seen last, as in its ETag. Names it like `If-None-Match`, which some caches strip.",
-    _after,
-    default=0,
-    example="v1763890245000000",
-)
-PREFER = HeaderParameter[int | None](
-    "Prefer",
-    {"type": "string"},
-    "`wait=N` asks for the same as `wait` (RFC 7240); `Preference-Applied` names the seconds granted. Other"
-    " preferences are ignored.",
-    _preferred_wait_s,
-    default=None,
 )
 LIMIT = QueryParameter(
     "limit",
@@ -322,20 +213,6 @@ ACCEPT = HeaderParameter(
 
 
 # -- what takes more than one of them
-
-
-def read_wait(query: Query, headers: Headers) -> WaitQuery | None:
-    """The wait that `wait` or a Prefer header requests; None where neither does."""
-    seconds, wanted = WAIT.of(query), Wanted(UNTIL.of(query), AFTER.of(query))
-    if seconds is not None:
-        return WaitQuery(seconds, wanted, preferred=False)
-    preferred_s = PREFER.of(headers)
-    if preferred_s is not None:
-        return WaitQuery(preferred_s, wanted, preferred=True)
-    for name, is_given in ((UNTIL.name, wanted.until), (AFTER.name, wanted.after)):
-        if is_given:
-            raise BadParameter(f"{name} needs wait: the seconds to wait at most")
-    return None
 
 
 def read_list_query(query: Query, order: Order, filters: Sequence[QueryParameter[Any]] = ()) -> ListQuery | BatchQuery:

@@ -11,7 +11,8 @@ from service.http.requests import Head, Request
 from service.http.responses import request_ids
 from service.runtime.failure_log import FailureLog
 from service.telemetry.logs import RequestLog
-from service.telemetry.metrics import QUICK_S, Metrics, RequestTally
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_tally import QUICK_S, RequestTally
 
 CLIENT_CLOSED_REQUEST = 499
 """The status of a request whose client has left before its answer began."""

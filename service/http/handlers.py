@@ -16,13 +16,11 @@ from service.api.parameters import (
     IF_MATCH,
     IF_NONE_MATCH,
     INCLUDE_PRODUCTS,
-    PREFER,
     PROCESS_ID,
     BatchQuery,
-    WaitQuery,
-    read_wait,
 )
 from service.api.sources import Source
+from service.api.waits import PREFER, WaitQuery, read_wait
 from service.http.middleware import PARAMETER, ROUTE_LABEL, waited_s
 from service.http.model_answers import WAITED_STATUS
 from service.http.responses import (

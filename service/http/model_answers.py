@@ -11,7 +11,8 @@ from multidict import CIMultiDict
 
 from service.api.etags import etag_for, known_version, matches
 from service.api.operations import LISTING, STATUS
-from service.api.parameters import INCLUDE_PRODUCTS, WaitQuery, read_wait
+from service.api.parameters import INCLUDE_PRODUCTS
+from service.api.waits import WaitQuery, read_wait
 from service.errors import BadParameter
 from service.http.access import AccessRules, cors_headers
 from service.http.accounting import Accounting
@@ -28,7 +29,8 @@ from service.http.responses import (
     process_not_found,
 )
 from service.reads.answers import Answer, Answers
-from service.telemetry.metrics import Metrics, RequestTally
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_tally import RequestTally
 from service.watch.long_poll_waiter import LongPollWaiter, WaitCondition
 from service.watch.long_polls import LongPolls
 

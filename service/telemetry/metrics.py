@@ -19,9 +19,7 @@ from listeners.listener import Clock, ListenerState
 from service import __version__
 from service.telemetry.exposition import choose
 from service.telemetry.malformed_fields import MalformedFields
-from service.telemetry.request_tally import QUICK_S, REQUEST_BUCKETS, RequestTally
-
-__all__ = ["PUBLISH_INTERVAL_S", "QUICK_S", "AppliedBatch", "Metrics", "RequestTally"]
+from service.telemetry.request_tally import REQUEST_BUCKETS, RequestTally
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a `_created` series for each counter doubles every scrape
 

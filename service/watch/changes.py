@@ -7,7 +7,7 @@ that is answered is delivered too; each watcher compares it with what its client
 
 from collections.abc import Collection
 
-from service.api.parameters import TERMINAL, Wanted
+from service.api.waits import TERMINAL, Wanted
 from service.schema.compiled import ProcessSummary
 from service.watch.event_frames import Frame, frame, removed_block, status_block
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from service.api.parameters import Wanted
+from service.api.waits import Wanted
 from service.reads.answers import Answer
 from service.runtime.clock import Timer
 from service.runtime.slicer import Lane

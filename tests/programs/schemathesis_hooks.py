@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import strategies as st
 
 from service.api.list_query import write_page_token
-from service.api.parameters import UNTIL
+from service.api.waits import UNTIL
 
 TOKENS = [write_page_token((microseconds, "import-1")) for microseconds in (0, 1_795_435_200_000_000)]
 FLAGS = ("include_products", "follow")

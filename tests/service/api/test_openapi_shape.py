@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from service.api import operations
 from service.api.contract import Operation, Parameter, QueryParameter, RepeatedParameter
 from service.api.openapi import openapi_document
-from service.api.parameters import UNTIL
+from service.api.waits import UNTIL
 from service.errors import BadParameter
 from service.schema.description import describe
 from service.schema.schema_file import default_schema

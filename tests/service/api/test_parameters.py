@@ -7,17 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from service.api import etags
 from service.api.list_query import ListQuery, is_process_id, write_page_token
 from service.api.operations import LISTING
-from service.api.parameters import (
-    CACHE_CONTROL,
-    INCLUDE_PRODUCTS,
-    BatchQuery,
-    etag_matches,
-    known_version,
-    read_list_query,
-    read_process_id,
-)
+from service.api.parameters import CACHE_CONTROL, INCLUDE_PRODUCTS, BatchQuery, read_list_query, read_process_id
 from service.errors import BadParameter
 from tests.service.schemas import order
 
@@ -149,7 +142,7 @@ def test_cache_control_says_how_old_an_answer_may_be(headers: list[str], max_age
     ],
 )
 def test_the_newest_version_seen_counts(if_none_match: str, version: int) -> None:
-    assert known_version(if_none_match) == version
+    assert etags.known_version(if_none_match) == version
 
 
 @pytest.mark.parametrize(
@@ -165,4 +158,4 @@ def test_the_newest_version_seen_counts(if_none_match: str, version: int) -> Non
     ],
 )
 def test_an_etag_matches_weakly_and_as_a_whole(if_none_match: str, matches: bool) -> None:
-    assert etag_matches(if_none_match, '"v5"') is matches
+    assert etags.matches(if_none_match, '"v5"') is matches

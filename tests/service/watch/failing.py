@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.api.parameters import Wanted
+from service.api.waits import Wanted
 from service.reads.answers import Answer
 from service.runtime.failure_log import FailureLog
 from service.runtime.slicer import Slicer

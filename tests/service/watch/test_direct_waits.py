@@ -3,7 +3,7 @@
 import pytest
 from google.cloud.firestore_v1 import AsyncCollectionReference
 
-from service.api.parameters import Wanted
+from service.api.waits import Wanted
 from service.reads.answers import Answer
 from service.watch.long_poll_waiter import LongPollWaiter, WaitCondition
 from tests.service.running import RunningService

@@ -3,7 +3,7 @@
 import asyncio
 
 from listeners.events import Changed, Removal
-from service.api.parameters import TERMINAL
+from service.api.waits import TERMINAL
 from service.runtime.slicer import STEPS_PER_SLICE
 from service.watch.long_poll_waiter import WaitState
 from tests.service.watch.watched import PROCESS, Wait, Watched, process

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
-from service.api.parameters import Wanted
 from service.api.sources import Source
+from service.api.waits import Wanted
 from service.runtime.slicer import Slicer
 from service.watch.long_poll_waiter import WaitCondition
 from service.watch.long_polls import LongPolls

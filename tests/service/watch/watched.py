@@ -5,7 +5,7 @@ from random import Random
 
 from listeners.events import Changed, Document, Removal, Replaced
 from listeners.following import OnDocument
-from service.api.parameters import Wanted
+from service.api.waits import Wanted
 from service.model.read_model import ReadModel
 from service.reads.answers import Answer, Answers
 from service.runtime.slicer import Slicer

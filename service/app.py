@@ -233,7 +233,7 @@ class Service:
         described = with_document(routes, describe(self.schema.file), needs_key=bool(self.settings.api_keys))
         router = self.router = Router([*(route.definition for route in described), *page.routes()])
         accounting = Accounting(self.metrics, self._request_log)
-        self.middleware = streams.middleware = self._middleware(router, accounting, access)
+        self.middleware = streams.middleware = self._middleware(accounting, access)
         model_answers = ModelAnswers(
             self._answers, self._pages, self._long_polls, self.metrics, accounting, access, self._date
         )
@@ -250,12 +250,12 @@ class Service:
         """What METRICS_PORT serves."""
         router = Router(route.definition for route in self._handlers.metrics_port_routes())
         accounting = Accounting(self.metrics, self._request_log)
-        middleware = self._middleware(router, accounting, AccessRules())
+        middleware = self._middleware(accounting, AccessRules())
         parts = ServerParts(router, middleware, accounting, None, self._date, _fair_queue(), self._slicer)
         return ServiceRunner(web.Application(), parts, shutdown_timeout_s=1)
 
-    def _middleware(self, router: Router, accounting: Accounting, access: AccessRules) -> Middleware:
-        return Middleware(router, accounting, access, show_details=self.settings.environment == "development")
+    def _middleware(self, accounting: Accounting, access: AccessRules) -> Middleware:
+        return Middleware(accounting, access, show_details=self.settings.environment == "development")
 
     async def _start(self, _: web.Application) -> None:
         """Start the background tasks. Does not wait for Firestore."""

@@ -1,4 +1,4 @@
-"""Who may ask, from where: API keys and cross-origin requests. Pure; keys never appear in anything it returns."""
+"""Access: API keys and cross-origin requests. Pure; keys never appear in anything it returns."""
 
 import hmac
 from collections.abc import Mapping, Sequence

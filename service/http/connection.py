@@ -2,7 +2,7 @@
 
 The parser reads every request once. What the model can answer is answered in the step in which it is read; anything
 else is a task that runs the handlers on the same connection. While a request waits or is handled, and while it is the
-turn of other connections, what comes is kept as it came.
+turn of other connections, bytes are kept as they came.
 
 The connection is in one state at a time, and `_enter` alone changes it. At the end of a connection every request that
 it took and did not answer is accounted for as abandoned.
@@ -86,14 +86,14 @@ class Connection(asyncio.Protocol):
     """How long answers may wait in a connection's buffer for their reader to make room."""
 
     keepalive_timeout_s = 3630.0
-    """How long a connection may be idle: longer than load balancers keep theirs, so that it is they who close it."""
+    """How long a connection may be idle: longer than load balancers keep theirs, so that they close it first."""
 
     unread_timeout_s = 1.0
     """How long a request can take while reading is paused: the connection cannot see its client leave then, and a wait
     would last to its end."""
 
     ssl_context = sockname = None
-    """What a request of aiohttp's asks for, beside `peername`: TLS ends in front of this service."""
+    """What aiohttp's requests read, beside `peername`: TLS ends in front of this service."""
 
     transport: asyncio.Transport | None
     _backlog: Backlog
@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
             self._time_head()
 
     def pause_writing(self) -> None:
-        """The client is behind with reading: see how long it takes."""
+        """The client does not read what it got: give it time."""
         self._is_writable = False
         self.update()
         self._timers.start(_READER, self.reader_timeout_s, self.abort)
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
     # -- reading
 
     def _keep(self, data: bytes, now: float) -> None:
-        """Until its turn has come."""
+        """Keep it until the connection has its turn."""
         if self._state is State.LINGERING:
             self._discarded += len(data)
             if self._discarded > MAX_DISCARDED_BYTES:
@@ -209,7 +209,7 @@ class Connection(asyncio.Protocol):
             self._resume()
 
     def _resume(self) -> None:
-        """Answer what has been kept: a piece of it now, for the caller has a turn; more as long as the turn lasts.
+        """Answer what has been kept: one piece now, because the caller has a turn; more as long as the turn lasts.
 
         A failure ends the connection.
         """
@@ -234,7 +234,7 @@ class Connection(asyncio.Protocol):
     # -- answering
 
     def _answer_parsed(self) -> None:
-        """In order, as long as each is answered at once."""
+        """Answer parsed requests in order, as long as each is answered at once."""
         parser = self._parser
         while parser.heads and self._state is State.READY:
             if not self._is_writable:
@@ -281,7 +281,7 @@ class Connection(asyncio.Protocol):
         return self._parked is not None
 
     def end_wait(self, answer: Answer | None) -> None:
-        """None: only the handlers can answer. A failure ends the connection."""
+        """End the wait. None: only the handlers can answer. A failure ends the connection."""
         if self._parked is None:
             return
         if answer is None:
@@ -404,8 +404,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def silent_since(self) -> float:
-        """When something came last; infinity while a request is under way, and 10 s later before the first one, which
-        is probably on its way.
+        """When something came last; infinity while a request is under way, and FIRST_REQUEST_S later before the first
+        one, which is probably on its way.
         """
         if not self.is_idle or self._parser.is_in_head:
             return inf

@@ -1,7 +1,7 @@
 """The routes of Server-Sent Events: one process, or every process in the model.
 
-What a stream says and when is event_stream's; here it meets its connection. Frames are written straight to the
-transport, the same bytes for all clients. A client gets as much as its socket takes; one that reads nothing of it for
+EventStream decides what a stream sends and when; this module writes it to the connection: straight to the transport,
+the same bytes for all clients. A client gets as much as its socket takes; one that reads nothing of it for
 STALL_S is dropped. A browser asks for every stream with `Cache-Control: no-cache`, so nothing is read from that.
 """
 
@@ -38,7 +38,7 @@ STALL_S = 30.0
 
 WRITE_BUFFER_BYTES = 16 * 1024
 SOCKET_BUFFER_BYTES = 128 * 1024
-"""What may lie in this process and in the kernel for one client; past both it counts as stuck."""
+"""What can lie in this process and in the kernel for one client; past both it counts as stuck."""
 
 
 class EventResponse(web.StreamResponse):
@@ -83,7 +83,7 @@ class EventResponse(web.StreamResponse):
         await self._connection.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Say that this was all, and wait until the connection has taken it."""
+        """Send the end, and wait until the connection has taken it."""
         if self._is_chunked and not self._transport.is_closing():
             self._transport.write(b"0\r\n\r\n")
         await self._connection.drain()
@@ -105,7 +105,7 @@ class EventStreams:
         self._model = model
         self._date = date
         self.middleware: Middleware
-        """Set once there is one: it goes around these handlers."""
+        """Set once it is built, because it is built from these routes."""
 
     def routes(self) -> list[Route]:
         """Streams have no HEAD: it would have to be one that ends."""
@@ -124,7 +124,7 @@ class EventStreams:
             if answer.summary is None:
                 return error_response(404, process_not_found(process_id), headers=headers)
             if beginning.has_ended:
-                return web.Response(status=204, headers=headers)  # which tells an EventSource to come back no more
+                return web.Response(status=204, headers=headers)  # an EventSource does not come back after it
             self._watchers.keep_current(process_id)
             response = self._begin(request, headers)
             stream.begin(response, beginning.present, since, is_reset=beginning.is_reset)
@@ -157,7 +157,7 @@ class EventStreams:
 
 
 async def _flow(stream: EventStream, response: EventResponse) -> web.StreamResponse:
-    """Until the stream's end. Whoever announces a change writes it; here is only waited."""
+    """Wait until the stream ends. The delivery of a change writes it; this task only drains and ends the connection."""
     try:
         while await stream.wait() is StreamState.STUCK:
             async with asyncio.timeout(STALL_S):

@@ -21,7 +21,7 @@ from service.api.parameters import (
 )
 from service.api.sources import Source
 from service.api.waits import PREFER, WaitQuery, read_wait
-from service.http.middleware import PARAMETER, ROUTE_LABEL, waited_s
+from service.http.middleware import HEAD, PARAMETER, ROUTE_LABEL
 from service.http.model_answers import WAITED_STATUS
 from service.http.responses import (
     conditional_response,
@@ -107,7 +107,7 @@ class Handlers:
         if query or PREFER.name in request.headers:
             wait = read_wait(query, request.headers)
             if wait is not None:
-                del query  # who waits keeps what the frames hold
+                del query  # the frames of a waiting request stay in memory
                 return await self._waited_status(request, process_id, wait, with_products)
         seen = IF_NONE_MATCH.of(request.headers)
         wanted = IF_MATCH.of(request.headers)
@@ -136,7 +136,7 @@ class Handlers:
         seen = wait.seen(IF_NONE_MATCH.of(request.headers))
         max_age_s = CACHE_CONTROL.of(request.headers)
         granted_s = self._long_polls.granted_s(wait.seconds)
-        condition = WaitCondition(granted_s - waited_s(request), wait.wanted, seen, with_products)
+        condition = WaitCondition(granted_s - request[HEAD].waited_s, wait.wanted, seen, with_products)
         answer = await self._long_polls.status(process_id, condition, max_age_s=max_age_s)
         if with_products and not _is_seen(answer, seen, with_products=True):
             answer = await self._answers.status(process_id, known_version=answer.version, include_products=True)

@@ -1,4 +1,4 @@
-"""What holds for every request that a handler answers: who may ask, the route, errors as JSON, one log line, one count.
+"""What holds for every request that a handler answers: access, the route, errors as JSON, one log line, one count.
 
 Nothing of the inside leaves in production: an unexpected error is a fixed message here and a stack trace in the log.
 """
@@ -16,7 +16,7 @@ from service.http.access import PREFLIGHT_HEADERS, AccessRules, cors_headers
 from service.http.accounting import CLIENT_CLOSED_REQUEST, Accounting
 from service.http.requests import Head
 from service.http.responses import body_of, complete, error_response, retry_after
-from service.http.router import Router, methods_of
+from service.http.router import methods_of
 from service.telemetry.logs import current_trace
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ PARAMETER = web.RequestKey("PARAMETER", str)
 """The value of the route's parameter, percent-encoded as it came."""
 
 ROUTE_LABEL = web.RequestKey("ROUTE_LABEL", str)
-"""Set by a handler whose requests are counted and timed apart from others of the same route."""
+"""A handler sets it whose requests are counted and timed apart from others of the same route."""
 
 _REQUEST_ID = web.RequestKey("_REQUEST_ID", bytes)
 _BEGUN = web.RequestKey("_BEGUN", web.StreamResponse)
@@ -39,8 +39,7 @@ _FAILURES = {STATUS.path: "Error retrieving process status", LISTING.path: "Erro
 class Middleware:
     """Goes around the handlers of one server."""
 
-    def __init__(self, router: Router, accounting: Accounting, access: AccessRules, *, show_details: bool) -> None:
-        self.router = router
+    def __init__(self, accounting: Accounting, access: AccessRules, *, show_details: bool) -> None:
         self._accounting = accounting
         self._access = access
         self._show_details = show_details
@@ -48,9 +47,7 @@ class Middleware:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; every header of the response is set. Raises nothing but what ends a task."""
         assert isinstance(request, web.Request)  # noqa: S101 - what an application's request factory makes
-        head = request.get(HEAD)
-        if head is None:
-            head = request[HEAD] = Head.of(request, self.router)
+        head = request[HEAD]
         request_id = request[_REQUEST_ID] = self._accounting.request_id(head.fields)
         current_trace.set((head.text(b"traceparent"), head.text(b"x-cloud-trace-context")))
         status, size = CLIENT_CLOSED_REQUEST, 0
@@ -73,7 +70,7 @@ class Middleware:
         complete(response.headers, request_id.decode(), cors_headers(self._access.origins, head.text(b"origin")))
 
     def begin(self, request: web.Request, response: web.StreamResponse) -> None:
-        """The head of a response that is written bit by bit is about to be sent: complete it.
+        """Complete the head of a response whose body follows piece by piece.
 
         However the client ends it, the request is logged and counted with this response's status.
         """
@@ -135,11 +132,6 @@ class Middleware:
 def not_found(head: Head) -> str:
     """The message of a 404 where no route, or no file, has this path."""
     return f"There is nothing at {unquote(head.target.path)[:200]}"
-
-
-def waited_s(request: web.Request) -> float:
-    """How long ago the request came, when its handler gets it."""
-    return request[HEAD].waited_s
 
 
 def _is_gone(request: web.BaseRequest) -> bool:

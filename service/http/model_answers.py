@@ -1,8 +1,8 @@
 """Requests that are answered in the step in which they are read: without a task or a request object.
 
 These are plain GETs (`Head.is_plain`) of one process or a page of processes that the model can answer, and waits for a
-process that it holds. Everything else gets None here and goes to the handlers, every error included: those have one
-home. Answers, counts and log lines are the handlers': tests/service/http compares the two byte by byte.
+process that it holds. Everything else gets None here and goes to the handlers, every error included. Answers, counts
+and log lines equal those of the handlers: tests/service/http compares the two byte by byte.
 """
 
 from typing import NamedTuple, Protocol
@@ -37,10 +37,10 @@ from service.watch.long_polls import LongPolls
 _STATUS, _LISTING = STATUS.path, LISTING.path
 
 WAITED_STATUS = _STATUS + "?wait"
-"""The label of waits for a process: how long they take is their clients' wish."""
+"""The label of waits for a process: their clients decide how long they take."""
 
 _MAX_WAIT_QUERIES = 64
-"""That are remembered, as they were read."""
+"""Queries of waits that are remembered with what they mean."""
 
 
 Tallies = tuple[RequestTally, RequestTally]
@@ -63,7 +63,7 @@ class Parked(NamedTuple):
 
 
 class ModelAnswers:
-    """Answers them."""
+    """See above."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class ModelAnswers:
     def answer(self, head: Head, connection: Waiting) -> bytes | Parked | None:
         """The whole answer, or a wait that ends with `connection.end_wait`; None where only the handlers can answer.
 
-        A failure to look something up is met again there, where it is logged and answered.
+        A failed look-up fails again in the handler, which logs and answers it.
         """
         target, fields = head.target, head.fields
         if not head.is_plain:

@@ -1,6 +1,6 @@
-"""Pages of the list as bytes, rendered once until the model changes: whoever shows a list asks for the same one again.
+"""Pages of lists as bytes, rendered once until the model changes: clients that show a list request the same one again.
 
-Lives on the event loop. Answers only what the model may; whoever asks goes another way where this is None.
+Lives on the event loop. Answers only what the model can prove; the handlers answer the rest.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""The head of a request as it was parsed, and what HTTP itself says about it: whether it can be answered, whether a
-body or another request follows. Pure.
+"""The head of a request as it was parsed, and what HTTP says about it: whether it can be answered, whether a body
+or another request follows. Pure.
 
 No route takes a body: a request that announces one is answered, and its connection is closed.
 """
@@ -8,10 +8,9 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Protocol
 
-from aiohttp import web
 from httptools import HttpRequestParser
 
-from service.http.router import Router, Target, is_host
+from service.http.router import Target, is_host
 
 MAX_TARGET_BYTES = 32 * 1024
 MAX_HEADER_BYTES = 32 * 1024
@@ -49,7 +48,7 @@ _SPELLINGS = {
 
 
 class Request(Protocol):
-    """What all parts need of a request. `fields` has the first value of each header by its name in lower case;
+    """A request as every part sees it. `fields` has the first value of each header by its name in lower case;
     `arrived_at` is on the clock of `perf_counter`; `is_last`: its answer ends the connection.
     """
 
@@ -64,7 +63,7 @@ class Request(Protocol):
 
 
 class Head:
-    """The Request of one that is not answered in the step in which it is parsed.
+    """The Request of everything that is not answered in the step in which it is parsed.
 
     `is_plain`: one GET, kept open after it, that the model alone can answer: without a body, every header once, none
     that takes more. `refusal` is the status and the message of the answer to a request that breaks HTTP.
@@ -103,13 +102,6 @@ class Head:
         self.refusal: tuple[int, str] | None = None
         self.is_last = False
         self._inspect(keep_alive, read_version)
-
-    @classmethod
-    def of(cls, request: web.Request, router: Router) -> "Head":
-        """The same of a request that another parser has read."""
-        target, lines = router.read(request.raw_path.encode("utf-8", "surrogateescape")), list(request.raw_headers)
-        method, version = request.method.encode(), "{}.{}".format(*request.version)
-        return cls(method, target, lines, perf_counter(), request.remote or "", request.keep_alive, lambda: version)
 
     def text(self, name: bytes) -> str | None:
         """A header's first value; bytes that are not UTF-8 become surrogate escapes, as aiohttp has them."""
@@ -167,7 +159,7 @@ class Head:
 def plain_fields(
     method: bytes, lines: list[Line], keep_alive: bool, parser: HttpRequestParser
 ) -> dict[bytes, bytes] | None:
-    """The fields of a plain request; None also for some that are plain, in an unusual way."""
+    """The fields of a plain request; None for all others, and for a few that are plain in an unusual way."""
     if method != b"GET" or not keep_alive:
         return None
     fields: dict[bytes, bytes] = {}

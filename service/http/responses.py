@@ -1,4 +1,4 @@
-"""How answers are written: the headers that every answer carries, and the bytes of heads, bodies and errors. Pure.
+"""Renders answers: the headers that every answer carries, and the bytes of heads, bodies and errors. Pure.
 
 The one place that renders a response, whichever way it took: answers from the model are filled into templates that are
 made here with the same functions that render a handler's response or a stream's head.
@@ -41,7 +41,7 @@ def error_response(
 
 
 def error_body(message: str, details: str | None = None) -> bytes:
-    """What an error says."""
+    """The body of an error."""
     body = {"status": "error", "message": message}
     return orjson.dumps(body if details is None else {**body, "details": details})
 
@@ -84,7 +84,7 @@ def complete(headers: MutableMapping[str, str], request_id: str, cors: Mapping[s
 
 
 def header_lines(headers: Mapping[str, str]) -> str:
-    """As they are sent."""
+    """The lines of these headers."""
     return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
@@ -108,7 +108,7 @@ class DateHeader:
         self.valid_until = float("-inf")
 
     def __call__(self) -> bytes:
-        """As it is now."""
+        """The present text."""
         now = time.perf_counter()
         if now >= self.valid_until:
             second, fraction = divmod(time.time(), 1)
@@ -117,7 +117,7 @@ class DateHeader:
 
 
 def connection_line(version: tuple[int, int], *, keep_alive: bool) -> str:
-    """What says whether the connection stays open, where that is not what the HTTP version implies."""
+    """The header that says whether the connection stays open, where the HTTP version implies the contrary."""
     if version >= (1, 1):
         return "" if keep_alive else "Connection: close\r\n"
     return "Connection: keep-alive\r\n" if keep_alive else ""

@@ -1,6 +1,6 @@
 """Which route a request target names. Pure.
 
-Paths are matched as they were sent, segment by segment: a process ID may hold any character, escaped or not, and no
+Paths are matched as they were sent, segment by segment: a process ID can hold any character, escaped or not, and no
 spelling of it changes which route is meant. Routes are declared as aiohttp's, with at most one parameter, which is the
 second segment: `/status`, `/status/{process_id}`, `/status/{process_id}/events`.
 """
@@ -27,9 +27,9 @@ MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 4096, 256
 
 
 class Target:
-    """A request target as it is understood. `route` is None where no route is for it; `value` is that of the route's
-    parameter, percent-encoded as it came. `escaped_url` and `label` are what logs and
-    metrics show. `process_id` is the value decoded, "" where it is no ID.
+    """A request target as it is understood. `route` is None where no route is for it. `value` is that of the route's
+    parameter, percent-encoded as it came; `process_id` is it decoded, "" where it is no ID. Logs and metrics show
+    `escaped_url` and `label`.
     """
 
     __slots__ = ("escaped_url", "label", "path", "process_id", "query", "raw", "route", "value")
@@ -46,7 +46,7 @@ class Target:
 
     @property
     def handler(self) -> Handler:
-        """Of the route, which must be there."""
+        """The handler of the route, which must be there."""
         assert self.route is not None  # noqa: S101 - the caller has looked
         return self.route.handler
 
@@ -91,7 +91,7 @@ class Router:
         self.routes = tuple(routes)
         self._routes = {_shape(route.path): route for route in self.routes}
         self.remembered: dict[bytes, Target] = {}
-        """Targets read before: nearly all clients ask for the same ones again and again."""
+        """Targets read before: nearly all clients send the same ones again and again."""
 
     def read(self, raw: bytes) -> Target:
         """What a request target means."""

@@ -47,7 +47,7 @@ class ServerParts:
 
 
 class HttpServer:
-    """Makes the connections of a listening socket. aiohttp's runner and gunicorn's worker take it for theirs."""
+    """Makes the connections of a listening socket. aiohttp's runner and gunicorn's worker use it as their server."""
 
     waited_label = WAITED_STATUS
 
@@ -103,7 +103,7 @@ class HttpServer:
         return len(silent)
 
     def request(self, head: Head, connection: Connection) -> web.Request:
-        """As the handlers take it."""
+        """The request as handlers take it."""
         target = head.target
         url = URL.build(path=target.path, query_string=target.query, encoded=True)
         request = make_request(
@@ -113,7 +113,7 @@ class HttpServer:
         return request
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Outside of whatever request this is called for, whose trace belongs to its own log lines."""
+        """Call it outside of the present request, whose trace belongs to its own log lines."""
         self.loop.call_soon(callback, context=self._context)
 
     def redispatch_later(self, connection: Connection) -> None:
@@ -153,7 +153,7 @@ class HttpServer:
 
 
 def _no_answer(*_: object) -> None:
-    """What no model says."""
+    """In place of a model."""
 
 
 def _redispatch(connection: Connection) -> Iterator[None]:

@@ -31,7 +31,7 @@ def make_request(
     """aiohttp's request, of what another parser has read.
 
     The constructors of both classes are undocumented, and so is that a request works without a payload writer and a
-    task where somebody else writes its response. `connection` needs `transport`, `peername`, `sockname`, `ssl_context`.
+    task where other code writes its response. `connection` needs `transport`, `peername`, `sockname`, `ssl_context`.
     """
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in lines:
@@ -62,7 +62,7 @@ class _Connection(asyncio.Protocol):
 
 
 class _Ignore:
-    """Whom a parser is made for; it has no callbacks."""
+    """A parser's protocol without callbacks."""
 
 
 def check() -> list[str]:
@@ -126,7 +126,7 @@ def _refuses(data: bytes) -> bool:
 
 
 def _odd_requests() -> Iterator[bytes]:
-    """What a lenient parser takes, and a proxy in front may understand in another way."""
+    """What a lenient parser takes, and a proxy in front can understand in another way."""
     yield b"GET / HTTP/1.1\nHost: a\n\n"
     yield b"GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n"
     yield b"GET / HTTP/1.1\r\nHost: a\r\nA: \x00\r\n\r\n"

@@ -33,7 +33,7 @@ class WaitCondition:
 
 
 OnComplete = Callable[[Answer | None], None]
-"""Gets the answer in the step in which the wait ends; None where the model vouches for none, so it must be read."""
+"""Gets the answer in the step in which the wait ends; None where nothing in memory proves one, so it must be read."""
 
 
 class WaitState(Enum):

@@ -7,7 +7,7 @@ get. `begin` serves waits without a task where the model knows the present state
 A process that does not exist yet is waited for without following its document, because a new document comes through
 the window; direct reads at both ends of the wait find a document that does not. A lapsed lease ends no wait, it only
 decides where the answer comes from. While the server stops, nothing more is read: the client gets what the model
-can vouch for, otherwise the wait is refused.
+can prove, otherwise the wait is refused.
 """
 
 import math
@@ -52,7 +52,7 @@ class LongPolls:
         self._max_wait_s = max_wait_s
 
     def granted_s(self, seconds: int) -> int:
-        """The seconds that a client is granted that asks for this many."""
+        """The seconds that a request for this many is granted."""
         return min(seconds, self._max_wait_s)
 
     def begin(
@@ -123,7 +123,7 @@ class LongPolls:
         return not matches(seen, etag_for(answer.summary, seen, with_products=condition.with_products))
 
     async def _read(self, waiter: LongPollWaiter) -> Answer:
-        """The answer where nothing in memory can be vouched for. Raises: WatchRefused, as Answers.status does."""
+        """The answer where nothing in memory proves one. Raises: WatchRefused, as Answers.status does."""
         known = waiter.seen if waiter.change is None else waiter.change.key
         if self.watchers.is_stopping:
             raise WatchRefused("This server is stopping; try again", 0)
@@ -150,7 +150,7 @@ class LongPolls:
         self.watchers.leave(waiter.process_id, waiter)
 
     def _of_change(self, change: Change, condition: WaitCondition) -> Answer | None:
-        """The change itself, or a newer state that meets the condition; None where neither can be vouched for."""
+        """The change itself, or a newer state that meets the condition; None where neither can be proven."""
         held = change.summary
         if held is not None and self._model.get(change.process_id) is held:  # the usual case, for thousands of waiters
             age_s = self._model.trusted_age_s
@@ -158,7 +158,7 @@ class LongPolls:
         present = self.free(change.process_id, change.key if change.summary else 0)
         if present is not None and present.version > change.key and self._meets(present, condition):
             return present
-        age_s = self._vouched_age_s(change.process_id)
+        age_s = self._proven_age_s(change.process_id)
         if age_s is None:
             return None
         body = b"" if change.summary is None else change.summary.body
@@ -192,8 +192,8 @@ class LongPolls:
         age_s = self._clock() - followed.as_of
         return (followed, age_s) if age_s <= self._lease_s else None
 
-    def _vouched_age_s(self, process_id: str) -> int | None:
-        """The age of a change. The model, however fresh, does not vouch for a change of a followed document."""
+    def _proven_age_s(self, process_id: str) -> int | None:
+        """The age of a change. The model, however fresh, proves nothing about a followed document."""
         is_outside = self._model.get(process_id) is None and self.watchers.followed(process_id) is not None
         if is_outside:
             followed = self._followed(process_id)

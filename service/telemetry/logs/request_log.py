@@ -59,7 +59,7 @@ class RequestLog:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`clock` tells the time of day, `monotonic` what `log` is given."""
+        """`clock` is the time of day, `monotonic` the clock of `Record`."""
         least = logging.getLevelNamesMapping()[level.upper()]
         self._least_status = 100 if least <= logging.INFO else 500 if least <= logging.WARNING else 1000
         self._writer = writer

@@ -62,7 +62,7 @@ async def test_it_is_openapi_3_1_with_keys_and_without(with_keys: RunningService
 async def test_every_route_is_documented_and_nothing_else(running: RunningService, document: Any) -> None:
     routed = {
         (route.path, method.lower())
-        for route in running.service.middleware.router.routes
+        for route in running.service.router.routes
         if route.path not in PAGES
         for method in methods_of(route)
     }

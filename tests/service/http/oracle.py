@@ -5,6 +5,7 @@ for 0.9 or 2.0 and for what it does not understand, and that a request with a bo
 """
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, cast
 
 from aiohttp import HttpVersion10, HttpVersion11, web
@@ -13,7 +14,9 @@ from aiohttp.web_protocol import RequestHandler
 
 from service.app import Service
 from service.http.middleware import HEAD, Middleware
+from service.http.requests import Head
 from service.http.responses import complete, error_response, request_ids
+from service.http.router import Router
 
 LIMITS: dict[str, Any] = {
     "max_line_size": 2**17,
@@ -54,6 +57,7 @@ class OracleRunner(web.AppRunner):
     def __init__(self, service: Service) -> None:
         super().__init__(service.runner.app, shutdown_timeout=1)
         self._middleware: Middleware = service.middleware
+        self._router: Router = service.router
 
     async def _make_server(self) -> Any:
         made = await super()._make_server()
@@ -66,10 +70,18 @@ class OracleRunner(web.AppRunner):
         )
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        head = cast("web.Request", request)[HEAD] = self._head(request)
         response = await self._middleware.handle(request)
-        if cast("web.Request", request)[HEAD].closes:
+        if head.closes:
             response.force_close()
         return response
+
+    def _head(self, request: web.BaseRequest) -> Head:
+        """The head of a request that aiohttp's parser has read."""
+        target = self._router.read(request.raw_path.encode("utf-8", "surrogateescape"))
+        lines, version = list(request.raw_headers), "{}.{}".format(*request.version)
+        method, remote = request.method.encode(), request.remote or ""
+        return Head(method, target, lines, perf_counter(), remote, request.keep_alive, lambda: version)
 
 
 def _in_http_1(factory: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:

@@ -45,6 +45,7 @@ from service.http.router import Router
 from service.http.routes import with_document
 from service.http.server import ServerParts, ServiceRunner
 from service.model.read_model import ReadModel
+from service.model.stalled import Stalls
 from service.page import Page
 from service.reads.answers import Answers
 from service.reads.attempts import Attempts
@@ -187,6 +188,13 @@ class Service:
             observer=self.metrics,
             rng=random.Random(),  # noqa: S311 - jitter
         )
+        self._stalls = Stalls(
+            self.model,
+            self._slicer,
+            terminal_statuses=self.schema.file.status.terminal,
+            stalled_after_s=settings.stalled_after_s,
+        )
+        self._stalls.subscribe(self.watchers.check_followed)
         self._long_polls = LongPolls(
             self._answers,
             self.watchers,
@@ -215,6 +223,7 @@ class Service:
         )
         self._pages = RenderedPages(self._answers, self._listing)
         self.model.subscribe(self._pages.model_changed)
+        self.model.subscribe_to_stalls(self._pages.stalled)
         self.runner = self._api(page, access)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
@@ -262,6 +271,7 @@ class Service:
         await report_missing_names()
         self._background.start("listener", self.supervisor.run())
         self._background.start("recovery", self._recovery.run())
+        self._background.start("stalls", self._stalls.run(asyncio.sleep))
         self._background.start("audit", self.audit.run())
         if self._collector is not None:
             self._background.start("garbage", self._collector.run(lambda: self.watchers.count, asyncio.sleep))

@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     audit_interval_s: Seconds = Field(30, gt=0)
     audit_sample: int = Field(5, ge=1, le=100)
 
+    stalled_after_s: Seconds = Field(900, ge=0)
     terminal_statuses: Annotated[tuple[str, ...] | None, NoDecode] = None
     api_keys: CommaSeparated = Field((), repr=False)
     cors_origins: CommaSeparated = ()

@@ -131,15 +131,27 @@ _ERRORS: dict[str, Schema] = {
     ),
 }
 
+_EVENTS = ("Status", "Stalled", "Removed", "Reset")
 _STREAMS: dict[str, Schema] = {
     "Event": {
-        "anyOf": [ref("StatusEvent"), ref("RemovedEvent"), ref("ResetEvent")],
+        "anyOf": [ref(f"{kind}Event") for kind in _EVENTS],
         "discriminator": {
             "propertyName": "event",
-            "mapping": {kind.lower(): ref(f"{kind}Event")["$ref"] for kind in ("Status", "Removed", "Reset")},
+            "mapping": {kind.lower(): ref(f"{kind}Event")["$ref"] for kind in _EVENTS},
         },
         "description": "One event of a stream.",
     },
+    "StalledEvent": _event(
+        "stalled",
+        "Stalled",
+        "The process has not ended and was not written for STALLED_AFTER_S; a `status` event ends that.",
+        '{"process_id":"import-1","last_written":"2025-11-23T09:30:45.5Z"}',
+    ),
+    "Stalled": _object(
+        {"process_id": {"type": "string"}, "last_written": TIME},
+        "The process that a `stalled` event is about, and when it was last written in Firestore.",
+        {"process_id": "import-1", "last_written": "2025-11-23T09:30:45.5Z"},
+    ),
     "RemovedEvent": _event(
         "removed",
         "Removed",

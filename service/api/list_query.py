@@ -31,6 +31,9 @@ Filters = Mapping[str, str | int]
 
 NO_FILTERS: Filters = MappingProxyType({})
 
+STALLED = "stalled"
+"""The filter that is true for processes which stall and false for all others. In `until`: that the process stalls."""
+
 _INFINITIES = ("-Infinity", "Infinity")
 """JSON has no number for them."""
 

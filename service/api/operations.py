@@ -24,6 +24,12 @@ RETRY_AFTER = Header(
 PREFERENCE_APPLIED = Header(
     "Preference-Applied", {"type": "string"}, "The seconds granted to a Prefer header.", always=False
 )
+X_STALLED = Header(
+    "X-Stalled",
+    {"enum": ["true", "false"]},
+    "Whether the process stalls; only where `until` names `stalled`.",
+    always=False,
+)
 NO_BUFFERING = Header("X-Accel-Buffering", {"const": "no"}, "Makes proxies pass events on at once.")
 
 JSON = "application/json"
@@ -119,15 +125,16 @@ DOCUMENT = Operation(
     ),
     tag=SERVICE,
 )
+_WAITED = (X_CACHE, AGE, VERSION, PREFERENCE_APPLIED, X_STALLED)
 STATUS = Operation(
     "getProcess",
     "/status/{process_id}",
     "One process",
     "Answered from the model where the model is current, else from Firestore. `wait` makes it a long poll.",
     {
-        200: Response("Its state", (X_CACHE, AGE, VERSION, PREFERENCE_APPLIED), _json("Process")),
-        304: Response("Unchanged since a version that the request names", (X_CACHE, AGE, VERSION, PREFERENCE_APPLIED)),
-        412: _error(CHANGED, X_CACHE, AGE, VERSION, PREFERENCE_APPLIED),
+        200: Response("Its state", _WAITED, _json("Process")),
+        304: Response("Unchanged since a version that the request names", _WAITED),
+        412: _error(CHANGED, *_WAITED),
         404: _error("The process does not exist", X_CACHE, AGE, PREFERENCE_APPLIED),
         **_FROM_FIRESTORE,
     },
@@ -175,6 +182,7 @@ LISTING = Operation(
     (
         p.LIMIT,
         p.STATUS_FILTER,
+        p.STALLED_FILTER,
         p.START_DATE,
         p.END_DATE,
         p.PAGE_TOKEN,
@@ -190,7 +198,8 @@ PROCESS_EVENTS = Operation(
     "/status/{process_id}/events",
     "One process as Server-Sent Events",
     "The present state comes first, then every change; the ID of an event is the version. The stream ends after"
-    " `removed`, and after a terminal status unless `follow=true`. A `Last-Event-ID` that is not a version gets `reset`"
+    " `removed`, and after a terminal status unless `follow=true`. `stalled` comes where the process begins to stall,"
+    " `status` where it is written again. A `Last-Event-ID` that is not a version gets `reset`"
     " before the present state.",
     {
         200: Response(
@@ -212,7 +221,8 @@ EVENTS = Operation(
     "Every process in the model as Server-Sent Events",
     "All processes in the model come first, then every change. With `Last-Event-ID` every change since that event comes"
     " first; where this replica does not have all of them, `reset` and all processes in the model. A process that"
-    " leaves the `status` filter comes once more; one that leaves another filter comes as `removed`.",
+    " leaves the `status` filter comes once more; one that leaves another filter comes as `removed`. `stalled` comes"
+    " for each process that stalls, `status` where it is written again.",
     {
         200: Response(
             "The stream",

@@ -19,7 +19,15 @@ from service.api.contract import (
     decode,
 )
 from service.api.event_ids import read_event_id
-from service.api.list_query import Filters, ListQuery, is_process_id, read_end_date, read_page_token, read_start_date
+from service.api.list_query import (
+    STALLED,
+    Filters,
+    ListQuery,
+    is_process_id,
+    read_end_date,
+    read_page_token,
+    read_start_date,
+)
 from service.api.ordering import Order
 from service.errors import BadParameter
 
@@ -141,6 +149,14 @@ FOLLOW = QueryParameter(
 STATUS_FILTER = QueryParameter[str | None](
     "status", _STATUS, "Only processes of exactly this status.", _status, default=None, example="running"
 )
+STALLED_FILTER = QueryParameter[bool | None](
+    STALLED,
+    {"type": "boolean"},
+    "Only processes that stall (or do not): unfinished, and not written in Firestore for STALLED_AFTER_S. Covers the"
+    f" processes in the model; 503 while the model is not current. {_LENIENT}",
+    _flag(STALLED),
+    default=None,
+)
 START_DATE = QueryParameter[str | None](
     "start_date",
     _DATE,
@@ -225,7 +241,7 @@ def read_list_query(query: Query, order: Order, filters: Sequence[QueryParameter
         return BatchQuery(process_ids)
     start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
     upper, inclusive = (None, True) if end is None else read_end_date(end, order)
-    wanted = read_filters(query, [STATUS_FILTER, *filters])
+    wanted = read_filters(query, [STATUS_FILTER, *filters, STALLED_FILTER])
     return ListQuery(
         limit=LIMIT.of(query),
         filters=wanted,

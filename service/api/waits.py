@@ -90,7 +90,8 @@ UNTIL = QueryParameter[frozenset[str]](
     "until",
     {"type": "string", "minLength": 1, "pattern": f"^{_STATUS_IN_SET}(,{_STATUS_IN_SET})*$"},
     "With `wait`: answer only once the status is one of these, separated by commas. `terminal` stands for any status"
-    " that ends a process.",
+    " that ends a process; `stalled` for an unfinished process that was not written for STALLED_AFTER_S. With `stalled`"
+    " the answer has the header `X-Stalled`.",
     _until,
     default=frozenset(),
     example="terminal",

@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 
 from service import SERVICE_NAME
 from service.api.etags import content_etag, etag_for, known_version, matches, precondition_failed
+from service.api.list_query import STALLED
 from service.api.listing import Listing
 from service.api.operations import HEALTHZ, METRICS, READYZ, ROOT
 from service.api.parameters import (
@@ -138,10 +139,13 @@ class Handlers:
         granted_s = self._long_polls.granted_s(wait.seconds)
         condition = WaitCondition(granted_s - request[HEAD].waited_s, wait.wanted, seen, with_products)
         answer = await self._long_polls.status(process_id, condition, max_age_s=max_age_s)
+        held = answer.summary
         if with_products and not _is_seen(answer, seen, with_products=True):
             answer = await self._answers.status(process_id, known_version=answer.version, include_products=True)
         self._metrics.looked_up(_lookup(answer))
         response = _render(process_id, answer, seen, IF_MATCH.of(request.headers), with_products=with_products)
+        if STALLED in wait.wanted.until and held is not None:
+            response.headers["X-Stalled"] = "true" if held.is_stalled else "false"
         if wait.preferred:
             response.headers["Preference-Applied"] = f"wait={granted_s}"
         return response

@@ -3,6 +3,7 @@
 Lives on the event loop. Answers only what the model can prove; the handlers answer the rest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.api.etags import content_etag
@@ -11,6 +12,7 @@ from service.api.listing import Listing
 from service.errors import BadParameter
 from service.model.read_model import Applied
 from service.reads.answers import Answers
+from service.schema.compiled import ProcessSummary
 
 MAX_PAGES = 256
 MAX_BYTES = 4 * 1024 * 1024
@@ -37,8 +39,14 @@ class RenderedPages:
 
     def model_changed(self, applied: Applied) -> None:
         """In the step in which a change becomes visible: no page that was rendered before it is answered after it."""
-        if not applied.is_news and not applied.is_reordered:
-            return
+        if applied.is_news or applied.is_reordered:
+            self._forget()
+
+    def stalled(self, _: Sequence[ProcessSummary]) -> None:
+        """The same where processes begin to stall, which lists are filtered by."""
+        self._forget()
+
+    def _forget(self) -> None:
         self._pages.clear()
         self._bytes = 0
 

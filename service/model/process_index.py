@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from sortedcontainers import SortedList
 
-from service.api.list_query import Filters, Position, process_id_at
+from service.api.list_query import STALLED, Filters, Position, process_id_at
 from service.model.indexes import Indexes, fits
 from service.model.positions import Bound, Positions, PositionsByKey, descending
 from service.schema.compiled import ProcessSummary
@@ -17,10 +17,11 @@ from service.schema.compiled import ProcessSummary
 class ProcessIndex:
     """Processes by ID, and by position overall and under each key; the IDs of those that have none are `unlisted`."""
 
-    __slots__ = ("_by_key", "_indexes", "by_id", "by_position", "unlisted")
+    __slots__ = ("_by_key", "_indexes", "_stalled", "by_id", "by_position", "unlisted")
 
     def __init__(self, indexes: Indexes) -> None:
-        self._indexes = indexes
+        self._indexes: Indexes = {**indexes, STALLED: lambda summary: summary.is_stalled}
+        self._stalled = PositionsByKey(lambda summary: summary.is_stalled or None)
         self._by_key = {name: PositionsByKey(key_of) for name, key_of in indexes.items()}
         self.by_id: dict[str, ProcessSummary] = {}
         self.by_position: SortedList[Position] = SortedList()
@@ -36,6 +37,8 @@ class ProcessIndex:
             self._link(summary)
         for positions in self._by_key.values():
             positions.move(held, summary)
+        if summary.is_stalled or (held is not None and held.is_stalled):
+            self._stalled.move(held, summary)
         self.by_id[summary.process_id] = summary
         return held
 
@@ -46,6 +49,7 @@ class ProcessIndex:
             self._unlink(held)
             for positions in self._by_key.values():
                 positions.move(held, None)
+            self._stalled.move(held, None)
         return held
 
     def listed(
@@ -55,15 +59,26 @@ class ProcessIndex:
         positions, others = self._narrowest(filters)
         for position in descending(positions, least, below):
             summary = self.by_id[position[1] or process_id_at(position)]
-            yield position, summary if not others or fits(self._indexes, summary, others) else None
+            yield position, summary if not others or self.fits(summary, others) else None
+
+    def fits(self, summary: ProcessSummary, filters: Filters) -> bool:
+        """Whether the process has all of these keys."""
+        return fits(self._indexes, summary, filters)
 
     def _narrowest(self, filters: Filters) -> tuple[Positions, Filters]:
         """The fewest positions among which all that fit are, and the filters still to be looked at."""
         if not filters:
             return self.by_position, filters
-        found = {name: self._by_key[name].under(key) for name, key in filters.items()}
+        found = {name: self._under(name, key) for name, key in filters.items()}
         narrowest = min(found, key=lambda name: len(found[name]))
-        return found[narrowest], {name: key for name, key in filters.items() if name != narrowest}
+        others = {name: key for name, key in filters.items() if name != narrowest or key is False}
+        return found[narrowest], others
+
+    def _under(self, name: str, key: str | int) -> Positions:
+        """Those that do not stall have no positions of their own: they are nearly all."""
+        if name != STALLED:
+            return self._by_key[name].under(key)
+        return self._stalled.under(key) if key else self.by_position
 
     def _link(self, summary: ProcessSummary) -> None:
         if summary.position is None:

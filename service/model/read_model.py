@@ -7,7 +7,8 @@ copy costs some 60 bytes per process, because both copies share the processes. `
 not on any connection.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from random import Random
@@ -15,14 +16,14 @@ from typing import Protocol, TypeVar
 
 from listeners.events import Changed, Document, Event, Replaced
 from listeners.listener import Clock
-from service.api.list_query import Filters, ListQuery, Position, StartKey, process_id_at
+from service.api.list_query import STALLED, Filters, ListQuery, Position, StartKey, process_id_at
 from service.api.ordering import Order
-from service.model.indexes import fits, indexes_of
+from service.model.indexes import indexes_of
 from service.model.positions import Bound
 from service.model.process_index import ProcessIndex
 from service.runtime.sharded_set import ShardedSet
 from service.runtime.slicer import sliced
-from service.schema.compiled import FilterValue, ProcessSummary, Schema
+from service.schema.compiled import FilterValue, ProcessSummary, Schema, stalled
 
 Item = TypeVar("Item")
 
@@ -43,6 +44,7 @@ class Applied:
     schema's filters, of those alone for which they are others now. `belated` are the upserts of a version from before
     the last event: they have moved up into the window, or no event told of them when they changed. `changed` is how
     many have other content, or other values of the filters, than before; `is_reordered`: one has another position.
+    `resumed` are those that stalled and were written again; they count as changed, and as belated.
     """
 
     upserts: Sequence[ProcessSummary]
@@ -55,6 +57,7 @@ class Applied:
     belated: Sequence[str] = ()
     changed: int = 0
     is_reordered: bool = False
+    resumed: Collection[str] = ()
 
     @property
     def is_news(self) -> bool:
@@ -98,8 +101,11 @@ class ReadModel:
         self.indexes = indexes_of(schema.filter_names)
         self._index = ProcessIndex(self.indexes)
         self._spare: ProcessIndex | None = ProcessIndex(self.indexes)  # its equal, while no batch is being applied
+        self._writing = asyncio.Lock()
         self._subscribers: list[Callable[[Applied], None]] = []
+        self._stall_subscribers: list[Callable[[Sequence[ProcessSummary]], None]] = []
         self._confirmed_at: float | None = None
+        self._arrived_at = self._read_time_known_at = clock()
         self.read_time = 0
         """Firestore's time of the last consistent point, in microseconds."""
         self.newest_version = 0
@@ -134,6 +140,16 @@ class ReadModel:
             return None
         age_s = self._clock() - self._confirmed_at
         return age_s if age_s <= self._lease_s else None
+
+    @property
+    def firestore_time(self) -> int | None:
+        """Firestore's clock in microseconds, never ahead of it; None while the lease has lapsed.
+
+        It is behind by as much time as the last event took to arrive.
+        """
+        if not self.is_trusted():
+            return None
+        return self.read_time + round((self._clock() - self._read_time_known_at) * 1_000_000)
 
     @property
     def holds_everything(self) -> bool:
@@ -182,7 +198,7 @@ class ReadModel:
             index = self._index
             found = list(islice(index.unlisted.irange(minimum=after, inclusive=(False, True)), WALKED_AT_ONCE))
             for summary in [index.by_id[process_id] for process_id in found]:
-                yield summary if fits(self.indexes, summary, filters) else None
+                yield summary if index.fits(summary, filters) else None
             if len(found) < WALKED_AT_ONCE:
                 break
             after = found[-1]
@@ -191,6 +207,7 @@ class ReadModel:
         """The rows that Firestore's query would return; None where the window can't prove it (invariant 2).
 
         None too where too many processes would have to be looked at, which only several filters at once can ask for.
+        Which processes stall is known of those held alone, so a list filtered by it ends where the window does.
         """
         rows: list[ProcessSummary] = []
         in_vain = 0
@@ -204,7 +221,28 @@ class ReadModel:
             rows.append(summary)
             if len(rows) == query.limit:
                 return rows
-        return rows if self._reaches(query.lower) else None
+        return rows if STALLED in query.filters or self._reaches(query.lower) else None
+
+    async def searched_rows(self, query: ListQuery) -> list[ProcessSummary]:
+        """The same, however many processes must be looked at; in slices, with any number of batches between two.
+
+        A process that a batch does not change is there where it fits; one that fits since a batch can be missing.
+        """
+        rows: list[ProcessSummary] = []
+        least, below = None if query.lower is None else (query.lower,), _below(query, self._schema.order)
+        while len(rows) < query.limit:
+            found = list(islice(self._index.listed(query.filters, least, below), WALKED_AT_ONCE))
+            rows += [summary for _, summary in found if summary is not None]
+            if len(found) < WALKED_AT_ONCE:
+                break
+            below = found[-1][0]
+            await asyncio.sleep(0)
+        present = [(row.position, self.get(row.process_id)) for row in rows[: query.limit]]
+        return [
+            held
+            for position, held in present
+            if held is not None and held.position == position and self._index.fits(held, query.filters)
+        ]
 
     def _reaches(self, lower: StartKey | None) -> bool:
         """Whether no listed document at or after `lower` can be missing from the window."""
@@ -236,15 +274,36 @@ class ReadModel:
         """Call `subscriber` with every batch, in the step in which it becomes visible."""
         self._subscribers.append(subscriber)
 
+    def subscribe_to_stalls(self, subscriber: Callable[[Sequence[ProcessSummary]], None]) -> None:
+        """Call `subscriber` with the processes that begin to stall, in the step in which that becomes visible."""
+        self._stall_subscribers.append(subscriber)
+
     async def apply(self, event: Event) -> None:
         """Make one consistent point visible. The event's documents are taken out of it."""
-        if isinstance(event, Replaced):
-            await self._replace(event)
-        elif isinstance(event, Changed):
-            upserts = await self._summarize(event.upserts)
-            await self._show(event, upserts, {removal.id: removal.deleted for removal in event.removals})
-        else:
-            self._believe(event)
+        arrived_at = self._clock()
+        async with self._writing:
+            self._arrived_at = arrived_at
+            if isinstance(event, Replaced):
+                await self._replace(event)
+            elif isinstance(event, Changed):
+                upserts = await self._summarize(event.upserts)
+                await self._show(event, upserts, {removal.id: removal.deleted for removal in event.removals})
+            else:
+                self._believe(event)
+
+    async def stall(self, process_ids: Sequence[str], is_due: Callable[[ProcessSummary], bool]) -> None:
+        """Mark those of these processes as stalled which are due in the step in which they are looked at."""
+        async with self._writing:
+            found = [self._index.by_id.get(process_id) for process_id in process_ids]
+            marked = [stalled(held) for held in found if held is not None and not held.is_stalled and is_due(held)]
+            following = self._spare or await self._copied()
+            self._spare = None
+            await _update(following, marked, {})
+            preceding, self._index = self._index, following
+            for subscriber in self._stall_subscribers:
+                subscriber(marked)
+            await _update(preceding, marked, {})
+            self._spare = preceding
 
     async def _replace(self, event: Replaced) -> None:
         present = ShardedSet()
@@ -295,6 +354,7 @@ class ReadModel:
                 updated.belated,
                 updated.changed,
                 updated.is_reordered,
+                updated.resumed,
             )
         )
         self._believe(event)
@@ -321,6 +381,7 @@ class ReadModel:
                 return  # the difference to something that is not trusted proves nothing
             self._confirmed_at = float("-inf")
         self.read_time = max(self.read_time, event.read_time)
+        self._read_time_known_at = self._arrived_at
         self.confirm(event.as_of)
 
 
@@ -333,8 +394,30 @@ class _Updated:
     status_before: dict[str, str | None] = field(default_factory=dict)
     filters_before: dict[str, tuple[FilterValue, ...]] = field(default_factory=dict)
     belated: list[str] = field(default_factory=list)
+    resumed: set[str] = field(default_factory=set)
     changed: int = 0
     is_reordered: bool = False
+
+    def note(self, replaced: ProcessSummary | None, summary: ProcessSummary, read_time: int) -> None:
+        """`summary` has taken the place of `replaced`. `read_time`: that of the last event."""
+        self.newest_version = max(self.newest_version, summary.version)
+        is_changed = replaced is None or summary.content_version == summary.version
+        if replaced is None:
+            self.added += 1
+        else:
+            self.status_before[summary.process_id] = replaced.status
+            if replaced.is_stalled and not summary.is_stalled:
+                self.resumed.add(summary.process_id)
+                is_changed = True
+            if replaced.filters is not summary.filters:
+                self.filters_before[summary.process_id] = replaced.filters
+                is_changed = True
+            if replaced.position is not summary.position:
+                self.is_reordered = True
+        if is_changed:
+            self.changed += 1
+            if summary.version <= read_time or summary.process_id in self.resumed:
+                self.belated.append(summary.process_id)
 
 
 async def _update(
@@ -349,22 +432,7 @@ async def _update(
             if gone.filters:
                 updated.filters_before[process_id] = gone.filters
     async for summary in sliced(upserts):
-        updated.newest_version = max(updated.newest_version, summary.version)
-        replaced = index.put(summary)
-        is_changed = replaced is None or summary.content_version == summary.version
-        if replaced is None:
-            updated.added += 1
-        else:
-            updated.status_before[summary.process_id] = replaced.status
-            if replaced.filters is not summary.filters:
-                updated.filters_before[summary.process_id] = replaced.filters
-                is_changed = True
-            if replaced.position is not summary.position:
-                updated.is_reordered = True
-        if is_changed:
-            updated.changed += 1
-            if summary.version <= read_time:
-                updated.belated.append(summary.process_id)
+        updated.note(index.put(summary), summary, read_time)
     return updated
 
 

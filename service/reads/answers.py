@@ -18,7 +18,7 @@ from math import ceil
 from typing import Protocol, TypeVar
 
 from listeners.listener import CannotConfirm, Clock
-from service.api.list_query import ListQuery
+from service.api.list_query import STALLED, ListQuery
 from service.api.sources import Source
 from service.errors import BudgetExhausted, ReadRefused, Unreachable
 from service.model.read_model import ReadModel
@@ -168,10 +168,12 @@ class Answers:
         one_more = _and_one_more(query)
         fresh = max_age_s is not None
         while True:
-            if await self._is_confirmed(arrived, max_age_s, deadline):
-                hit = self._page_from_model(one_more, max_age_s)
-                if hit is not None:
-                    return hit
+            is_confirmed = await self._is_confirmed(arrived, max_age_s, deadline)
+            hit = self._page_from_model(one_more, max_age_s) if is_confirmed else None
+            if hit is not None:
+                return hit
+            if STALLED in query.filters:
+                return await self._searched_page(query, is_confirmed=is_confirmed)
             cached = self._last_known.cached_page(one_more, max_age_s)
             if cached is not None:
                 return cached
@@ -204,6 +206,14 @@ class Answers:
             return None
         claimed_s = rounded(age_s) if max_age_s is None else min(rounded(age_s), int(max_age_s))
         return page_of(Source.HIT, claimed_s, held, one_more)
+
+    async def _searched_page(self, query: ListQuery, *, is_confirmed: bool) -> ListAnswer:
+        """From the model, the only place where it is known which processes stall. Raises: Unreachable."""
+        age_s, began = self._model.trusted_age_s, self._clock()
+        if age_s is None or not is_confirmed:
+            raise Unreachable("which processes stall is known only while the model is current")
+        rows = await self._model.searched_rows(_and_one_more(query))
+        return page_of(Source.HIT, age_s + self._clock() - began, rows, query)
 
     def _stale_batch(self, process_ids: Sequence[str], demands: Demands) -> dict[str, Answer] | None:
         """The last known state of all of them, or of none."""

@@ -21,6 +21,10 @@ class ShardedSet:
         """Add a string."""
         self._shard(text).add(text)
 
+    def discard(self, text: str) -> None:
+        """Remove a string, where it is there."""
+        self._shard(text).discard(text)
+
     def drain(self) -> Iterator[None]:
         """Remove one string per step until none is left."""
         for shard in self._shards:

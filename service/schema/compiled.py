@@ -8,8 +8,9 @@ holds. Only the answer's keys are ever rendered.
 import sys
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, ClassVar, NamedTuple
 
 from orjson import dumps
 
@@ -57,6 +58,8 @@ class ProcessSummary:
     hidden: tuple[int, ...]
     content_version: int
     confirmations: "array[int] | None" = None
+    is_stalled: ClassVar[bool] = False
+    """Whether the process has not ended and Firestore has seen no write of it for STALLED_AFTER_S."""
 
     @property
     def is_new_content(self) -> bool:
@@ -83,6 +86,23 @@ class ProcessSummary:
             shown.append(body[begin:hidden_from])
             begin = hidden_to
         return b"".join((*shown, body[begin:]))
+
+
+@dataclass(slots=True)
+class StalledSummary(ProcessSummary):
+    """The same version of a process, which stalls. A class of its own: a field would take memory in every process."""
+
+    is_stalled: ClassVar[bool] = True
+
+
+_values_of = attrgetter(*(each.name for each in fields(ProcessSummary)))
+
+
+def stalled(summary: ProcessSummary) -> StalledSummary:
+    """The process, marked as stalled."""
+    marked = StalledSummary(*_values_of(summary))
+    untrack(marked)
+    return marked
 
 
 class _Run(NamedTuple):

@@ -7,9 +7,10 @@ that is answered is delivered too; each watcher compares it with what its client
 
 from collections.abc import Collection
 
+from service.api.list_query import STALLED
 from service.api.waits import TERMINAL, Wanted
 from service.schema.compiled import ProcessSummary
-from service.watch.event_frames import Frame, frame, removed_block, status_block
+from service.watch.event_frames import Frame, frame, removed_block, stalled_block, status_block
 
 
 class Change:
@@ -19,7 +20,7 @@ class Change:
     A later version of the same process has a greater key, an earlier version a smaller one.
     """
 
-    __slots__ = ("_frame", "is_last", "key", "process_id", "summary")
+    __slots__ = ("_frame", "_stalled_frame", "is_last", "key", "process_id", "summary")
 
     def __init__(self, process_id: str, key: int, summary: ProcessSummary | None, *, is_last: bool) -> None:
         self.process_id = process_id
@@ -27,6 +28,7 @@ class Change:
         self.summary = summary
         self.is_last = is_last
         self._frame: Frame | None = None
+        self._stalled_frame: Frame | None = None
 
     def __repr__(self) -> str:
         return f"<Change {self.process_id} {self.key}{'' if self.summary else ' deleted'}>"
@@ -45,6 +47,18 @@ class Change:
                 self._frame = frame(status_block(self.summary.body, self.key))
         return self._frame
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the process stalls. A client can know this version and not that it stalls."""
+        return self.summary is not None and self.summary.is_stalled
+
+    @property
+    def stalled_frame(self) -> Frame:
+        """The event that tells that the process stalls, rendered once for all streams."""
+        if self._stalled_frame is None:
+            self._stalled_frame = frame(stalled_block(self.process_id, self.key, None))
+        return self._stalled_frame
+
 
 class Changes:
     """Makes Change objects; knows which statuses are terminal."""
@@ -59,7 +73,9 @@ class Changes:
     def is_wanted(self, summary: ProcessSummary, wanted: Wanted) -> bool:
         """Whether a wait ends with this status. Every status ends a wait that names none."""
         until = wanted.until
-        return not until or summary.status in until or (TERMINAL in until and self.is_terminal(summary))
+        if not until or summary.status in until:
+            return True
+        return (TERMINAL in until and self.is_terminal(summary)) or (STALLED in until and summary.is_stalled)
 
     def upsert(self, summary: ProcessSummary) -> Change:
         """A new version."""

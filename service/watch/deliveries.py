@@ -6,16 +6,17 @@ released LINGER_S after its last watcher has left. Deliveries run in slices. Liv
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from listeners.events import Document
 from listeners.following import OnDocument
 from service.model.read_model import Applied, ReadModel
+from service.model.stalled import IsDue
 from service.runtime.clock import CallLater
 from service.runtime.slicer import Slicer
-from service.schema.compiled import ProcessSummary, Schema
+from service.schema.compiled import ProcessSummary, Schema, stalled
 from service.watch.changes import Change, Changes
 from service.watch.containment import contain
 from service.watch.watched_process import Followed, Following, WatchedProcess
@@ -79,6 +80,7 @@ class Deliveries:
         self._is_stopping = False
         self.changes = Changes(sources.schema.file.status.terminal)
         self.processes: dict[str, WatchedProcess] = {}
+        self._followed: dict[str, WatchedProcess] = {}  # those with a `following`
 
     def __repr__(self) -> str:
         return f"<Deliveries to the watchers of {len(self.processes)} processes>"
@@ -109,7 +111,9 @@ class Deliveries:
             process.following = self._sources.documents.follow(
                 process_id, lambda document, read_time, as_of: self._on_document(process, document, read_time, as_of)
             )
-            if process.following is None:
+            if process.following is not None:
+                self._followed[process_id] = process
+            else:
                 log.warning("cannot follow a watched process outside the window: too many are followed already")
 
     def followed(self, process_id: str) -> Followed | None:
@@ -128,6 +132,7 @@ class Deliveries:
         del self.processes[process.process_id]
         if process.following is None:
             return
+        del self._followed[process.process_id]
         try:
             process.following.release()
         except Exception as error:  # noqa: BLE001 - reported; the client that left last must not fail because of it
@@ -157,6 +162,18 @@ class Deliveries:
                 if process.watchers and process.exists:
                     self._try_to_keep_current(process)
                 yield
+
+    def stalled(self, summaries: Sequence[ProcessSummary]) -> None:
+        """Deliver that these processes stall, after all batches before."""
+        if self.processes:
+            self._batches.add(self._deliver_stalled(summaries))
+
+    def _deliver_stalled(self, summaries: Sequence[ProcessSummary]) -> Iterator[None]:
+        for summary in summaries:
+            process = self.processes.get(summary.process_id)
+            if process is not None:
+                self._deliver(process, self.changes.upsert(summary))
+            yield
 
     def _on_removal(self, process: WatchedProcess, deleted: bool | None, read_time: int) -> None:
         """Deleted, or only out of the window: where the listener does not know which, the document itself decides."""
@@ -195,6 +212,16 @@ class Deliveries:
         process.followed = Followed(summary, read_time, as_of)
         if self._model.get(process.process_id) is None:  # otherwise the model, which answers plain requests, delivers
             self._deliver_followed(process, process.followed)
+
+    def check_followed(self, is_due: IsDue) -> None:
+        """Deliver that a followed document stalls, where it does by now. There are only a few."""
+        for process in tuple(self._followed.values()):
+            followed = process.followed
+            if followed is None or followed.summary is None or not is_due(followed.summary):
+                continue
+            process.followed = replace(followed, summary=stalled(followed.summary))
+            if self._model.get(process.process_id) is None:
+                self._deliver_followed(process, process.followed)
 
     def _deliver_followed(self, process: WatchedProcess, followed: Followed) -> None:
         """The cache learns the state first, so that no later plain request gets an older one."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import orjson
 
+from listeners.times import moment
 from service.api.event_ids import BEFORE_ALL
+from service.runtime.times import render_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,12 @@ def _id_line(event_id: int | None) -> bytes:
 def status_block(body: bytes, event_id: int | None) -> bytes:
     """A process as it is now; `body` is the JSON of the 200 answer, which has no line breaks."""
     return b"event: status\n%bdata: %b\n\n" % (_id_line(event_id), body)
+
+
+def stalled_block(process_id: str, version: int, event_id: int | None) -> bytes:
+    """A process that stalls: nothing of it has changed since the event before."""
+    data = orjson.dumps({"process_id": process_id, "last_written": render_time(moment(version))})
+    return b"event: stalled\n%bdata: %b\n\n" % (_id_line(event_id), data)
 
 
 def removed_block(process_id: str, deleted: bool | None, event_id: int | None) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from service.api.list_query import STALLED
 from service.api.waits import Wanted
 from service.reads.answers import Answer
 from service.runtime.clock import Timer
@@ -104,14 +105,19 @@ class LongPollWaiter:
     def on_change(self, change: Change) -> None:
         """See Watcher."""
         if self.state is WaitState.WAITING:
-            if change.key <= self.seen:
+            if change.key <= self.seen and not self._is_stall(change):
                 return
-            if not self.condition.with_products and change.tells_nothing_new(self.seen):
+            is_known = not self.condition.with_products and change.tells_nothing_new(self.seen)
+            if is_known and not self._is_stall(change):
                 self.seen = change.key
             elif self._host.accepts(change, self.condition):
                 self._complete(change)
-        elif self.state is not WaitState.CLOSED and (self._missed is None or change.key > self._missed.key):
+        elif self.state is not WaitState.CLOSED and (self._missed is None or change.key >= self._missed.key):
             self._missed = change
+
+    def _is_stall(self, change: Change) -> bool:
+        """What the client waits for can be news of the very version that it knows."""
+        return change.is_stalled and STALLED in self.condition.wanted.until and change.key >= self.seen
 
     def finish(self) -> None:
         """See Watcher."""

@@ -11,9 +11,11 @@ can prove, otherwise the wait is refused.
 """
 
 import math
+from dataclasses import replace
 
 from listeners.listener import Clock
 from service.api.etags import etag_for, known_version, matches
+from service.api.list_query import STALLED
 from service.api.sources import Source
 from service.errors import WatchRefused
 from service.model.read_model import ReadModel
@@ -63,7 +65,7 @@ class LongPolls:
         `leave` of the waiter must follow. Raises: WatchRefused.
         """
         present = self.free(process_id, known_version(condition.if_none_match))
-        if present is None or present.summary is None:
+        if present is None or present.summary is None or STALLED in condition.wanted.until:
             return None
         if condition.seconds < LEAST_S or self._meets(present, condition):
             return present
@@ -103,7 +105,9 @@ class LongPolls:
             answer = self.free(process_id, known)
             if answer is not None:
                 return answer
-        return await self._answers.status(process_id, known_version=known, max_age_s=max_age_s)
+        return self._marked(
+            process_id, await self._answers.status(process_id, known_version=known, max_age_s=max_age_s)
+        )
 
     def _add(self, process_id: str, condition: WaitCondition) -> LongPollWaiter:
         waiter = LongPollWaiter(self, process_id, condition)
@@ -127,7 +131,13 @@ class LongPolls:
         known = waiter.seen if waiter.change is None else waiter.change.key
         if self.watchers.is_stopping:
             raise WatchRefused("This server is stopping; try again", 0)
-        return await self._answers.status(waiter.process_id, known_version=known)
+        return self._marked(waiter.process_id, await self._answers.status(waiter.process_id, known_version=known))
+
+    def _marked(self, process_id: str, answer: Answer) -> Answer:
+        """The answer; where the model knows that this version stalls, the answer says so too."""
+        held = self._model.get(process_id)
+        is_marked = held is not None and held.is_stalled and held.version == answer.version
+        return replace(answer, summary=held) if is_marked else answer
 
     # -- for the waiter
 

@@ -11,7 +11,7 @@ from enum import Enum
 
 from service.api.event_ids import BEFORE_ALL
 from service.schema.compiled import ProcessSummary
-from service.watch.event_frames import Frame, frame, removed_block, reset_block, status_block
+from service.watch.event_frames import Frame, frame, removed_block, reset_block, stalled_block, status_block
 from service.watch.event_stream import Client, EventStream, StreamState
 
 MAX_WAITING_BYTES = 1024 * 1024
@@ -39,7 +39,15 @@ class Beginning(Enum):
     RESET = "reset"
 
 
-Item = ProcessSummary | Removed | Beginning
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A process that stalls, in the version that the client has."""
+
+    process_id: str
+    version: int
+
+
+Item = ProcessSummary | Stalled | Removed | Beginning
 
 Backlog = Iterator[Item | None]
 """What a client lacks, in the order in which it is sent; None for a step in which nothing was found."""
@@ -51,6 +59,8 @@ def block(item: Item, event_id: int | None) -> bytes:
         return removed_block(item.process_id, item.deleted, event_id)
     if isinstance(item, Beginning):
         return reset_block(BEFORE_ALL if event_id is None else event_id)
+    if isinstance(item, Stalled):
+        return stalled_block(item.process_id, item.version, event_id)
     return status_block(item.body, event_id)
 
 

@@ -18,6 +18,7 @@ The present state is sent while it is walked through, a piece at a time, whateve
 read time at which the stream began is left to its batch, which is delivered later.
 """
 
+import sys
 from collections.abc import Generator, Iterator, Sequence
 
 from sortedcontainers import SortedKeyList
@@ -28,11 +29,11 @@ from service.model.indexes import Scope
 from service.model.read_model import Applied, ReadModel
 from service.runtime.chunked_set import ChunkedSet
 from service.runtime.slicer import Slicer
-from service.schema.compiled import FilterValue
+from service.schema.compiled import FilterValue, ProcessSummary
 from service.watch.batch_log import BatchLog, Moves
 from service.watch.containment import contain
 from service.watch.event_frames import Frame, frame
-from service.watch.model_stream import PIECE_BYTES, Backlog, Beginning, Item, ModelStream, Removed, block
+from service.watch.model_stream import PIECE_BYTES, Backlog, Beginning, Item, ModelStream, Removed, Stalled, block
 
 
 class _Group:
@@ -46,7 +47,9 @@ class _Group:
     def news(self, applied: Applied) -> Iterator[Item | None]:
         """What of the batch these streams get; None for each change that they do not get."""
         for summary in applied.upserts:
-            if not summary.is_new_content and summary.process_id not in applied.filters_before:
+            process_id = summary.process_id
+            is_known = not summary.is_new_content and process_id not in applied.filters_before
+            if is_known and process_id not in applied.resumed:
                 yield None
                 continue
             matched = self._matched(summary.process_id, applied, summary.filters)
@@ -57,6 +60,10 @@ class _Group:
         for process_id, deleted in applied.removed.items():
             matched = self._matched(process_id, applied, ())
             yield Removed(process_id, applied.read_time, deleted) if matched else None
+
+    def holds(self, summary: ProcessSummary) -> bool:
+        """Whether the process matches."""
+        return self.status in (None, summary.status) and self.scope.holds(summary.filters)
 
     def _matched(self, process_id: str, applied: Applied, now: Sequence[FilterValue]) -> bool:
         """Whether the process matched before; what is not among `filters_before` had the same values as `now`."""
@@ -83,7 +90,7 @@ class ModelStreams:
         if group is None:
             group = self._groups[key] = _Group(filters, Scope(self._model.indexes, filters))
         if since is not None and self._log.can_resume(since):
-            backlog = self._changed_since(since, ceiling, self._log.since(since), group.scope)
+            backlog = self._changed_since(since, ceiling, self._log.since(since), group)
         else:
             backlog = self._present(filters, ceiling, is_reset=since is not None)
         stream = ModelStream(backlog, latest, latest)
@@ -109,6 +116,24 @@ class ModelStreams:
         self._log.add(applied)
         if self._groups:
             self._batches.add(self._deliver(applied))
+
+    def stalled(self, summaries: Sequence[ProcessSummary]) -> None:
+        """These processes stall: deliver that after all batches before. It is no batch, and nothing remembers it."""
+        if self._groups:
+            self._batches.add(self._deliver_stalled(summaries))
+
+    def _deliver_stalled(self, summaries: Sequence[ProcessSummary]) -> Iterator[None]:
+        for group in tuple(self._groups.values()):
+            found = [_stalled(summary) for summary in summaries if group.holds(summary)]
+            yield
+            blocks = frame(b"".join([block(each, None) for each in found]))
+            for streams in group.streams.chunks() if found else ():
+                for stream in streams:
+                    try:
+                        stream.on_batch([blocks], sys.maxsize)
+                    except Exception as error:  # noqa: BLE001 - contained
+                        contain(self._failures, stream, "on_batch", error)
+                    yield
 
     def _deliver(self, applied: Applied) -> Iterator[None]:
         for group in tuple(self._groups.values()):
@@ -137,21 +162,33 @@ class ModelStreams:
         if is_reset:
             yield Beginning.RESET
         for summary in self._model.walk(filters):
-            yield summary if summary is not None and summary.content_version <= ceiling else None
+            if summary is None or summary.content_version > ceiling:
+                yield None
+                continue
+            yield summary
+            if summary.is_stalled:
+                yield _stalled(summary)
 
-    def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Moves], scope: Scope) -> Backlog:
-        """First what was removed, each process once, then what has changed, both in the order of the changes."""
+    def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Moves], group: _Group) -> Backlog:
+        """First what was removed, each process once, then what has changed, both in the order of the changes.
+
+        Last all that stall: when they began to is not remembered.
+        """
         moved: set[str] = set()
-        yield from self._left_since(remembered, scope, moved)
+        stalled: list[Stalled] = []
+        yield from self._left_since(remembered, group.scope, moved)
         changed = SortedKeyList(key=lambda summary: summary.content_version)
-        for summary in self._model.walk(scope.filters):
+        for summary in self._model.walk(group.scope.filters):
             if summary is None or summary.content_version > ceiling:
                 yield None
                 continue
             if summary.content_version > since or summary.process_id in moved:
                 changed.add(summary)
             yield None
+            if summary.is_stalled and group.holds(summary):
+                stalled.append(_stalled(summary))
         yield from changed
+        yield from stalled
 
     def _left_since(self, remembered: Sequence[Moves], scope: Scope, moved: set[str]) -> Backlog:
         """What has left the model or the scope and is not back. `moved` gets what can be new there at any version."""
@@ -172,6 +209,10 @@ class ModelStreams:
         for removed in last.values():
             held = self._model.get(removed.process_id)
             yield removed if held is None or not scope.holds(held.filters) else None
+
+
+def _stalled(summary: ProcessSummary) -> Stalled:
+    return Stalled(summary.process_id, summary.version)
 
 
 def _render(group: _Group, applied: Applied) -> Generator[None, None, list[Frame]]:

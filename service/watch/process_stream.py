@@ -11,12 +11,13 @@ class ProcessStream(EventStream):
     `follows`: only a deletion ends the stream, a terminal status does not.
     """
 
-    __slots__ = ("_follows", "_key", "_waiting")
+    __slots__ = ("_follows", "_is_stalled", "_key", "_waiting")
 
     def __init__(self, *, follows: bool = False) -> None:
         super().__init__()
         self._follows = follows
         self._key = 0
+        self._is_stalled = False  # and the client has been sent that
         self._waiting: Change | None = None
 
     def begin(self, client: Client, present: Change | None, since: int | None, *, is_reset: bool = False) -> None:
@@ -37,6 +38,7 @@ class ProcessStream(EventStream):
             self._key = present.key
             if self._is_last(present):
                 self._enter(StreamState.ENDED)
+            self._send_stalled(present)
         else:
             self.on_change(present)
         if self.state is StreamState.FLOWING:
@@ -46,21 +48,30 @@ class ProcessStream(EventStream):
         """See Watcher."""
         if self.is_over or change.key < self._key:
             return
-        if change.tells_nothing_new(self._key):
+        is_known = change.tells_nothing_new(self._key)
+        if is_known and change.is_stalled is self._is_stalled:
             self._key = change.key
             if self._is_last(change):
                 self._enter(StreamState.ENDED)  # the client has already seen this end at another replica
             return
-        if change.key == self._key:
+        if change.key == self._key and not change.is_stalled:
             return
         if self.state is not StreamState.FLOWING:
-            if self._waiting is None or change.key > self._waiting.key:
+            if self._waiting is None or change.key >= self._waiting.key:
                 self._waiting = change
             return
         self._key = change.key
-        self._send(change.frame)
+        if not is_known or self._is_stalled:
+            self._is_stalled = False
+            self._send(change.frame)
+        self._send_stalled(change)
         if self._is_last(change):
             self._enter(StreamState.ENDED)
+
+    def _send_stalled(self, change: Change) -> None:
+        if change.is_stalled and not self._is_stalled and not self.is_over:
+            self._is_stalled = True
+            self._send(change.stalled_frame)
 
     def _is_last(self, change: Change) -> bool:
         return change.summary is None if self._follows else change.is_last

@@ -5,7 +5,7 @@ watcher first and looks at the present state second misses nothing. Waiters cost
 the backlog of every client is bounded. Changes that a lapsed lease holds back are delivered when the lapse is over.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol
@@ -13,9 +13,10 @@ from typing import Protocol
 from service.api.list_query import Filters
 from service.errors import WatchRefused
 from service.model.read_model import Applied, ReadModel
+from service.model.stalled import IsDue
 from service.runtime.clock import CallLater, Timer
 from service.runtime.slicer import Slicer
-from service.schema.compiled import Schema
+from service.schema.compiled import ProcessSummary, Schema
 from service.watch.comments import Comments
 from service.watch.containment import contain
 from service.watch.deliveries import ChangeSources, Deliveries, DeliveryObserver, FollowsDocuments, LearnsStates
@@ -71,6 +72,7 @@ class Watchers:
         self._model_streams = ModelStreams(model, slicer)
         self._comments = Comments(call_later, slicer)
         model.subscribe(self._on_applied)
+        model.subscribe_to_stalls(self._on_stalled)
 
     def __repr__(self) -> str:
         return f"<Watchers {self.count} open, of {len(self._deliveries.processes)} processes>"
@@ -79,6 +81,14 @@ class Watchers:
         """In the step in which the batch becomes visible: remember it, deliver it later."""
         self._model_streams.applied(applied)
         self._deliveries.applied(applied)
+
+    def _on_stalled(self, summaries: Sequence[ProcessSummary]) -> None:
+        self._model_streams.stalled(summaries)
+        self._deliveries.stalled(summaries)
+
+    def check_followed(self, is_due: IsDue) -> None:
+        """Deliver which followed documents stall by now."""
+        self._deliveries.check_followed(is_due)
 
     # -- one process
 

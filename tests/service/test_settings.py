@@ -46,6 +46,7 @@ def test_the_defaults_are_the_contracts(monkeypatch: pytest.MonkeyPatch) -> None
         "max_wait_s": 55,
         "audit_interval_s": 30,
         "audit_sample": 5,
+        "stalled_after_s": 900,
         "terminal_statuses": None,
         "api_keys": (),
         "cors_origins": (),

@@ -42,7 +42,7 @@ def test_a_filter_of_the_schema_is_a_parameter(raw: str, filters: dict[str, str 
         ("shard=9223372036854775808", "shard must be a whole number of 64 bits"),
         ("shard=" + "9" * 5000, "shard must be a whole number of 64 bits"),
         ("owner=a&owner=b", "owner can be given only once"),
-        ("tenant=a", "unknown parameter 'tenant'; known here: limit, status, owner, shard, start_date"),
+        ("tenant=a", "unknown parameter 'tenant'; known here: limit, status, owner, shard, stalled"),
         ("process_id=a&owner=b", "process_id can't be combined with owner"),
     ],
 )

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from random import Random
 
-from listeners.events import Changed, Document, Removal, Replaced
+from listeners.events import Changed, Confirmed, Document, Removal, Replaced
 from listeners.following import OnDocument
 from service.api.waits import Wanted
 from service.model.read_model import ReadModel
+from service.model.stalled import Stalls
 from service.reads.answers import Answer, Answers
 from service.runtime.slicer import Slicer
 from service.schema.compiled import ProcessSummary, Schema
@@ -21,6 +22,7 @@ from tests.service.scripted_firestore import Parts, ScriptedListener
 from tests.service.virtual_time import Clock, settle
 
 PROCESS = "import-1"
+STALLED_AFTER_S = 900
 
 
 class Timer:
@@ -158,16 +160,19 @@ class Watched:
             observer=self.observer,
         )
         self.turns: list[Callable[[], None]] = []
+        slicer = Slicer(self.turns.append)
         self.watchers = Watchers(
             self.model,
             self.documents,
             self.reads,
-            Slicer(self.turns.append),
+            slicer,
             WatchOptions(max_watchers, in_force or schema("string", terminal=("completed",))),
             call_later=self.timers.call_later,
             observer=self.observer,
             rng=Random(1),
         )
+        self.stalls = Stalls(self.model, slicer, terminal_statuses=("completed",), stalled_after_s=STALLED_AFTER_S)
+        self.stalls.subscribe(self.watchers.check_followed)
         answers = Answers(
             self.model, Parts().reads, ScriptedListener(), clock=self.clock, stale_if_error_s=0, timeout_s=5
         )
@@ -195,6 +200,13 @@ class Watched:
     async def change(self, *documents: Document, read_time: int = 0, gone: tuple[Removal, ...] = ()) -> None:
         read_time = read_time or max(document.update_time for document in documents)
         await self.model.apply(Changed(list(documents), gone, read_time, self.clock()))
+        self.run()
+
+    async def pass_without_writes(self, seconds: float) -> None:
+        """Firestore's clock goes on, the listener confirms that nothing was written, and the stalls are checked."""
+        self.clock.advance(seconds)
+        await self.model.apply(Confirmed(self.model.read_time + round(seconds * 1_000_000), self.clock()))
+        await self.stalls.check()
         self.run()
 
     def add(self, key: int = 100, *, until: tuple[str, ...] = (), process_id: str = PROCESS) -> LongPollWaiter:

@@ -1,0 +1,195 @@
+"""Which processes stall: exactly those, from the moment on, and at no cost to the loop."""
+
+import asyncio
+import gc
+import time
+from random import Random
+
+from listeners.events import Changed, Confirmed, Document
+from listeners.times import moment
+from service.api.list_query import ListQuery
+from service.model import read_model as module
+from service.model.read_model import ReadModel
+from service.model.stalled import WATCHED_PER_STEP, Schedule, Stalls
+from service.runtime.slicer import Slicer
+from tests.service.schemas import schema
+from tests.service.scripted_firestore import Seen, changed, ids, removed, replaced
+from tests.service.virtual_time import Clock, settle
+
+SECOND = 1_000_000
+AFTER_S = 900
+
+
+def written(process_id: str, at_s: float, status: str | None = "running") -> Document:
+    """A version, which began when it was written first: IDs hold that."""
+    return Document(process_id, round(at_s * SECOND), {"status": status, "start_time": moment(int(process_id[1:]))})
+
+
+class Held:
+    """A model and its stalls, at a time of Firestore's in seconds."""
+
+    def __init__(self, *, after_s: float = AFTER_S, lease_s: float = 15.0) -> None:
+        self.clock = Clock()
+        self.model = ReadModel(window_size=0, schema=schema(), lease_s=lease_s, clock=self.clock, observer=Seen())
+        self.stalls = Stalls(
+            self.model,
+            Slicer(asyncio.get_running_loop().call_soon),
+            terminal_statuses=("completed", "failed"),
+            stalled_after_s=after_s,
+        )
+
+    async def load(self, at_s: float, *documents: Document) -> "Held":
+        await self.model.apply(replaced(self.clock, round(at_s * SECOND), *documents))
+        await settle()
+        return self
+
+    async def change(self, at_s: float, *documents: Document) -> None:
+        self.clock.advance(at_s - self.model.read_time / SECOND)
+        await self.model.apply(changed(self.clock, round(at_s * SECOND), *documents))
+        await settle()
+
+    async def check_at(self, at_s: float) -> None:
+        await self.change(at_s)
+        await self.stalls.check()
+        await settle()
+
+    def found(self, *, stalled: bool = True, **filters: str) -> list[str]:
+        found = ids(self.model.rows(ListQuery(1000, filters={"stalled": stalled, **filters})))
+        assert found is not None
+        return found
+
+
+async def test_a_process_stalls_900_s_after_its_last_write_and_no_earlier() -> None:
+    held = await Held().load(1000, written("p1", 100), written("p2", 101), written("p3", 100, "failed"))
+    await held.check_at(1000)
+    assert held.found() == []
+    await held.check_at(1000.5)
+    assert (held.found(), held.found(stalled=False)) == (["p1"], ["p3", "p2"])
+    await held.check_at(1001.5)
+    assert held.found() == ["p2", "p1"]
+
+
+async def test_between_two_events_time_goes_on_by_the_own_clock() -> None:
+    held = await Held().load(999, written("p1", 100))
+    held.clock.advance(0.9)
+    await held.stalls.check()
+    assert held.found() == []
+    held.clock.advance(1)
+    await held.stalls.check()
+    assert held.found() == ["p1"]
+
+
+async def test_a_write_that_changes_nothing_else_ends_the_stall_at_once() -> None:
+    held = await Held().load(2000, written("p1", 100))
+    await held.check_at(2000)
+    assert held.found() == ["p1"]
+    await held.change(2001, written("p1", 2001))
+    assert (held.found(), held.found(stalled=False)) == ([], ["p1"])
+    await held.check_at(2900)
+    assert held.found() == []
+    await held.check_at(2902)
+    assert held.found() == ["p1"]
+
+
+async def test_a_process_that_is_told_again_unchanged_keeps_stalling() -> None:
+    held = await Held().load(2000, written("p1", 100))
+    await held.check_at(2000)
+    await held.load(2001, written("p1", 100))
+    assert held.found() == ["p1"]
+    await held.model.apply(removed(held.clock, 2002 * SECOND, "p1"))
+    assert held.found() == []
+
+
+async def test_nothing_begins_to_stall_while_the_lease_has_lapsed() -> None:
+    held = await Held().load(999, written("p1", 100))
+    held.clock.advance(15.5)
+    await held.stalls.check()
+    assert held.found() == []
+    await held.model.apply(Confirmed(1014 * SECOND, held.clock()))
+    await held.stalls.check()
+    assert held.found() == ["p1"]
+
+
+async def test_0_means_that_nothing_ever_stalls() -> None:
+    held = await Held(after_s=0).load(1_000_000, written("p1", 100))
+    await held.check_at(1_000_001)
+    assert held.found() == []
+
+
+async def test_a_status_that_cannot_be_read_is_unfinished() -> None:
+    held = await Held().load(2000, written("p1", 100, None))
+    await held.check_at(2000)
+    assert held.found() == ["p1"]
+
+
+async def test_the_list_equals_the_definition_after_any_history() -> None:
+    rng, held, now = Random(17), Held(after_s=10), 1000.0
+    last: dict[str, Document] = {}
+    await held.load(now)
+    for _ in range(400):
+        now += rng.random()
+        chosen = [f"p{rng.randrange(60)}" for _ in range(rng.randrange(3))]
+        documents = [written(each, now, rng.choice(["running", "queued", "failed"])) for each in dict.fromkeys(chosen)]
+        last |= {each.id: each for each in documents}
+        await held.check_at(now)  # with all that was written before
+        await held.change(now, *documents)
+        stalled = {
+            id_
+            for id_, each in last.items()
+            if now - each.update_time / SECOND > 10 and each.fields["status"] != "failed"
+        }
+        surely = {id_ for id_ in stalled if now - last[id_].update_time / SECOND > 10.25}
+        found = set(held.found())
+        assert surely <= found <= stalled
+        assert set(held.found(stalled=False)) == last.keys() - found
+        assert set(held.found(status="queued")) == {id_ for id_ in found if last[id_].fields["status"] == "queued"}
+
+
+async def test_a_list_that_looks_at_many_in_vain_is_searched_in_slices() -> None:
+    documents = [written(f"p{number}", 100 if number % 7 else 1999) for number in range(3000)]
+    held = await Held().load(2000, *documents)
+    await held.check_at(2000)
+    query = ListQuery(1000, filters={"stalled": False})
+    assert held.model.rows(query) is None  # 2,571 of them stall
+    assert module.MOST_IN_VAIN == 2_000
+    expected = [f"p{number}" for number in reversed(range(3000)) if number % 7 == 0]
+    assert ids(await held.model.searched_rows(query)) == expected
+
+
+def test_a_process_waits_in_one_place_however_often_it_is_written() -> None:
+    schedule = Schedule()
+    for at_s in range(5):
+        schedule.add("p1", at_s * SECOND)
+    assert len(schedule) == 1
+    assert list(schedule.take(3 * SECOND)) == ["p1"]
+    assert list(schedule.take(99 * SECOND)) == []
+    schedule.add("p1", 7 * SECOND)
+    assert list(schedule.take(7 * SECOND)) == []
+    assert list(schedule.take(8 * SECOND)) == ["p1"]
+
+
+MOST_HELD_S = 0.002
+
+
+async def test_the_loop_is_never_held_for_2_ms_where_very_many_stall_at_once() -> None:
+    """By the processor's time of this thread: other programs count for nothing."""
+    count = 20_000
+    held = Held(lease_s=1e9)
+    await held.model.apply(Changed([], (), 0, held.clock()))
+    await held.load(999, *[written(f"p{number}", 100) for number in range(count)])
+    await settle(count // WATCHED_PER_STEP)
+    assert len(held.stalls._schedule) == count
+    held.clock.advance(2)
+    gc.collect()
+    gc.disable()
+    try:
+        checking = asyncio.create_task(held.stalls.check())
+        longest, before = 0.0, time.thread_time()
+        while not checking.done():
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            longest, before = max(longest, now - before), now
+    finally:
+        gc.enable()
+    assert len(held.found()) == 1000
+    assert longest <= MOST_HELD_S

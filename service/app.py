@@ -57,6 +57,7 @@ from service.reads.firestore_reader import FirestoreReader
 from service.reads.read_through import CacheLimits, ReadThrough
 from service.reads.readiness import ReadinessCheck
 from service.reads.recovery import Recovery
+from service.reads.start_findings import StartFindings
 from service.runtime.clock import boottime
 from service.runtime.environment import WrongSettings
 from service.runtime.fair_queue import FairQueue
@@ -143,6 +144,7 @@ class Service:
             observer=self.metrics,
             known=self._known,
         )
+        self._findings = StartFindings(self.model, self.reader, self.schema, window)
         self._recovery = Recovery(self._connection, circuit, self.reader.prove, timeout_s=timeout_s, opened=opened)
         limits = CacheLimits(
             settings.cache_ttl_s, settings.negative_ttl_s, settings.stale_if_error_s, settings.cache_max_bytes
@@ -273,7 +275,8 @@ class Service:
         self._background.start("recovery", self._recovery.run())
         self._background.start("stalls", self._stalls.run(asyncio.sleep))
         self._background.start("audit", self.audit.run())
-        if self._collector is not None:
+        if self._collector is not None:  # a process of its own, with a log of its own
+            self._background.start("findings", self._findings.run())
             self._background.start("garbage", self._collector.run(lambda: self.watchers.count, asyncio.sleep))
         if self.settings.prometheus_multiproc_dir:
             self._background.start("metrics", self.metrics.keep_published(asyncio.sleep))

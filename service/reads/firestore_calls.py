@@ -1,4 +1,4 @@
-"""The two calls that direct reads make, over one channel.
+"""The calls that direct reads make, over one channel.
 
 Every stream of responses is read to its end: one left unfinished would stay in a reference cycle until a collection.
 
@@ -14,6 +14,8 @@ import grpc.aio
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.cloud.firestore_v1.types import (
     BatchGetDocumentsRequest,
+    ListCollectionIdsRequest,
+    ListCollectionIdsResponse,
     RunQueryRequest,
     RunQueryResponse,
     StructuredQuery,
@@ -24,6 +26,8 @@ from listeners.firestore_values import Message
 from listeners.lazy_messages import parse_batch_get
 
 _SERVICE = "/google.firestore.v1.Firestore/"
+MOST_COLLECTIONS = 300
+
 _parse_run_query = RunQueryResponse.pb().FromString
 
 
@@ -37,6 +41,11 @@ class FirestoreCalls:
         self._metadata: Metadata = (("google-cloud-resource-prefix", database), *metadata)
         self._batch_get = channel.unary_stream(
             f"{_SERVICE}BatchGetDocuments", request_serializer=BatchGetDocumentsRequest.serialize
+        )
+        self._list_collection_ids = channel.unary_unary(
+            f"{_SERVICE}ListCollectionIds",
+            request_serializer=ListCollectionIdsRequest.serialize,
+            response_deserializer=ListCollectionIdsResponse.pb().FromString,
         )
         self._run_query = channel.unary_stream(f"{_SERVICE}RunQuery", request_serializer=RunQueryRequest.serialize)
 
@@ -54,6 +63,12 @@ class FirestoreCalls:
         call = self._run_query(request, timeout=timeout_s, metadata=self._routed("parent", parent))
         answers = [_parse_run_query(response) for response in await _responses(call)]
         return [answer.document for answer in answers if answer.HasField("document")]
+
+    async def collection_ids(self, parent: str, timeout_s: float) -> list[str]:
+        """The first MOST_COLLECTIONS collections of the database."""
+        request = ListCollectionIdsRequest(parent=parent, page_size=MOST_COLLECTIONS)
+        metadata = self._routed("parent", parent)
+        return list((await self._list_collection_ids(request, timeout=timeout_s, metadata=metadata)).collection_ids)
 
     async def close(self, grace_s: float | None = None) -> None:
         """Close the channel, after `grace_s` at most for the calls that are under way."""

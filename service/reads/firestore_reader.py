@@ -115,6 +115,20 @@ class FirestoreReader:
             for id_, answer in answers.items()
         }
 
+    async def sample(self, limit: int) -> list[dict[str, object]]:
+        """The projection's values of some documents, whether lists can hold them or not."""
+        asked = by_name(self._collection_id, limit, self._fields)
+        found = await self._find(self._parent, asked, self._deadline())
+        self._observer.documents_billed("list", max(1, len(found)))
+        return [self._schema.projection.of_message(document.fields) for document in found]
+
+    async def collection_ids(self) -> list[str]:
+        """The names of the database's top-level collections, some hundred at most."""
+        self._observer.documents_billed("list", 1)
+        return await self._attempts.answer(
+            lambda calls, timeout_s: calls.collection_ids(self._parent, timeout_s), self._deadline()
+        )
+
     async def prove(self, calls: FirestoreCalls, timeout_s: float) -> None:
         """Read, over these calls, a document that does not exist: an answer proves that reads work."""
         await calls.batch_get([f"{self._collection_path}/{PROOF_ID}"], ("status",), timeout_s)

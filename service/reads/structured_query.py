@@ -47,9 +47,10 @@ def first_of_type(collection_id: str, order_field: str, order_type: OrderType | 
     return asked
 
 
-def by_name(collection_id: str, limit: int) -> StructuredQuery:
-    """The first documents of a collection by their IDs, whole."""
+def by_name(collection_id: str, limit: int, fields: Sequence[str] = ()) -> StructuredQuery:
+    """The first documents of a collection by their IDs: whole, or these fields of them."""
     return StructuredQuery(
+        select=_projection(fields) if fields else None,
         from_=[_collection(collection_id)],
         order_by=[_order("__name__", _Direction.ASCENDING)],
         limit=Int32Value(value=limit),

@@ -75,12 +75,17 @@ def of_statuses(schema: Schema, statuses: Iterable[str]) -> Finding:
     return Finding("status", found, advice if unnamed else "")
 
 
+def similar_name(collection: str, others: Iterable[str]) -> str | None:
+    """The other collection whose name is the most like this one, where one is much like it."""
+    return next(iter(difflib.get_close_matches(collection, list(others), n=1, cutoff=0.6)), None)
+
+
 def of_emptiness(collection: str, others: Iterable[str]) -> Finding:
     """A collection without documents, beside those that have some."""
-    similar = difflib.get_close_matches(collection, list(others), n=1, cutoff=0.6)
+    similar = similar_name(collection, others)
     advice = "write a document, or correct FIRESTORE_COLLECTION"
-    if similar:
-        advice = f"did you mean {similar[0]}? Set FIRESTORE_COLLECTION"
+    if similar is not None:
+        advice = f"did you mean {similar}? Set FIRESTORE_COLLECTION"
     return Finding("collection", f"{collection} has no documents", advice)
 
 

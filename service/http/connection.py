@@ -62,23 +62,6 @@ _HEAD, _IDLE, _READER, _UNREAD = "head", "idle", "reader", "unread"  # timers
 class Connection(asyncio.Protocol):
     """See above. `transport` is None once the client is gone."""
 
-    __slots__ = (
-        "_backlog",
-        "_discarded",
-        "_drain_waiter",
-        "_fair_queue",
-        "_is_writable",
-        "_parked",
-        "_parser",
-        "_server",
-        "_state",
-        "_task",
-        "_timers",
-        "_unstarted",
-        "peername",
-        "transport",
-    )
-
     head_timeout_s = 10.0
     """How long the head of a request may take from its first byte to its last."""
 
@@ -105,7 +88,8 @@ class Connection(asyncio.Protocol):
         self.transport = None
         self._parser = RequestParser(server.router, server.poll_model)
         self._discarded = 0
-        self._is_writable = True
+        self.is_writable = True
+        """Whether the client takes more."""
         self._parked: Parked | None = None
         self._task: asyncio.Task[None] | None = None
         self._unstarted: Head | None = None
@@ -151,13 +135,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not read what it got: give it time."""
-        self._is_writable = False
+        self.is_writable = False
         self.update()
         self._timers.start(_READER, self.reader_timeout_s, self.abort)
 
     def resume_writing(self) -> None:
         """The client has made room."""
-        self._is_writable = True
+        self.is_writable = True
         self.update()
         self._timers.stop(_READER)
         self._wake_drain()
@@ -237,7 +221,7 @@ class Connection(asyncio.Protocol):
         """Answer parsed requests in order, as long as each is answered at once."""
         parser = self._parser
         while parser.heads and self._state is State.READY:
-            if not self._is_writable:
+            if not self.is_writable:
                 self._enter(State.BLOCKED)
                 break
             head = parser.heads.pop(0)
@@ -248,7 +232,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, head: Head) -> None:
         head.is_last = self._is_last(head)
-        answer = self._server.answer_from_model(head, self)
+        answer = self._server.answer_from_model(head, self.end_wait)
         if answer is None:
             self._handle(head)
         elif isinstance(answer, Parked):
@@ -330,8 +314,8 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
             if self._state is State.HANDLING:
-                self._enter(State.READY)
-                server.call_soon(self._resume_if_ready)
+                self._enter(State.QUEUED)
+                server.call_soon(self._turn_has_come)
 
     def _finish(self, head: Head, response: web.StreamResponse) -> None:
         """Write the response, unless the handler has. An answer without a length ends its connection in HTTP/1.0."""
@@ -344,18 +328,9 @@ class Connection(asyncio.Protocol):
         elif not keep_alive or head.version < HTTP_1_1:
             self._linger()
 
-    def _resume_if_ready(self) -> None:
-        if self._state is State.READY:
-            self._resume()
-
-    @property
-    def is_writable(self) -> bool:
-        """Whether the client takes more."""
-        return self._is_writable
-
     async def drain(self) -> None:
         """Wait until the client takes more, or is gone."""
-        if not self._is_writable and self.transport is not None:
+        if not self.is_writable and self.transport is not None:
             self._drain_waiter = self._server.loop.create_future()
             await self._drain_waiter
 
@@ -461,4 +436,4 @@ class Connection(asyncio.Protocol):
 
     def update(self) -> None:
         """Let the parser answer plain requests itself while that is all there is to do."""
-        self._parser.may_poll = self._state is State.READY and self._is_writable and not self._server.is_closing
+        self._parser.may_poll = self._state is State.READY and self.is_writable and not self._server.is_closing

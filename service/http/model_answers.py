@@ -5,7 +5,8 @@ process that it holds. Everything else gets None here and goes to the handlers, 
 and log lines equal those of the handlers: tests/service/http compares the two byte by byte.
 """
 
-from typing import NamedTuple, Protocol
+from functools import lru_cache
+from typing import NamedTuple
 
 from multidict import CIMultiDict
 
@@ -31,7 +32,7 @@ from service.http.responses import (
 from service.reads.answers import Answer, Answers
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_tally import RequestTally
-from service.watch.long_poll_waiter import LongPollWaiter, WaitCondition
+from service.watch.long_poll_waiter import LongPollWaiter, OnComplete, WaitCondition
 from service.watch.long_polls import LongPolls
 
 _STATUS, _LISTING = STATUS.path, LISTING.path
@@ -39,19 +40,8 @@ _STATUS, _LISTING = STATUS.path, LISTING.path
 WAITED_STATUS = _STATUS + "?wait"
 """The label of waits for a process: their clients decide how long they take."""
 
-_MAX_WAIT_QUERIES = 64
-"""Queries of waits that are remembered with what they mean."""
-
-
 Tallies = tuple[RequestTally, RequestTally]
 """Where the 200 and the 304 answers of a route are counted."""
-
-
-class Waiting(Protocol):
-    """The connection of a request that waits."""
-
-    def end_wait(self, answer: Answer | None) -> None:
-        """The wait is over. None: only the handlers can answer."""
 
 
 class Parked(NamedTuple):
@@ -83,14 +73,13 @@ class ModelAnswers:
         self._new_request_id = accounting.new_request_id
         self._access = access
         self._date = date
-        self._wait_queries: dict[str, WaitQuery | None] = {}
         self._status = _tallies(metrics, STATUS.path)
         self._listing = _tallies(metrics, LISTING.path)
         self._waited = _tallies(metrics, WAITED_STATUS)
         self._needs_lines = bool(access.origins)
 
-    def answer(self, head: Head, connection: Waiting) -> bytes | Parked | None:
-        """The whole answer, or a wait that ends with `connection.end_wait`; None where only the handlers can answer.
+    def answer(self, head: Head, on_complete: OnComplete) -> bytes | Parked | None:
+        """The whole answer, or a wait that ends with `on_complete`; None where only the handlers can answer.
 
         A failed look-up fails again in the handler, which logs and answers it.
         """
@@ -99,7 +88,7 @@ class ModelAnswers:
             return None
         if target.label == _STATUS and target.query:
             try:
-                return self._wait(head, connection) if self._access.admits(target.path, fields) else None
+                return self._wait(head, on_complete) if self._access.admits(target.path, fields) else None
             except Exception:  # noqa: BLE001 - see above
                 return None
         return self.poll(head)
@@ -142,25 +131,17 @@ class ModelAnswers:
         etag = etag_for(answer.summary, seen).encode()
         return self._render(head, self._waited, answer.age_s, etag, answer.body, seen.encode() or None)
 
-    def _wait(self, head: Head, connection: Waiting) -> bytes | Parked | None:
-        query = self._wait_query(head.target.query)
+    def _wait(self, head: Head, on_complete: OnComplete) -> bytes | Parked | None:
+        query = _read_wait_query(head.target.query)
         if query is None or not head.target.process_id:
             return None
         seen = query.seen(head.text(b"if-none-match") or "")
         granted_s = self._long_polls.granted_s(query.seconds)
         condition = WaitCondition(granted_s - head.waited_s, query.wanted, seen)
-        begun = self._long_polls.begin(head.target.process_id, condition, connection.end_wait)
+        begun = self._long_polls.begin(head.target.process_id, condition, on_complete)
         if isinstance(begun, LongPollWaiter):
             return Parked(head, seen, begun)
         return None if begun is None else self.complete(head, seen, begun)
-
-    def _wait_query(self, query: str) -> WaitQuery | None:
-        known = self._wait_queries
-        if query not in known:
-            if len(known) >= _MAX_WAIT_QUERIES:
-                known.clear()
-            known[query] = _read_wait_query(query)
-        return known[query]
 
     # -- answering
 
@@ -197,6 +178,7 @@ def _tallies(metrics: Metrics, route: str) -> tuple[RequestTally, RequestTally]:
     return metrics.tally_of_hits(route, 200), metrics.tally_of_hits(route, 304)
 
 
+@lru_cache(maxsize=64)
 def _read_wait_query(query: str) -> WaitQuery | None:
     """None where it is wrong, or names products too."""
     try:

@@ -34,27 +34,6 @@ class RequestParser:
     read. `count` is the number of heads read.
     """
 
-    __slots__ = (
-        "_head_bytes",
-        "_lines",
-        "_parser",
-        "_poll",
-        "_raw_target",
-        "_remembered",
-        "_router",
-        "arrived_at",
-        "count",
-        "fields",
-        "heads",
-        "is_in_head",
-        "may_poll",
-        "method",
-        "remote",
-        "takes_more",
-        "target",
-        "write",
-    )
-
     is_last = False
     """At the end of the service no request is offered."""
 

@@ -25,6 +25,7 @@ from service.http.router import Router
 from service.runtime.compat import Runner, make_request
 from service.runtime.fair_queue import FairQueue
 from service.runtime.slicer import Slicer
+from service.watch.long_poll_waiter import OnComplete
 
 IDLE_GRACE_S = 1.0
 """How long idle connections stay open at the end."""
@@ -56,7 +57,7 @@ class HttpServer:
         self.middleware = parts.middleware
         self.accounting = parts.accounting
         self.router = parts.router
-        self.answer_from_model: Callable[[Head, Connection], bytes | Parked | None] = _no_answer
+        self.answer_from_model: Callable[[Head, OnComplete], bytes | Parked | None] = _no_answer
         self.poll_model: Callable[[Request], bytes | None] = _no_answer
         if parts.model_answers is not None:
             self.answer_from_model, self.poll_model = parts.model_answers.answer, parts.model_answers.poll

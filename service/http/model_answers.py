@@ -5,11 +5,12 @@ process that it holds. Everything else gets None here and goes to the handlers, 
 and log lines equal those of the handlers: tests/service/http compares the two byte by byte.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from multidict import CIMultiDict
 
+from service.api.contract import Operation
 from service.api.etags import etag_for, known_version, matches
 from service.api.operations import LISTING, STATUS
 from service.api.parameters import INCLUDE_PRODUCTS
@@ -68,6 +69,7 @@ class ModelAnswers:
         self._held = answers.held
         self._page = pages.page
         self._long_polls = long_polls
+        self._read_wait_query = lru_cache(maxsize=64)(partial(_read_wait_query, pages.listing.status))
         self._metrics = metrics
         self._accounting = accounting
         self._new_request_id = accounting.new_request_id
@@ -132,7 +134,7 @@ class ModelAnswers:
         return self._render(head, self._waited, answer.age_s, etag, answer.body, seen.encode() or None)
 
     def _wait(self, head: Head, on_complete: OnComplete) -> bytes | Parked | None:
-        query = _read_wait_query(head.target.query)
+        query = self._read_wait_query(head.target.query)
         if query is None or not head.target.process_id:
             return None
         seen = query.seen(head.text(b"if-none-match") or "")
@@ -178,11 +180,10 @@ def _tallies(metrics: Metrics, route: str) -> tuple[RequestTally, RequestTally]:
     return metrics.tally_of_hits(route, 200), metrics.tally_of_hits(route, 304)
 
 
-@lru_cache(maxsize=64)
-def _read_wait_query(query: str) -> WaitQuery | None:
-    """None where it is wrong, or names products too."""
+def _read_wait_query(status: Operation, query: str) -> WaitQuery | None:
+    """None where it is wrong, or asks for products too."""
     try:
-        values = STATUS.query(query)
-        return None if INCLUDE_PRODUCTS.name in values else read_wait(values, CIMultiDict())
+        values = status.query(query)
+        return None if INCLUDE_PRODUCTS.of(values) else read_wait(values, CIMultiDict())
     except BadParameter:
         return None

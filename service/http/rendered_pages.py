@@ -32,7 +32,7 @@ class RenderedPages:
 
     def __init__(self, answers: Answers, listing: Listing) -> None:
         self._answers = answers
-        self._listing = listing
+        self.listing = listing
         self._queries: dict[str, ListQuery | None] = {}
         self._pages: dict[str, RenderedPage] = {}
         self._bytes = 0
@@ -81,7 +81,7 @@ class RenderedPages:
 
     def _read(self, raw_query: str) -> ListQuery | None:
         try:
-            query = self._listing.read(raw_query)
+            query = self.listing.read(raw_query)
         except BadParameter:
             return None
         return query if isinstance(query, ListQuery) else None

@@ -177,6 +177,9 @@ class Crew:
     held: int
     connections: int
     patience_s: float
+    pause_s: float
+    """Between two batches."""
+
     seed: int
 
 
@@ -251,8 +254,8 @@ class Client:
         """Until it is to leave, with every answer it has asked for."""
         try:
             while not self.is_leaving:
-                if not await self._connect() or not await self._ask():
-                    await asyncio.sleep(PAUSE_S)
+                is_refused = not await self._connect() or not await self._ask()
+                await asyncio.sleep(PAUSE_S if is_refused else self._crew.pause_s)
                 if self._chance.random() < ANOTHER_CONNECTION:
                     self._reader.close()
         finally:

@@ -11,9 +11,6 @@ from service.reads.audit import SETTLE_S
 
 REPOSITORY = Path(__file__).parents[2]
 
-FIRESTORE_TIMEOUT_S = 2.0
-"""An audit that gets no answer within it notices nothing: on a machine with no CPU left, lies outlast their bound."""
-
 CACHE_TTL_S = 1.0
 STALE_IF_ERROR_S = 6.0
 
@@ -24,7 +21,9 @@ class Options:
 
     `audit_sample` 0: the whole window, so that an audit is a proof, and no lie outlasts its bound.
     `kinds`: only these faults; `rounds`: so many times all of them, and then the end. `refused_s`: the longest outage.
-    `late_s`: how much longer than its bound an answer may take on a machine that is busy. `checkout`: whose service.
+    `timeout_s`: an audit that gets no answer within it notices nothing; on a machine with no CPU left, lies outlast
+    their bound. `late_s`: how much longer than its bound an answer may take on a machine that is busy. `pause_s`:
+    between two batches of a client. `checkout`: whose service.
     """
 
     listener: str
@@ -40,10 +39,12 @@ class Options:
     longest_s: float = 7.0
     refused_s: float = 30.0
     recovered_s: float = 10.0
+    timeout_s: float = 2.0
     late_s: float = 2.0
     commits_per_second: float = 40.0
     client_processes: int = 2
     connections: int = 12
+    pause_s: float = 0.0
     crowd: int = 300
     mirrors: int = 6
     replicas: int = 2
@@ -67,7 +68,7 @@ class Options:
             "CACHE_TTL_S": str(CACHE_TTL_S),
             "NEGATIVE_TTL_S": "0.5",
             "STALE_IF_ERROR_S": str(STALE_IF_ERROR_S),
-            "FIRESTORE_TIMEOUT_S": str(FIRESTORE_TIMEOUT_S),
+            "FIRESTORE_TIMEOUT_S": str(self.timeout_s),
             "FALLBACK_CONCURRENCY": "64",
             "FALLBACK_RATE": "150",
             "AUDIT_INTERVAL_S": str(self.audit_s),
@@ -82,11 +83,11 @@ class Options:
         """A lie comes just after an audit's reads, that audit waits for others to settle, the next one finds it.
 
         Each has two reads before it waits and one after; the first of the first one came before the lie."""
-        return 1.1 * self.audit_s + 2 * SETTLE_S + 5 * FIRESTORE_TIMEOUT_S
+        return 1.1 * self.audit_s + 2 * SETTLE_S + 5 * self.timeout_s
 
     @property
     def bounds(self) -> Bounds:
-        return Bounds(self.lease_s, CACHE_TTL_S, STALE_IF_ERROR_S, FIRESTORE_TIMEOUT_S + self.late_s)
+        return Bounds(self.lease_s, CACHE_TTL_S, STALE_IF_ERROR_S, self.timeout_s + self.late_s)
 
     @property
     def times(self) -> Times:

@@ -4,6 +4,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,8 +38,6 @@ def run(options: Options, say: Callable[[str], None]) -> Result:
         replicas = [Service(options, host, directory, f"replica-{number}") for number, host in hosts]
         for replica in replicas:
             stack.enter_context(replica.running())
-        for replica in replicas:
-            replica.await_ready()
         urls = [replica.url for replica in replicas]
         clients = [SharedChild(stack.enter_context(each)) for each in _clients(options, urls)]
         ids = [*process_ids(options.ids), MARKER]
@@ -46,6 +45,8 @@ def run(options: Options, say: Callable[[str], None]) -> Result:
         if any(KINDS[kind].crowd for kind in options.kinds or KINDS):
             stack.enter_context(crowd)
         followers = SharedChild(stack.enter_context(mirrors_process(urls, options.mirrored, options.seed)))
+        for replica in replicas:
+            replica.await_ready()
         stage = Stage(
             firestore,
             replicas,
@@ -60,8 +61,8 @@ def run(options: Options, say: Callable[[str], None]) -> Result:
         firestore.ask("write", options.commits_per_second)
         seconds = _go_through(options, stage, injector, checking)
         checking.settle()
-        for replica in replicas:
-            replica.stop()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Service.stop, replicas))
         lives = [life for replica in replicas for life in replica.lives]
         return Result(
             options.listener,
@@ -82,7 +83,8 @@ def _clients(options: Options, urls: list[str]) -> list[Child]:
     patience_s = 3 * options.longest_s + 10
     seeds = range(options.seed, options.seed + options.client_processes)
     return [
-        clients_process(Crew(urls, options.ids, options.held, options.connections, patience_s, seed)) for seed in seeds
+        clients_process(Crew(urls, options.ids, options.held, options.connections, patience_s, options.pause_s, seed))
+        for seed in seeds
     ]
 
 

@@ -60,8 +60,8 @@ bench: $(VENV)/.installed      ## every benchmark, beside its baselines; results
 	$(BIN)/python -m benchmarks --save --plots benchmarks/results
 	$(BIN)/python -m benchmarks report --write
 
-strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server
-	STRONG_READ_TRIES=10000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k acknowledged_commit
+strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server, and some in a RESET of 100,000 documents
+	STRONG_READ_TRIES=10000 RESET_DOCUMENTS=100000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k "acknowledged_commit or sent_again"
 
 contract: $(VENV)/.installed   ## random faults in virtual time, every answer checked against the contract
 	CONTRACT_EXAMPLES=1000 $(BIN)/pytest --timeout 3600 tests/service/test_contract_machine.py

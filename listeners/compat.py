@@ -36,6 +36,7 @@ CLIENT_STATE = ("_firestore_api_internal", "_emulator_host", "_target", "_creden
 """Where the client library keeps its connection."""
 
 _NOISE = "the log has tasks that were destroyed while pending, where the event loop ends right after a call"
+_LEAK = "a stream that ends while messages are unread can leave its connection open"
 _SLOW = "the listener falls behind while there are hundreds of direct reads per second"
 _NO_WATCH = "LISTENER=on_snapshot does not work; set LISTENER=stream"
 _OWN_OPTIONS = "LISTENER=on_snapshot uses the client library's own connection options, and reopens streams by itself"
@@ -55,6 +56,7 @@ def _names() -> Iterator[tuple[str, str, bool, str]]:
     yield "grpcio", WAKEUP_READER, hasattr(cygrpc, WAKEUP_READER), _SLOW
     for module, name in ((cygrpc, "_AioCall._handle_status_once_received"), (_call, "StreamStreamCall._prepare_rpc")):
         yield "grpcio", name, _has(module, *name.split(".")), _NOISE
+    yield "grpcio", "Call._cython_call", _mentions(_call.Call.__init__, "_cython_call"), _LEAK
     firestore = "google-cloud-firestore"
     yield firestore, "Client._firestore_api", hasattr(Client, "_firestore_api"), _OWN_OPTIONS
     has_stubs = _mentions(FirestoreGrpcTransport.__init__, "_stubs")
@@ -80,6 +82,17 @@ def _mentions(function: Any, attribute: str) -> bool:
 def call_tasks() -> set[asyncio.Task[Any]]:
     """The tasks that gRPC runs for calls on this loop. Looks at every task, 10 ms where there are 10,000."""
     return {task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in CALL_TASKS}
+
+
+def cancel(call: grpc.aio.Call) -> None:
+    """End a call on the wire.
+
+    Where a write fails, gRPC's own `cancel` takes the call for over. While it has messages that nobody read, it is not:
+    it keeps its connection open, and its task waits for ever.
+    """
+    core = getattr(call, "_cython_call", None)
+    if core is not None:
+        core.cancel("the stream is over")
 
 
 def reads_grpc_wakeups(callback: Callable[..., object]) -> bool:

@@ -11,7 +11,7 @@ from random import Random
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
 from google.cloud.firestore_v1.types import ListenRequest
 
-from listeners.compat import call_tasks
+from listeners import compat
 from listeners.endpoints import Endpoint, Metadata
 from listeners.field_paths import Projection
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
@@ -91,7 +91,11 @@ class StreamListener:
                 LISTEN,
                 request_serializer=ListenRequest.pb().SerializeToString,
             )
-            await stream.run(listen(metadata=self._metadata), apply, on_open)
+            call = listen(metadata=self._metadata)
+            try:
+                await stream.run(call, apply, on_open)
+            finally:
+                compat.cancel(call)
         except asyncio.CancelledError:
             await channel.close()
             await self._grpc_ends()
@@ -105,7 +109,7 @@ class StreamListener:
         Looked for among all tasks, which takes 10 ms where ten thousand clients wait: too long for a stream that is
         not the last.
         """
-        running = call_tasks()
+        running = compat.call_tasks()
         if running:
             await asyncio.wait(running, timeout=CLOSING_S)  # some can be another call's that is still under way
 

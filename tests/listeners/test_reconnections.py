@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import random
 import threading
 import time
@@ -23,7 +24,9 @@ from tests.listeners.listening import Consumer
 from tests.listeners.wanted import by
 from tests.waiting import until
 
-RECONNECTIONS = 12
+RECONNECTIONS = int(os.environ.get("RECONNECTIONS", "12"))
+REFUSALS = 20
+BACK_WITHIN_S = 10.0
 DOCUMENTS = 20
 
 
@@ -108,6 +111,13 @@ async def ends(server: BackgroundFirestore, _: Supervisor) -> None:
     server.faults.end_streams(grpc.StatusCode.UNAVAILABLE)
 
 
+async def ends_in_a_reset(server: BackgroundFirestore, _: Supervisor) -> None:
+    """While messages are unread, a call that fails in writing is over for its caller, and not on the wire."""
+    for _each in range(3):
+        server.faults.send_reset()
+    server.faults.end_streams(grpc.StatusCode.UNAVAILABLE)
+
+
 async def removes_the_target(server: BackgroundFirestore, _: Supervisor) -> None:
     server.faults.remove_targets(grpc.StatusCode.ABORTED)
 
@@ -122,7 +132,7 @@ async def is_resynced(_: BackgroundFirestore, supervisor: Supervisor) -> None:
     supervisor.resync("the test asks for it")
 
 
-@pytest.mark.parametrize("trouble", [ends, removes_the_target, refuses_connections, is_resynced])
+@pytest.mark.parametrize("trouble", [ends, ends_in_a_reset, removes_the_target, refuses_connections, is_resynced])
 @pytest.mark.parametrize("kind", LISTENERS)
 @pytest.mark.usefixtures("no_collections")
 async def test_a_storm_of_reconnections_leaves_no_socket_and_no_thread(
@@ -143,6 +153,19 @@ async def test_a_storm_of_reconnections_leaves_no_socket_and_no_thread(
             lambda: sockets() <= before[0] + 1 and threads() <= before[1] + 1,
             f"sockets and threads as before, {before}",
         )
+
+
+@pytest.mark.parametrize("kind", LISTENERS)
+async def test_however_often_it_was_refused_the_listener_is_soon_back(
+    kind: str, server: BackgroundFirestore, project: str
+) -> None:
+    """Neither gRPC nor the client library has a back-off of its own that grows with each attempt."""
+    async with live(kind, project) as (supervisor, restarts):
+        server.faults.refuse_connections()
+        before = restarts.count
+        await until(lambda: restarts.count >= before + REFUSALS, "many attempts were refused", patience_s=60)
+        server.faults.accept_connections()
+        await until(lambda: supervisor.state is ListenerState.LIVE, "live again", patience_s=BACK_WITHIN_S)
 
 
 @pytest.mark.usefixtures("no_collections")

@@ -130,6 +130,21 @@ def test_reads_are_back_within_ten_seconds_of_a_port_that_was_closed() -> None:
     in_virtual_time(scenario)
 
 
+def test_the_model_is_back_within_ten_seconds_of_a_port_that_was_closed() -> None:
+    async def scenario(service: CheckedService) -> None:
+        await service.faults.refuse_connections()
+        for _ in range(180):
+            service.reads_in_trouble()
+            await asyncio.sleep(1)
+        version = service.commit({"a": ("completed", 1)})
+        await service.faults.accept_connections()
+        await asyncio.sleep(BACK_WITHIN_S)
+        answer = await ask(service, HELD)
+        assert (answer.source, answer.etag) == ("HIT", f'"v{version}"')
+
+    in_virtual_time(scenario)
+
+
 @pytest.mark.parametrize("code", [None, grpc.StatusCode.PERMISSION_DENIED])
 def test_an_outage_is_logged_when_it_begins_and_ends_not_per_poll(
     code: grpc.StatusCode | None, caplog: pytest.LogCaptureFixture

@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
 
     def _keep(self, data: bytes, now: float) -> None:
         """Keep it until the connection has its turn."""
-        if self._state is State.LINGERING:
+        if self._state is State.LINGERING or self._server.is_over:
             self._discarded += len(data)
             if self._discarded > MAX_DISCARDED_BYTES:
                 self.abort()
@@ -210,6 +210,8 @@ class Connection(asyncio.Protocol):
         except BaseException:
             self.abort()
             raise
+        if self._server.is_over and self.is_idle:
+            self.end()
         if self._backlog.is_reading:
             self._timers.stop(_UNREAD)
         if self._parser.is_in_head:
@@ -243,9 +245,7 @@ class Connection(asyncio.Protocol):
 
     def _is_last(self, head: Head) -> bool:
         """Whether its answer ends the connection: at the service's end, where nothing behind it has arrived."""
-        server = self._server
-        is_alone = server.is_over or not (self._parser.heads or self._backlog)
-        return head.closes or (server.is_closing and is_alone)
+        return head.closes or (self._server.is_closing and not (self._parser.heads or self._backlog))
 
     def _write(self, answer: bytes, *, is_last: bool) -> None:
         self.transport.write(answer)  # type: ignore[union-attr] # nothing is answered once it is gone

@@ -64,7 +64,9 @@ class HttpServer:
             self.complete_wait = parts.model_answers.complete
         self.date = parts.date
         self.fair_queue = parts.fair_queue
-        self.is_closing = self.is_over = False
+        self.is_closing = False
+        self.is_over = False
+        """What has arrived is still answered; what arrives from now on is thrown away."""
         self._context = contextvars.copy_context()
         self._redispatching = parts.slicer.lane()
         self._connections: set[Connection] = set()
@@ -135,7 +137,7 @@ class HttpServer:
         limit_s = 60.0 if timeout is None else timeout
         ends_at = self.loop.time() + limit_s
         await self._until_gone(min(IDLE_GRACE_S, limit_s))
-        self.is_over = True  # also for a client whose pipeline is never empty
+        self.is_over = True
         for connection in self.connections:
             if connection.is_idle:
                 connection.end()

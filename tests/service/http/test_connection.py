@@ -482,14 +482,20 @@ async def test_at_the_end_a_pipeline_that_has_arrived_is_answered_whole(running:
     assert b"Connection: close\r\n" in received.rpartition(b"HTTP/1.1 ")[2]
 
 
-async def test_at_the_end_an_endless_pipeline_is_cut_after_a_moment(running: RunningService) -> None:
+async def test_at_the_end_a_pipeline_is_answered_as_far_as_it_had_arrived_in_time(
+    running: RunningService, local_firestore: BackgroundFirestore, project: str
+) -> None:
     server = cast("Any", running.service.runner.server)
+    wait = request(target=b"/status/import-1?wait=50&until=completed")
     async with raw_connection(running.url) as connection:
-        assert await answered(connection, request()) == 200
+        await connection.send(wait + request(target=b"/status") + request()[:20])
+        await until(lambda: running.service.watchers.count == 1, "it waits")
         server.pre_shutdown()
         server.is_over = True
-        await connection.send(request() * 3)
-        assert [status for status, _ in responses_in(await connection.all())] == [200]
+        await connection.send(request()[20:] + request())
+        await until(lambda: opened(running)[0]._discarded, "what came too late has come")
+        local_firestore.commit(project, {f"{COLLECTION}/import-1": {"status": "completed"}})
+        assert [status for status, _ in responses_in(await connection.all())] == [200, 200]
 
 
 async def test_at_the_end_idle_connections_are_closed_after_a_moment(

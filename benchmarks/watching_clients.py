@@ -8,7 +8,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -26,6 +26,8 @@ class Client:
 
     socket: socket.socket
     version: int = 0
+    process: str = ""
+    """Where it is not the one that all ask for."""
     unread: bytes = b""
 
 
@@ -42,10 +44,11 @@ class Clients:
     asks_again: bool = True
     process: str = PROCESS_ID
 
-    def connect(self, count: int, version: int) -> None:
-        for _ in range(count):
+    def connect(self, count: int, version: int, processes: Sequence[str] = ("",)) -> None:
+        """So many clients that know this version of the processes, in turn."""
+        for number in range(count):
             connection = socket.create_connection(("127.0.0.1", self.port))
-            client = Client(connection, version)
+            client = Client(connection, version, processes[number % len(processes)])
             self.by_fd[connection.fileno()] = client
             self.epoll.register(connection, select.EPOLLIN)
             if self.kind != "polls":
@@ -55,9 +58,8 @@ class Clients:
         self.requests += 1
         path = {"long_polls": "?wait=60", "event_streams": "/events", "polls": ""}[self.kind]
         seen = "Last-Event-ID: %d" if self.kind == "event_streams" else 'If-None-Match: "v%d"'
-        head = (
-            f"GET /status/{self.process}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: benchmark\r\nAccept: */*\r\n"
-        )
+        head = f"GET /status/{client.process or self.process}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        head += "User-Agent: benchmark\r\nAccept: */*\r\n"
         client.socket.sendall(f"{head}{seen % client.version}\r\n\r\n".encode())
 
     def turn(self, timeout_s: float) -> None:

@@ -4,6 +4,7 @@ from benchmarks.benchmark import Benchmark
 from benchmarks.suite import (
     cost,
     floods,
+    heartbeat,
     hit,
     list,  # noqa: A004 - a benchmark's name
     listener,
@@ -16,5 +17,5 @@ from benchmarks.suite import (
     workers,
 )
 
-_MODULES = (hit, miss, mixed, propagation, cost, workers, watchers, listener, loop, memory, list, floods)
+_MODULES = (hit, miss, mixed, propagation, cost, workers, watchers, listener, loop, memory, list, floods, heartbeat)
 BENCHMARKS: dict[str, Benchmark] = {each.BENCHMARK.name: each.BENCHMARK for each in _MODULES}

@@ -68,7 +68,9 @@ class Reader:
 
     def _runs(self, words: list[str]) -> None:
         line = shlex.join(words)
-        if words[0] == "make":
+        if words[-2:-1] == [">"]:
+            (self._directory / words[-1]).write_text(self._shell(words[:-2]))
+        elif words[0] == "make":
             self._makes(words[1:])
         elif line.startswith(_SERVERS):
             self._starts(words)
@@ -106,7 +108,8 @@ class Reader:
         if words[1] == "demo":
             words += ["--port", "0"]
         ready = ADDRESS if len(documented) == 1 else f"CONTROL=.*{ADDRESS}"
-        server = self._servers.enter_context(running(words, ready, environment=self._environment))
+        folder = self._directory if "SCHEMA_FILE" in self._environment else REPOSITORY  # where a file of theirs is
+        server = self._servers.enter_context(running(words, ready, environment=self._environment, cwd=folder))
         self._ports.update(zip(documented, re.findall(ADDRESS, "".join(server.said)), strict=False))
         if "local-firestore" not in words:
             self._environment["PROCESS_STATUS_URL"] = url = f"http://127.0.0.1:{self._ports['8080']}"

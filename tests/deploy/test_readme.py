@@ -1,6 +1,7 @@
 """Every command that the documentation shows is run as it stands, or listed with the reason why it can't be."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ DOCS = sorted(f"docs/{file.name}" for file in (REPOSITORY / "docs").glob("*.md")
 PAGES = ("README.md", *DOCS, "CONTRIBUTING.md", "SECURITY.md")
 CONSOLES = [block for block in blocks(*PAGES) if block.language == "console"]
 IN_TEXT = commands_in_text(*PAGES)
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 PROJECTS = (DEMO_PROJECT, "my-project")
 RUN_BY_OTHERS = {
     "python": "test_examples.py",
     "javascript": "test_examples.py",
     "mermaid": "a picture",
     "json": "an answer",
+    "toml": "tests/service/schema/test_schema_file.py",
 }
 
 
@@ -29,7 +32,7 @@ def ports() -> Iterator[tuple[str, str]]:
     """A service and its Firestore, in which the process that the pages speak of has ended."""
     with BackgroundFirestore() as firestore, serving(firestore.host) as service:
         for project in PROJECTS:
-            firestore.commit(project, {"webServiceLogs/import-1": {"status": "completed"}})
+            firestore.commit(project, {"webServiceLogs/import-1": {"status": "completed", "start_time": NOON}})
         eventually(lambda: http_status(f"{service.found}/status/import-1") == 200, "the process is there")
         yield service.found.rpartition(":")[2], firestore.host.rpartition(":")[2]
 

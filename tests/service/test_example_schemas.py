@@ -17,6 +17,8 @@ from google.cloud.firestore_v1 import AsyncClient
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from service.schema.schema_file import SchemaFile, read_schema_file
+from service.settings import Settings
+from service.terminal.schema_commands import init
 from tests.emulator import Emulator
 from tests.examples import NAMES, documents, schema_file
 from tests.firestore_servers import BackgroundFirestore
@@ -145,6 +147,31 @@ async def test_an_example_schema_serves_its_collection(
         await page_by_page(example, running)
         await described(example, running)
         await to_those_who_wait(example, running)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_what_init_drafts_serves_status_and_times_unchanged(
+    name: str, project: str, local_firestore: BackgroundFirestore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
+    written = read_schema_file(schema_file(name))
+    paths = {f"{written.collection}/{process_id}": fields for process_id, fields in documents(name).items()}
+    local_firestore.commit(project, paths)
+    lines: list[str] = []
+    reading = {"firestore_emulator_host": local_firestore.host, "project_id": project}
+    assert await init(Settings(firestore_collection=written.collection, **reading), 50, lines.append) == 0
+    drafted = tmp_path / "schema.toml"
+    drafted.write_text("\n".join(lines))
+    async with running_service(local_firestore.host, project, schema_file=drafted) as running:
+        await running.synced()
+        for process_id, expected in ANSWERS[name].items():
+            reply = await running.get(f"/status/{process_id}")
+            body = reply.json()
+            assert reply.headers["X-Cache"] == "HIT"
+            for key in ("start_time", "end_time", "last_updated"):
+                assert body.get(key) == expected.get(key), (key, body)
+            if not written.status.names:  # what a number is called, no document says
+                assert body["status"] == expected["status"]
 
 
 async def by_id(example: Example, running: RunningService) -> None:

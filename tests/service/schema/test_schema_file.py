@@ -1,11 +1,12 @@
 """The schema file: what is taken, and one line for each fault, naming table and key."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from service.api.operations import OPERATIONS
-from service.schema.schema_file import WrongSchema, default_schema, parse_schema, read_schema_file
+from service.schema.schema_file import SchemaFile, WrongSchema, default_schema, parse_schema, read_schema_file
 
 WHOLE = """
 collection = "jobs"
@@ -178,3 +179,12 @@ def test_a_files_faults_begin_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(WrongSchema) as wrong:
         read_schema_file(file)
     assert wrong.value.faults == (f"{file}: answer.status: is missing",)
+
+
+def test_the_file_that_the_documentation_shows_is_one() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "schema.md").read_text()
+    [text] = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    file = parse_schema(text)
+    assert (file.collection, file.order.field, file.role("processed")) == ("jobs", "createdAt", "rows")
+    tables = set(SchemaFile.model_fields) - {"collection", "access"}
+    assert [table for table in tables if not re.search(rf"^\[{table}[].]", text, re.MULTILINE)] == []

@@ -122,6 +122,7 @@ async def test_an_empty_collection_is_named_with_a_similar_one(server: LocalFire
         ),
         ("RunQuery", grpc.StatusCode.NOT_FOUND, "database", "create the database (default) of p"),
         ("RunQuery", grpc.StatusCode.UNAUTHENTICATED, "database", "run `gcloud auth application-default login`"),
+        ("RunQuery", grpc.StatusCode.UNAVAILABLE, "database", "see whether the network lets this machine reach"),
         ("Listen", grpc.StatusCode.PERMISSION_DENIED, "listening", "grant the account the role"),
     ],
 )
@@ -150,6 +151,38 @@ async def test_a_missing_index_is_named_with_the_commands_that_make_it(server: L
         "index for status: The query requires an index.; `process-status indexes > firestore.indexes.json`, "
         "then `firebase deploy --only firestore:indexes`"
     ]
+
+
+@pytest.mark.parametrize(
+    ("schema", "line"),
+    [
+        (
+            '[answer]\nstatus = "status"\n[filters]\nowner = "uid"',
+            "filters.owner: uid is in 0 of 1 documents; correct its path in [filters] of the schema",
+        ),
+        (
+            '[answer]\nstatus = "status"\nat = { from = "at_ms", as = "time" }',
+            "answer.at: at_ms is in 1 of 1 documents (1 integer); 1 can't be read as time",
+        ),
+        (
+            '[order]\nfield = "created"\n[answer]\nstatus = "status"',
+            "order: created is a timestamp in 0 of 1 documents; no list will hold any; correct [order] field or type",
+        ),
+        (
+            '[order]\nfield = "at_ms"\ntype = "string"\n[answer]\nstatus = "status"',
+            "order: at_ms is a string in 0 of 1 documents (1 integer); no list will hold any; correct [order]",
+        ),
+    ],
+)
+async def test_a_schema_that_does_not_fit_is_named(
+    server: LocalFirestore, tmp_path: Path, schema: str, line: str
+) -> None:
+    write(server, {"a": {**RIGHT, "at_ms": 1_795_856_400_000}})
+    file = tmp_path / "schema.toml"
+    file.write_text(schema)
+    code, lines = await checked(settings_for(server, schema_file=file))
+    assert code == 1
+    assert any(each.startswith(line) for each in wrong(lines)), lines
 
 
 async def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ from service.reads.read_through import CacheLimits, ReadThrough
 from service.reads.readiness import ReadinessCheck
 from service.reads.recovery import Recovery
 from service.reads.start_findings import StartFindings
+from service.reads.statistics import StatisticsReads
 from service.runtime.clock import boottime
 from service.runtime.environment import WrongSettings
 from service.runtime.fair_queue import FairQueue
@@ -216,12 +217,20 @@ class Service:
         self._listing = Listing(self.schema.order, filters, has_products=described.has_products)
         keys = tuple(key.encode() for key in settings.api_keys)
         access = AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths)
+        self._statistics = StatisticsReads(
+            self.model,
+            self._answers,
+            self.schema.order,
+            clock=self._clock,
+            stale_if_error_s=settings.stale_if_error_s,
+        )
         self._handlers = Handlers(
             self._answers,
             self._long_polls,
             ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads),
             self.metrics,
             listing=self._listing,
+            statistics=self._statistics,
         )
         self._pages = RenderedPages(self._answers, self._listing)
         self.model.subscribe(self._pages.model_changed)
@@ -246,7 +255,14 @@ class Service:
         accounting = Accounting(self.metrics, self._request_log)
         self.middleware = streams.middleware = self._middleware(accounting, access)
         model_answers = ModelAnswers(
-            self._answers, self._pages, self._long_polls, self.metrics, accounting, access, self._date
+            self._answers,
+            self._pages,
+            self._statistics,
+            self._long_polls,
+            self.metrics,
+            accounting,
+            access,
+            self._date,
         )
         app = web.Application()
         app.on_startup.append(self._start)

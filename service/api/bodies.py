@@ -217,4 +217,54 @@ _SERVICE: dict[str, Schema] = {
     "ApiDocument": {"type": "object", "description": "This document: OpenAPI 3.1"},
 }
 
-SCHEMAS: dict[str, Schema] = {**_ERRORS, **_STREAMS, **_SERVICE}
+_STATISTICS: dict[str, Schema] = {
+    "Counts": {
+        "type": "object",
+        "additionalProperties": {"type": "integer", "minimum": 1},
+        "description": "Processes by status; the empty text stands for those without a readable status",
+        "examples": [{"completed": 140, "failed": 3}],
+    },
+    "DurationsByStatus": {
+        "type": "object",
+        "additionalProperties": ref("Durations"),
+        "description": "By terminal status, where start and end are known",
+        "examples": [{"completed": {"p50": 61.5, "p95": 340.0, "max": 1205.25}}],
+    },
+    "Durations": _object(
+        {key: {"type": "number", "minimum": 0} for key in ("p50", "p95", "max")},
+        "Seconds from start to end, which so many of the processes did not exceed.",
+        {"p50": 61.5, "p95": 340.0, "max": 1205.25},
+    ),
+    "Finished": _object(
+        {"60": ref("Counts"), "3600": ref("Counts")},
+        "Processes that ended in the last 60 and 3,600 seconds, by status: by the documents' times, or by their last"
+        " change where they have none.",
+        {"60": {"completed": 2}, "3600": {"completed": 140, "failed": 3}},
+    ),
+    "Statistics": _object(
+        {
+            "processes": {"type": "integer", "minimum": 0},
+            "complete": {
+                "type": "boolean",
+                "description": "Whether the window holds all processes that lists can show",
+            },
+            "by_status": ref("Counts"),
+            "stalled": {"type": "integer", "minimum": 0},
+            "oldest_unfinished": {**TIME_OR_NULL, "description": "When the oldest process began that has not ended"},
+            "finished": ref("Finished"),
+            "duration_s": ref("DurationsByStatus"),
+        },
+        "Counts of the processes in the model, or of those that fit the filters.",
+        {
+            "processes": 152,
+            "complete": True,
+            "by_status": {"completed": 146, "failed": 3, "running": 3},
+            "stalled": 1,
+            "oldest_unfinished": "2025-11-23T09:30:00Z",
+            "finished": {"60": {"completed": 2}, "3600": {"completed": 140, "failed": 3}},
+            "duration_s": {"completed": {"p50": 61.5, "p95": 340.0, "max": 1205.25}},
+        },
+    ),
+}
+
+SCHEMAS: dict[str, Schema] = {**_ERRORS, **_STATISTICS, **_STREAMS, **_SERVICE}

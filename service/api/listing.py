@@ -7,9 +7,16 @@ from typing import Any, Literal
 
 from service.api.contract import Operation, QueryParameter
 from service.api.list_query import Filters, ListQuery
-from service.api.operations import EVENTS, LISTING, STATUS
+from service.api.operations import EVENTS, LISTING, STATS, STATUS
 from service.api.ordering import Order
-from service.api.parameters import INCLUDE_PRODUCTS, STATUS_FILTER, BatchQuery, read_filters, read_list_query
+from service.api.parameters import (
+    INCLUDE_PRODUCTS,
+    STATUS_FILTER,
+    BatchQuery,
+    read_bounds,
+    read_filters,
+    read_list_query,
+)
 from service.errors import BadParameter
 
 MAX_BYTES = 1500
@@ -30,12 +37,17 @@ class Listing:
         self._order = order
         self._filters = tuple(_parameter(name, type_) for name, type_ in filters.items())
         self.operation = _with_order(self._with_filters(LISTING), order)
+        self.stats = _with_order(self._with_filters(STATS), order)
         self.events = self._with_filters(EVENTS)
         self.status = STATUS if has_products else _without_products(STATUS)
 
     def read(self, raw_query: str) -> ListQuery | BatchQuery:
         """What a request for a list asks for. Raises: BadParameter."""
         return read_list_query(self.operation.query(raw_query), self._order, self._filters)
+
+    def read_stats(self, raw_query: str) -> ListQuery:
+        """Which processes a request for `/stats` asks for. Raises: BadParameter."""
+        return read_bounds(self.stats.query(raw_query), self._order, self._filters)
 
     def read_events(self, raw_query: str) -> Filters:
         """Which processes a request for `/events` asks for. Raises: BadParameter."""

@@ -236,5 +236,29 @@ EVENTS = Operation(
     tag=STREAMS,
 )
 
+STATS = Operation(
+    "getStatistics",
+    "/stats",
+    "Counts of the processes in the model",
+    "By status, stalled, finished in the last 60 and 3,600 seconds, and how long the finished took. Takes the filters"
+    " of lists. Counts the processes in the model: `complete` says whether these are all.",
+    {
+        200: Response("The counts", (X_CACHE, AGE, CONTENT_HASH), _json("Statistics")),
+        304: Response("Unchanged", (X_CACHE, AGE, CONTENT_HASH)),
+        412: _error(CHANGED, X_CACHE, AGE, CONTENT_HASH),
+        **_FROM_FIRESTORE,
+    },
+    (
+        p.STATUS_FILTER,
+        p.STALLED_FILTER,
+        p.START_DATE,
+        p.END_DATE,
+        p.IF_MATCH,
+        p.IF_NONE_MATCH,
+        p.CACHE_CONTROL,
+    ),
+    tag=PROCESSES,
+)
+
 OPERATIONS = tuple(declared for declared in tuple(vars().values()) if isinstance(declared, Operation))
 """All of these. The schema's filters can't have the names of their parameters."""

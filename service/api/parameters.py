@@ -239,6 +239,11 @@ def read_list_query(query: Query, order: Order, filters: Sequence[QueryParameter
         if others:
             raise BadParameter(f"process_id can't be combined with {', '.join(others)}")
         return BatchQuery(process_ids)
+    return read_bounds(query, order, filters)
+
+
+def read_bounds(query: Query, order: Order, filters: Sequence[QueryParameter[Any]]) -> ListQuery:
+    """Which processes a list or a count is of."""
     start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
     upper, inclusive = (None, True) if end is None else read_end_date(end, order)
     wanted = read_filters(query, [STATUS_FILTER, *filters, STALLED_FILTER])

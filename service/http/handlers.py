@@ -34,6 +34,7 @@ from service.http.responses import (
 from service.http.routes import Route
 from service.reads.answers import Answer, Answers
 from service.reads.readiness import ReadinessCheck
+from service.reads.statistics import StatisticsReads
 from service.runtime.times import render_time
 from service.telemetry.metrics import Metrics
 from service.watch.long_poll_waiter import WaitCondition
@@ -51,12 +52,14 @@ class Handlers:
         metrics: Metrics,
         *,
         listing: Listing,
+        statistics: StatisticsReads,
     ) -> None:
         self._answers = answers
         self._long_polls = long_polls
         self._readiness = readiness
         self._metrics = metrics
         self._listing = listing
+        self._statistics = statistics
 
     def routes(self) -> list[Route]:
         """All routes but /metrics, which may live on a port of its own."""
@@ -65,6 +68,7 @@ class Handlers:
             Route(HEALTHZ, self.healthz),
             Route(READYZ, self.readyz),
             Route(self._listing.operation, self.listing),
+            Route(self._listing.stats, self.stats),
             Route(self._listing.status, self.status),
         ]
 
@@ -165,6 +169,16 @@ class Handlers:
             body, source, age_s = page.body, page.source, page.age_s
         headers = freshness(source, age_s, content_etag(body))
         return conditional_response(body, headers, IF_MATCH.of(request.headers), IF_NONE_MATCH.of(request.headers))
+
+    async def stats(self, request: web.Request) -> web.Response:
+        """Counts of processes."""
+        query = self._listing.read_stats(request.rel_url.raw_query_string)
+        answer = await self._statistics.answer(query, max_age_s=CACHE_CONTROL.of(request.headers))
+        self._metrics.looked_up(answer.source.value.lower())
+        headers = freshness(answer.source, answer.age_s, content_etag(answer.body))
+        return conditional_response(
+            answer.body, headers, IF_MATCH.of(request.headers), IF_NONE_MATCH.of(request.headers)
+        )
 
 
 def _lookup(answer: Answer) -> str:

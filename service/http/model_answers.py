@@ -1,10 +1,11 @@
 """Requests that are answered in the step in which they are read: without a task or a request object.
 
-These are plain GETs (`Head.is_plain`) of one process or a page of processes that the model can answer, and waits for a
-process that it holds. Everything else gets None here and goes to the handlers, every error included. Answers, counts
-and log lines equal those of the handlers: tests/service/http compares the two byte by byte.
+These are plain GETs (`Head.is_plain`) of one process, a page of processes or the counts of all, where the model can
+answer, and waits for a process that it holds. Everything else gets None here and goes to the handlers, every error
+included. Answers, counts and log lines equal those of the handlers: tests/service/http compares the two byte by byte.
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from multidict import CIMultiDict
 
 from service.api.contract import Operation
 from service.api.etags import etag_for, known_version, matches
-from service.api.operations import LISTING, STATUS
+from service.api.operations import LISTING, STATS, STATUS
 from service.api.parameters import INCLUDE_PRODUCTS
 from service.api.waits import WaitQuery, read_wait
 from service.errors import BadParameter
@@ -30,19 +31,24 @@ from service.http.responses import (
     header_lines,
     process_not_found,
 )
+from service.reads.answer import RenderedPage
 from service.reads.answers import Answer, Answers
+from service.reads.statistics import StatisticsReads
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_tally import RequestTally
 from service.watch.long_poll_waiter import LongPollWaiter, OnComplete, WaitCondition
 from service.watch.long_polls import LongPolls
 
-_STATUS, _LISTING = STATUS.path, LISTING.path
+_STATUS = STATUS.path
 
 WAITED_STATUS = _STATUS + "?wait"
 """The label of waits for a process: their clients decide how long they take."""
 
 Tallies = tuple[RequestTally, RequestTally]
 """Where the 200 and the 304 answers of a route are counted."""
+
+Rendered = Callable[[str], tuple[int, RenderedPage] | None]
+"""By the query as it came: an age in seconds and what was rendered for it; None where only the handlers can answer."""
 
 
 class Parked(NamedTuple):
@@ -60,6 +66,7 @@ class ModelAnswers:
         self,
         answers: Answers,
         pages: RenderedPages,
+        statistics: StatisticsReads,
         long_polls: LongPolls,
         metrics: Metrics,
         accounting: Accounting,
@@ -67,7 +74,10 @@ class ModelAnswers:
         date: DateHeader,
     ) -> None:
         self._held = answers.held
-        self._page = pages.page
+        self._rendered: dict[str, tuple[Rendered, Tallies]] = {
+            LISTING.path: (pages.page, _tallies(metrics, LISTING.path)),
+            STATS.path: (statistics.page, _tallies(metrics, STATS.path)),
+        }
         self._long_polls = long_polls
         self._read_wait_query = lru_cache(maxsize=64)(partial(_read_wait_query, pages.listing.status))
         self._metrics = metrics
@@ -76,7 +86,6 @@ class ModelAnswers:
         self._access = access
         self._date = date
         self._status = _tallies(metrics, STATUS.path)
-        self._listing = _tallies(metrics, LISTING.path)
         self._waited = _tallies(metrics, WAITED_STATUS)
         self._needs_lines = bool(access.origins)
 
@@ -114,12 +123,13 @@ class ModelAnswers:
                         return None
                     if known > summary.content_version:
                         etag = etag_for(summary, seen.decode()).encode()
-            elif target.label == _LISTING:
-                listed = self._page(target.query)
-                if listed is None:
+            elif target.label in self._rendered:
+                find, tallies = self._rendered[target.label]
+                found = find(target.query)
+                if found is None:
                     return None
-                age_s, page = listed
-                tallies, etag, body = self._listing, page.etag, page.body
+                age_s, page = found
+                etag, body = page.etag, page.body
             else:
                 return None
         except Exception:  # noqa: BLE001 - see above

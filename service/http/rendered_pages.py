@@ -4,27 +4,19 @@ Lives on the event loop. Answers only what the model can prove; the handlers ans
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from service.api.etags import content_etag
 from service.api.list_query import ListQuery
 from service.api.listing import Listing
 from service.errors import BadParameter
 from service.model.read_model import Applied
+from service.reads.answer import RenderedPage
 from service.reads.answers import Answers
 from service.schema.compiled import ProcessSummary
 
 MAX_PAGES = 256
 MAX_BYTES = 4 * 1024 * 1024
 MAX_QUERIES = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedPage:
-    """The 200 body and its ETag."""
-
-    body: bytes
-    etag: bytes
 
 
 class RenderedPages:

@@ -9,20 +9,23 @@ from collections.abc import Iterator
 from sortedcontainers import SortedList
 
 from service.api.list_query import STALLED, Filters, Position, process_id_at
+from service.model.finishes import Finishes
 from service.model.indexes import Indexes, fits
 from service.model.positions import Bound, Positions, PositionsByKey, descending
+from service.model.statistics import Statistics
 from service.schema.compiled import ProcessSummary
 
 
 class ProcessIndex:
     """Processes by ID, and by position overall and under each key; the IDs of those that have none are `unlisted`."""
 
-    __slots__ = ("_by_key", "_indexes", "_stalled", "by_id", "by_position", "unlisted")
+    __slots__ = ("_by_key", "_indexes", "_stalled", "by_id", "by_position", "statistics", "unlisted")
 
-    def __init__(self, indexes: Indexes) -> None:
+    def __init__(self, indexes: Indexes, finishes: Finishes) -> None:
         self._indexes: Indexes = {**indexes, STALLED: lambda summary: summary.is_stalled}
         self._stalled = PositionsByKey(lambda summary: summary.is_stalled or None)
         self._by_key = {name: PositionsByKey(key_of) for name, key_of in indexes.items()}
+        self.statistics = Statistics(finishes, self._by_key.get("status"))
         self.by_id: dict[str, ProcessSummary] = {}
         self.by_position: SortedList[Position] = SortedList()
         self.unlisted: SortedList[str] = SortedList()
@@ -39,6 +42,7 @@ class ProcessIndex:
             positions.move(held, summary)
         if summary.is_stalled or (held is not None and held.is_stalled):
             self._stalled.move(held, summary)
+        self.statistics.move(held, summary)
         self.by_id[summary.process_id] = summary
         return held
 
@@ -50,6 +54,7 @@ class ProcessIndex:
             for positions in self._by_key.values():
                 positions.move(held, None)
             self._stalled.move(held, None)
+            self.statistics.move(held, None)
         return held
 
     def listed(

@@ -18,9 +18,11 @@ from listeners.events import Changed, Document, Event, Replaced
 from listeners.listener import Clock
 from service.api.list_query import STALLED, Filters, ListQuery, Position, StartKey, process_id_at
 from service.api.ordering import Order
+from service.model.finishes import Finishes
 from service.model.indexes import indexes_of
 from service.model.positions import Bound
 from service.model.process_index import ProcessIndex
+from service.model.statistics import Statistics
 from service.runtime.sharded_set import ShardedSet
 from service.runtime.slicer import sliced
 from service.schema.compiled import FilterValue, ProcessSummary, Schema, stalled
@@ -99,8 +101,11 @@ class ReadModel:
         self._clock = clock
         self._observer = observer
         self.indexes = indexes_of(schema.filter_names)
-        self._index = ProcessIndex(self.indexes)
-        self._spare: ProcessIndex | None = ProcessIndex(self.indexes)  # its equal, while no batch is being applied
+        self.finishes = Finishes(schema.file)
+        self._index = ProcessIndex(self.indexes, self.finishes)
+        self._spare: ProcessIndex | None = ProcessIndex(
+            self.indexes, self.finishes
+        )  # its equal, while no batch is being applied
         self._writing = asyncio.Lock()
         self._subscribers: list[Callable[[Applied], None]] = []
         self._stall_subscribers: list[Callable[[Sequence[ProcessSummary]], None]] = []
@@ -108,6 +113,8 @@ class ReadModel:
         self._arrived_at = self._read_time_known_at = clock()
         self.read_time = 0
         """Firestore's time of the last consistent point, in microseconds."""
+        self.generation = 0
+        """Changes with everything that a list or a count can show."""
         self.newest_version = 0
         """The greatest version that has become visible: at most `read_time`, where Firestore keeps its word."""
 
@@ -155,6 +162,16 @@ class ReadModel:
     def holds_everything(self) -> bool:
         """Whether a document that is not here does not exist: only where the listener holds the whole collection."""
         return self._window_size == 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no document of the listed type is outside the window."""
+        return self._reaches(None)
+
+    @property
+    def statistics(self) -> Statistics:
+        """Of all processes held: to be read, never changed, and not kept."""
+        return self._index.statistics
 
     def distrust(self) -> None:
         """What is held is in doubt: no answer comes from it until the listener has sent a whole result."""
@@ -300,6 +317,7 @@ class ReadModel:
             self._spare = None
             await _update(following, marked, {})
             preceding, self._index = self._index, following
+            self.generation += 1
             for subscriber in self._stall_subscribers:
                 subscriber(marked)
             await _update(preceding, marked, {})
@@ -365,12 +383,14 @@ class ReadModel:
                 self._observer.became_visible(summary.version)
 
     async def _copied(self) -> ProcessIndex:
-        copy = ProcessIndex(self.indexes)
+        copy = ProcessIndex(self.indexes, self.finishes)
         await _update(copy, self.held(), {})
         return copy
 
     def _announce(self, applied: Applied) -> None:
         self.read_time = max(self.read_time, applied.read_time)
+        if applied.is_news or applied.is_reordered:
+            self.generation += 1
         self._observer.applied(applied, len(self))
         for subscriber in self._subscribers:
             subscriber(applied)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 import orjson
 
@@ -75,6 +76,13 @@ class BatchAnswer:
         missing = [id_ for id_ in dict.fromkeys(self.process_ids) if self.by_id[id_].summary is None]
         body = b'{"processes":[%b],"count":%d,"next_page_token":null,"missing":%b}'
         return body % (b",".join(rows), len(rows), orjson.dumps(missing))
+
+
+class RenderedPage(NamedTuple):
+    """A 200 body and its ETag."""
+
+    body: bytes
+    etag: bytes
 
 
 def rounded(age_s: float) -> int:

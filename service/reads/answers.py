@@ -188,6 +188,10 @@ class Answers:
                 return page_of(Source.MISS, 0, rows.summaries, one_more)
             fresh = True
 
+    async def confirm(self, max_age_s: float) -> bool:
+        """Whether the model is, or by asking Firestore has been made, no older than this as of now."""
+        return await self._is_confirmed(self._clock(), max_age_s, self._deadline())
+
     def _deadline(self) -> float:
         """On the loop's clock, as everything is that ends a read."""
         return asyncio.get_running_loop().time() + self._timeout_s

@@ -74,6 +74,7 @@ async def test_every_route_is_documented_and_nothing_else(running: RunningServic
         "/readyz",
         "/metrics",
         "/openapi.json",
+        "/stats",
         "/status",
         "/status/{process_id}",
         "/status/{process_id}/events",

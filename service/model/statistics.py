@@ -1,0 +1,87 @@
+"""Counts of processes, kept up to date by each change: what `/stats` and the metrics tell. Pure.
+
+Both copies of the index have their own, so that a batch becomes visible in them as it does in lists. A change that
+alters neither status nor position, nor whether the process stalls, costs a few comparisons.
+"""
+
+from service.api.list_query import Position
+from service.model.finishes import Finishes
+from service.model.positions import PositionsByKey
+from service.runtime.sorted_numbers import SortedNumbers
+from service.schema.compiled import ProcessSummary
+
+
+class Statistics:
+    """Of all processes that were put in. `revision` changes with every one of them."""
+
+    __slots__ = ("_by_status", "_finishes", "_unfinished", "by_status", "durations", "ended", "revision", "stalled")
+
+    def __init__(self, finishes: Finishes, by_status: PositionsByKey | None = None) -> None:
+        """`by_status`: an index by status of the same processes, where there is one."""
+        self._finishes = finishes
+        self._by_status = by_status
+        self._unfinished = PositionsByKey(self._unfinished_key)  # those alone that `by_status` does not have
+        self.by_status: dict[str | None, int] = {}
+        self.ended: dict[str, SortedNumbers] = {}
+        """When processes ended, in microseconds, by terminal status."""
+        self.durations: dict[str, SortedNumbers] = {}
+        """How many seconds they took, where that is known."""
+        self.stalled = 0
+        self.revision = 0
+
+    def __len__(self) -> int:
+        return sum(self.by_status.values())
+
+    @property
+    def oldest_unfinished(self) -> Position | None:
+        """The place in lists of the oldest process that has not ended."""
+        found = [self._unfinished.under(True)]
+        if self._by_status is not None:
+            statuses = self.by_status.keys() - self._finishes.terminal
+            found += [self._by_status.under(each) for each in statuses if each is not None]
+        return min((positions[0] for positions in found if positions), default=None)
+
+    def _unfinished_key(self, summary: ProcessSummary) -> bool | None:
+        is_indexed = self._by_status is not None and summary.status is not None
+        return None if is_indexed or self._finishes.has_ended(summary) else True
+
+    def move(self, held: ProcessSummary | None, summary: ProcessSummary | None) -> None:
+        """`summary` takes the place of `held`; None: there is none."""
+        if held is not None and summary is not None and self._count_alike(held, summary):
+            return
+        self.revision += 1
+        self._unfinished.move(held, summary)
+        if held is not None:
+            self._count(held, -1)
+        if summary is not None:
+            self._count(summary, 1)
+
+    def _count_alike(self, held: ProcessSummary, summary: ProcessSummary) -> bool:
+        if held.status != summary.status or held.is_stalled is not summary.is_stalled:
+            return False
+        if held.position != summary.position:
+            return False
+        return held.body is summary.body or not self._finishes.has_ended(summary)
+
+    def _count(self, summary: ProcessSummary, by: int) -> None:
+        status = summary.status
+        count = self.by_status.get(status, 0) + by
+        if count:
+            self.by_status[status] = count
+        else:
+            del self.by_status[status]
+        self.stalled += by * summary.is_stalled
+        finish = self._finishes.of(summary)
+        if finish is not None and status is not None:
+            _put(self.ended, status, finish.ended_at, by)
+            if finish.duration_s is not None:
+                _put(self.durations, status, finish.duration_s, by)
+
+
+def _put(numbers: dict[str, SortedNumbers], status: str, number: float, by: int) -> None:
+    if by > 0:
+        numbers.setdefault(status, SortedNumbers()).add(number)
+        return
+    numbers[status].remove(number)
+    if not numbers[status]:
+        del numbers[status]

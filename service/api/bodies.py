@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from service import SERVICE_NAME
 from service.api.contract import Schema
 from service.api.description import Description, Key
 
@@ -177,7 +178,7 @@ _SERVICE: dict[str, Schema] = {
     "Root": _object(
         {"status": {"const": "healthy"}, "service": {"type": "string"}, "timestamp": TIME},
         "The service's name and time.",
-        {"status": "healthy", "service": "process-status-service", "timestamp": "2025-11-23T09:30:45.5Z"},
+        {"status": "healthy", "service": SERVICE_NAME, "timestamp": "2025-11-23T09:30:45.5Z"},
     ),
     "Alive": _object({"status": {"const": "alive"}}, "The service is alive.", {"status": "alive"}),
     "Readiness": _object(

@@ -82,6 +82,7 @@ class RequestParser:
         """Leave no cycle behind."""
         self.stop()
         self._parser = None
+        del self.write
 
     # -- the calls of llhttp
 

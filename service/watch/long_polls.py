@@ -10,7 +10,6 @@ decides where the answer comes from. While the server stops, nothing more is rea
 can prove, otherwise the wait is refused.
 """
 
-import math
 from dataclasses import replace
 
 from listeners.listener import Clock
@@ -19,6 +18,7 @@ from service.api.list_query import STALLED
 from service.api.sources import Source
 from service.errors import WatchRefused
 from service.model.read_model import ReadModel
+from service.reads.answer import rounded
 from service.reads.answers import Answer, Answers
 from service.runtime.clock import Timer
 from service.watch.changes import Change
@@ -164,7 +164,7 @@ class LongPolls:
         held = change.summary
         if held is not None and self._model.get(change.process_id) is held:  # the usual case, for thousands of waiters
             age_s = self._model.trusted_age_s
-            return None if age_s is None else Answer(Source.HIT, _rounded(age_s), held, held.body)
+            return None if age_s is None else Answer(Source.HIT, rounded(age_s), held, held.body)
         present = self.free(change.process_id, change.key if change.summary else 0)
         if present is not None and present.version > change.key and self._meets(present, condition):
             return present
@@ -191,8 +191,8 @@ class LongPolls:
         followed, age_s = found
         summary = followed.summary
         if summary is None:
-            return Answer(Source.HIT, _rounded(age_s), None, b"") if followed.read_time > known else None
-        return Answer(Source.HIT, _rounded(age_s), summary, summary.body) if summary.version >= known else None
+            return Answer(Source.HIT, rounded(age_s), None, b"") if followed.read_time > known else None
+        return Answer(Source.HIT, rounded(age_s), summary, summary.body) if summary.version >= known else None
 
     def _followed(self, process_id: str) -> tuple[Followed, float] | None:
         """A followed document outside the model, and its age, within the lease."""
@@ -210,8 +210,4 @@ class LongPolls:
             age_s = None if followed is None else followed[1]
         else:
             age_s = self._model.trusted_age_s
-        return None if age_s is None else _rounded(age_s)
-
-
-def _rounded(age_s: float) -> int:
-    return max(0, math.ceil(age_s))
+        return None if age_s is None else rounded(age_s)

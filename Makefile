@@ -66,8 +66,8 @@ strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on ea
 contract: $(VENV)/.installed   ## random faults in virtual time, every answer checked against the contract
 	CONTRACT_EXAMPLES=1000 $(BIN)/pytest --timeout 3600 tests/service/test_contract_machine.py
 
-chaos: $(VENV)/.installed      ## a few minutes of faults, every answer checked; docs/guarantees.md shows the result
-	$(BIN)/python -m benchmarks.chaos --seconds 300 --answers 1000000 --save
+chaos: $(VENV)/.installed      ## some minutes of faults, every answer checked; docs/guarantees.md shows the result
+	$(BIN)/python -m benchmarks.chaos --seconds 240 --answers 1000000 --save
 	$(BIN)/python -m benchmarks report --write
 
 fuzz: $(VENV)/.installed       ## 20,000 mutated requests: the service's connections and aiohttp's give the same

@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 MAX_DISCARDED_BYTES = 256 * 1024
 """Read and thrown away after the last answer, so that the client gets to read it."""
 
-FIRST_REQUEST_S = 10.0
-"""A new connection counts as silent only after this time."""
+FIRST_REQUEST_S = 3.0
+"""A new connection counts as silent only after this time: its first request is probably on its way."""
 
 LINGER_S = 1.0
 """How long a client has to close its side after the last answer."""
@@ -376,6 +376,11 @@ class Connection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Whether no whole request is here."""
         return self._state is State.READY and not self._parser.heads
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether no request has ever begun to arrive."""
+        return not (self._parser.count or self._parser.is_in_head)
 
     @property
     def silent_since(self) -> float:

@@ -97,11 +97,15 @@ class HttpServer:
             self._all_gone.set()
 
     def close_silent(self, count: int, silent_for_s: float) -> int:
-        """Close up to `count` idle connections that were silent for that long, the longest silent first."""
+        """Close up to `count` idle connections that were silent for that long, the longest silent first.
+
+        While there are connections that have never sent anything, only those are closed.
+        """
         before = perf_counter() - silent_for_s
-        since = [(each.silent_since, number, each) for number, each in enumerate(self.connections)]
-        silent = sorted((each for each in since if each[0] <= before), key=lambda each: each[:2])[:count]
-        for _, _, connection in silent:
+        unused = [each for each in self.connections if each.is_unused]
+        silent = [each for each in unused or self.connections if each.silent_since <= before]
+        silent = sorted(silent, key=lambda each: each.silent_since)[:count]
+        for connection in silent:
             connection.close()
         return len(silent)
 

@@ -448,6 +448,21 @@ async def test_an_idle_connection_is_closed(running: RunningService, monkeypatch
             assert await connection.all() == b""
 
 
+async def test_where_descriptors_run_short_unused_connections_are_closed_first(
+    running: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = cast("Any", running.service.runner.server)
+    async with raw_connection(running.url) as kept, raw_connection(running.url) as unused:
+        assert await answered(kept, request()) == 200
+        await until(lambda: len(opened(running)) == 2, "both are connected")
+        assert server.close_silent(16, 0.0) == 0
+        monkeypatch.setattr(connections, "FIRST_REQUEST_S", 0.0)
+        assert server.close_silent(16, 0.0) == 1
+        assert await unused.all() == b""
+        assert await answered(kept, request()) == 200
+        await until(lambda: server.close_silent(16, 0.0) == 1, "it is closed where there is no other")
+
+
 # -- the end of the service
 
 

@@ -100,6 +100,7 @@ _WAIT = "GET /status/import-00000001?wait=50 HTTP/1.1\nHost: x\nX-Odd: 1\nIf-Non
 _LEAVES_S = 0.7
 
 KINDS: dict[str, Kind] = {
+    "harmless requests": Kind(_request("GET /status/import-00000002 HTTP/1.1\nHost: x\nConnection: close"), 300),
     "malformed requests": Kind(_request(_WAIT, BALLAST), 100, _LEAVES_S),
     "Upgrade": Kind(_request(f"{_WAIT}\nConnection: Upgrade\nUpgrade: websocket", BALLAST), 100, _LEAVES_S),
     "abandoned requests": Kind(_request(f"{_WAIT}\nContent-Length: 9999999", BALLAST), 100, _LEAVES_S),
@@ -114,7 +115,8 @@ KINDS: dict[str, Kind] = {
     "slow heads": Kind(_begin_a_second_head, 200),
     "silent connections": Kind(_be_silent, SILENT, 60.0),
 }
-"""By the name that the report calls them, each with how many begin in a second."""
+"""By the name that the report calls them, each with how many begin in a second. The first kind is for comparison: new
+connections, each with a request that costs nothing."""
 
 
 def hostile_process(port: int) -> Child:

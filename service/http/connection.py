@@ -63,13 +63,13 @@ class Connection(asyncio.Protocol):
     """See above. `transport` is None once the client is gone."""
 
     head_timeout_s = 10.0
-    """How long the head of a request may take from its first byte to its last."""
+    """How long the head of a request can take from its first byte to its last."""
 
     reader_timeout_s = 30.0
-    """How long answers may wait in a connection's buffer for their reader to make room."""
+    """How long answers can wait in a connection's buffer for their reader to make room."""
 
     keepalive_timeout_s = 3630.0
-    """How long a connection may be idle: longer than load balancers keep theirs, so that they close it first."""
+    """How long a connection can be idle: longer than load balancers keep theirs, so that they close it first."""
 
     unread_timeout_s = 1.0
     """How long a request can take while reading is paused: the connection cannot see its client leave then, and a wait

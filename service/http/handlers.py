@@ -62,7 +62,7 @@ class Handlers:
         self._statistics = statistics
 
     def routes(self) -> list[Route]:
-        """All routes but /metrics, which may live on a port of its own."""
+        """All routes but /metrics, which can have a port of its own."""
         return [
             Route(ROOT, self.root),
             Route(HEALTHZ, self.healthz),

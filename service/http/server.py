@@ -1,8 +1,8 @@
 """The server: what all connections share, and their end.
 
 At the end requests that have arrived are answered, each with `Connection: close`. Idle connections stay open for
-IDLE_GRACE_S more, because a client may have sent a request that is still under way; what is then still being answered
-has the rest of the time to drain.
+IDLE_GRACE_S more, because a request of a client can still be under way; requests that are still being answered
+then have the rest of the time to drain.
 """
 
 import asyncio

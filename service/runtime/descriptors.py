@@ -32,7 +32,7 @@ LOOK_AFTER_S = 0.05
 """How often a paused acceptor looks for free descriptors."""
 
 SILENT_FOR_S = 0.5
-"""Connections that were used more recently than this are not closed: their next request may be under way."""
+"""Connections that were used more recently than this are not closed: their next request can be under way."""
 
 LOGGED_EVERY_S = 60.0
 

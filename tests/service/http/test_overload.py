@@ -76,7 +76,7 @@ async def test_a_flood_of_made_up_ids_is_refused_and_known_ones_stay_hits(
         assert running.service.reads._cache.currsize <= 100_000
 
 
-async def test_who_writes_a_request_byte_by_byte_is_told_408(
+async def test_a_request_that_arrives_byte_by_byte_is_408(
     local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Connection, "head_timeout_s", 0.05)
@@ -96,7 +96,7 @@ async def test_who_writes_a_request_byte_by_byte_is_told_408(
     }
 
 
-async def test_a_request_that_comes_in_two_parts_in_time_is_answered_and_an_idle_connection_may_stay(
+async def test_a_request_in_two_parts_is_answered_and_an_idle_connection_stays(
     local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running_service(local_firestore.host, project, listener="stream") as running:
@@ -113,7 +113,7 @@ async def test_a_request_that_comes_in_two_parts_in_time_is_answered_and_an_idle
             assert (await connection.reply())[0] == 200
 
 
-async def test_who_does_not_read_is_cut_off_and_frees_what_waited(
+async def test_a_client_that_does_not_read_is_cut_off_and_its_answers_freed(
     local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Connection, "reader_timeout_s", 0.05)
@@ -133,9 +133,7 @@ async def test_who_does_not_read_is_cut_off_and_frees_what_waited(
         assert (await running.get("/status/import-1")).headers["X-Cache"] == "HIT"
 
 
-async def test_idle_connections_keep_nobody_from_being_answered(
-    local_firestore: BackgroundFirestore, project: str
-) -> None:
+async def test_idle_connections_delay_no_answer(local_firestore: BackgroundFirestore, project: str) -> None:
     async with running_service(local_firestore.host, project, listener="stream") as running, AsyncExitStack() as stack:
         await running.synced()
         before = resident_bytes()

@@ -79,7 +79,7 @@ def test_what_is_no_page_of_a_list_is_left_to_others(pages: RenderedPages, query
     assert [pages.page(query) for _ in range(2)] == [None, None]
 
 
-def test_what_is_kept_is_bounded_whatever_is_asked_for(pages: RenderedPages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remembered_pages_and_queries_are_bounded(pages: RenderedPages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendered_pages, "MAX_PAGES", 10)
     monkeypatch.setattr(rendered_pages, "MAX_QUERIES", 20)
     for number in range(1, 101):

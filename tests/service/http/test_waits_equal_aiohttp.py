@@ -99,7 +99,7 @@ async def heard(both: Both, process_id: str, version: int) -> None:
 
 
 @pytest.mark.parametrize("query", [b"wait=60", b"until=terminal&wait=60", b"wait=60&include_products=0"])
-async def test_a_change_is_told_and_the_connection_goes_on(both: Both, query: bytes) -> None:
+async def test_a_change_ends_the_wait_and_the_connection_goes_on(both: Both, query: bytes) -> None:
     asked = head(b"/status/import-1?" + query, [*KNOWN, b"X-Request-Id: mine", b"User-Agent: curl/8.1"])
     async with waiting(both, asked) as clients:
         if b"until" in query:
@@ -122,7 +122,7 @@ async def test_a_wait_in_which_nothing_happens_ends_with_what_a_poll_gets(both: 
     assert [each[9:12] for each in told] == [b"304", b"304", b"200"]
 
 
-async def test_a_deletion_is_told(both: Both) -> None:
+async def test_a_deletion_ends_the_wait(both: Both) -> None:
     async with waiting(both, head(WAIT, KNOWN)) as clients:
         both.commit(None)
         await clients.all_wait(0)
@@ -210,7 +210,7 @@ async def test_a_client_that_leaves_before_it_could_ask_again_is_accounted_for_a
     assert (service.watchers.count, waits_without_a_task(both)) == (0, 0)
 
 
-async def test_who_asks_again_while_the_service_ends_is_let_go(both: Both) -> None:
+async def test_a_wait_that_begins_while_the_service_ends_is_refused(both: Both) -> None:
     """Each connection ends with its answer, as aiohttp ends those that it was answering."""
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(raw_connection(both.ours.running.url)) for _ in range(200)]

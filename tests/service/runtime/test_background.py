@@ -11,7 +11,7 @@ from service.runtime.tasks import BackgroundTasks
 from tests.service.virtual_time import settle
 
 
-async def test_stop_cancels_awaits_and_calls_nobody(caplog: pytest.LogCaptureFixture) -> None:
+async def test_stop_cancels_awaits_and_calls_no_callback(caplog: pytest.LogCaptureFixture) -> None:
     early: list[None] = []
     cleaned_up: list[str] = []
 

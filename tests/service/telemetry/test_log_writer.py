@@ -68,7 +68,7 @@ def taken(late: deque[bytes]) -> bytes:
     return b"".join(late.popleft() for _ in range(len(late)))
 
 
-def test_a_stalled_reader_blocks_nobody_and_the_gap_is_told_where_it_is(pipe: Pipe, put: Put) -> None:
+def test_a_stalled_reader_blocks_no_caller_and_the_gap_is_logged_in_its_place(pipe: Pipe, put: Put) -> None:
     writer = LogWriter(pipe.stream, dropped_line, max_bytes=200_000)
     for number in range(20_000):  # 1.2 MB, and not one byte is read meanwhile
         put(writer, b"%05d %s\n" % (number, b"x" * 53))

@@ -70,7 +70,7 @@ async def test_coming_back_with_the_last_id_skips_the_state_that_was_seen(
             await running.holds("import-1", version)
 
 
-async def test_an_ended_process_is_told_once_and_after_that_nobody_need_come_back(
+async def test_the_stream_of_an_ended_process_sends_its_end_once_then_204(
     running: RunningService, collection: AsyncCollectionReference
 ) -> None:
     version = await held(running, collection, "completed")
@@ -82,7 +82,7 @@ async def test_an_ended_process_is_told_once_and_after_that_nobody_need_come_bac
     assert (await running.get("/status/unknown/events")).json()["message"] == "Process with ID unknown not found"
 
 
-async def test_a_deletion_is_told_and_ends_the_stream(
+async def test_a_deletion_is_sent_and_ends_the_stream(
     running: RunningService, collection: AsyncCollectionReference
 ) -> None:
     await held(running, collection)

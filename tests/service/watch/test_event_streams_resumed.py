@@ -114,7 +114,7 @@ async def test_the_events_of_all_are_all_commits_in_their_order(started: Running
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_a_process_followed_over_broken_connections_is_told_to_its_end(
+async def test_a_stream_over_broken_connections_reaches_the_end_of_its_process(
     started: RunningService, writer: Writer, seed: int
 ) -> None:
     async with cut_connections(started, breaks_after(seed, 1_500)) as way:

@@ -248,7 +248,7 @@ async def test_waits_end_with_304_when_the_server_stops(firestore_host: str, pro
             assert (await request).status == 304
 
 
-async def test_a_lapsed_lease_ends_no_wait_and_the_change_is_told_when_it_is_over(
+async def test_a_lapsed_lease_ends_no_wait_and_the_change_ends_it_afterwards(
     project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with BackgroundFirestore() as firestore:

@@ -94,7 +94,7 @@ async def test_a_deletion_reaches_long_polls_and_event_streams(project: str, lis
             assert await old.reads() == reads
 
 
-async def test_what_changes_while_the_connection_is_cut_is_told_after(project: str, listener_kind: str) -> None:
+async def test_changes_during_a_cut_connection_are_sent_after_it(project: str, listener_kind: str) -> None:
     async with outside(project, listener=listener_kind) as old:
         etag = old.put("running")
         async with event_source(old.running, "/status/old/events") as source, old.until_told(etag) as request:
@@ -121,7 +121,7 @@ async def test_a_state_that_a_silent_stream_cannot_confirm_is_read(project: str)
 
 @pytest.mark.parametrize("status", ["failed", None], ids=["updated", "deleted"])
 @pytest.mark.parametrize("way", ["stream", "wait"])
-async def test_no_plain_request_contradicts_what_was_told(
+async def test_no_plain_request_contradicts_what_a_stream_has_sent(
     project: str, listener_kind: str, status: str | None, way: str
 ) -> None:
     async with outside(project, listener=listener_kind, cache_ttl_s=60, negative_ttl_s=60) as old:

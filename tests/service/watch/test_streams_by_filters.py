@@ -54,7 +54,7 @@ async def test_a_stream_by_a_filter_begins_with_what_fits_and_no_more() -> None:
     assert told(opened(watched, {"shard": 2})) == []
 
 
-async def test_what_leaves_a_filter_is_removed_and_what_enters_it_is_told() -> None:
+async def test_what_leaves_a_filter_is_removed_and_what_enters_it_is_sent() -> None:
     watched = await loaded(owned(1, "ann", "a"), owned(1, "bob", "b"), owned(1, "bob", "c"))
     reader = opened(watched, ANN)
     told(reader)
@@ -66,7 +66,7 @@ async def test_what_leaves_a_filter_is_removed_and_what_enters_it_is_told() -> N
     assert told(reader) == [("removed", "b", True)]
 
 
-async def test_a_stream_by_status_and_filter_is_told_of_what_leaves_either() -> None:
+async def test_a_stream_by_status_and_filter_sends_what_leaves_either() -> None:
     watched = await loaded(owned(1, "ann", "a"), owned(1, "ann", "b"), owned(1, "ann", "c", "failed"))
     reader = opened(watched, {"owner": "ann", "status": "running"})
     told(reader)
@@ -77,7 +77,7 @@ async def test_a_stream_by_status_and_filter_is_told_of_what_leaves_either() -> 
 
 
 @pytest.mark.parametrize("filters", [ANN, {"shard": 1}, {"owner": "ann", "shard": 1}])
-async def test_a_reconnect_is_told_of_what_left_its_filter_meanwhile(filters: Filters) -> None:
+async def test_a_reconnect_replays_what_left_its_filter_meanwhile(filters: Filters) -> None:
     watched = await loaded(
         owned(1, "ann", "a"), owned(1, "ann", "b"), owned(1, "bob", "c", shard=2), owned(1, "ann", "d")
     )

@@ -16,6 +16,7 @@ from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.firestore_v1 import AsyncClient
+from google.cloud.firestore_v1.async_query import AsyncQuery
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
 
@@ -79,28 +80,35 @@ async def _findings(settings: Settings, documents: int) -> AsyncIterator[Finding
     yield Finding("credentials", repr(endpoint))
     client = AsyncClient(**_client_options(settings))
     try:
-        values = await _sample(client, settings.collection, schema, documents)
+        some = await _sample(client.collection(settings.collection).limit(documents), schema)
+        values = await _newest(client, settings.collection, schema, documents) or some
     except (exceptions.GoogleAPICallError, exceptions.RetryError, TimeoutError) as error:
         yield _refusal("database", error, settings)
         return
     yield Finding("database", f"{settings.project_id}, {settings.firestore_database}: documents can be read")
     yield await _listening(settings, schema, endpoint)
-    if not values:
+    if not some:
         yield findings.of_emptiness(settings.collection, await _other_collections(client))
         return
     yield Finding("collection", f"{settings.collection} has documents; {len(values)} were looked at")
     for found in (findings.of_fields(schema, values), findings.of_filters(schema, values)):
         for finding in found:
             yield finding
-    yield findings.of_order(schema, values)
+    yield findings.of_order(schema, some)
     summaries = [schema.summarize("p", 1, each)[0] for each in values]
     yield findings.of_statuses(schema, [each.status for each in summaries if each.status is not None])
     async for finding in _index_findings(client, settings.collection, schema, values):
         yield finding
 
 
-async def _sample(client: AsyncClient, collection: str, schema: Schema, documents: int) -> list[dict[str, object]]:
-    found = await client.collection(collection).limit(documents).get(timeout=TIMEOUT_S, retry=None)
+async def _newest(client: AsyncClient, collection: str, schema: Schema, documents: int) -> list[dict[str, object]]:
+    """The first of a list: what is written today. Documents that no list holds are not among them."""
+    query = client.collection(collection).where(filter=FieldFilter(schema.order.field, ">=", schema.order.smallest))
+    return await _sample(query.order_by(schema.order.field, direction="DESCENDING").limit(documents), schema)
+
+
+async def _sample(query: AsyncQuery, schema: Schema) -> list[dict[str, object]]:
+    found = await query.get(timeout=TIMEOUT_S, retry=None)
     return [schema.projection.of_values(snapshot.to_dict() or {}) for snapshot in found]
 
 

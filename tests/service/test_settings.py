@@ -1,6 +1,7 @@
 """The environment → frozen settings, or one line for each fault."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -196,3 +197,17 @@ def test_settings_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     read = settings_of(monkeypatch, PROJECT_ID="shop")
     with pytest.raises(ValueError, match="frozen"):
         read.port = 1  # type: ignore[misc] # that it can't be done is the claim
+
+
+def test_a_schema_file_with_faults_is_a_wrong_setting_with_a_line_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "schema.toml"
+    file.write_text('[answer]\nstatus = "s"\n[order]\ntype = "epoch"\n[statuses]')
+    monkeypatch.setenv("PROJECT_ID", "p")
+    monkeypatch.setenv("SCHEMA_FILE", str(file))
+    with pytest.raises(WrongSettings) as wrong:
+        read_settings()
+    order, unknown = wrong.value.report().splitlines()[-2:]
+    assert f"SCHEMA_FILE: {file}: order.type: Input should be 'timestamp'" in order
+    assert f"SCHEMA_FILE: {file}: statuses: unknown key" in unknown

@@ -90,6 +90,13 @@ async def test_a_document_that_does_not_fit_is_named(
     assert any(each.startswith(line) for each in wrong(lines)), lines
 
 
+async def test_the_newest_documents_say_whether_the_fields_fit(server: LocalFirestore) -> None:
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    write(server, {"a": {**RIGHT, "csv_url": 5, "status": "errored", "start_time": long_ago}, "z": RIGHT})
+    lines: list[str] = []
+    assert (await check(settings_for(server), 1, lines.append), wrong(lines)) == (0, [])
+
+
 async def test_documents_without_the_order_field_are_counted(server: LocalFirestore) -> None:
     write(server, {"a": RIGHT, "b": {**RIGHT, "start_time": None}})
     _, lines = await checked(settings_for(server))

@@ -183,7 +183,7 @@ def test_a_files_faults_begin_with_its_name(tmp_path: Path) -> None:
 
 def test_the_file_that_the_documentation_shows_is_one() -> None:
     page = (Path(__file__).parents[3] / "docs" / "schema.md").read_text()
-    [text] = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    text, *_ = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     file = parse_schema(text)
     assert (file.collection, file.order.field, file.role("processed")) == ("jobs", "createdAt", "rows")
     tables = set(SchemaFile.model_fields) - {"collection", "access"}

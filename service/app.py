@@ -46,6 +46,7 @@ from service.http.routes import with_document
 from service.http.server import ServerParts, ServiceRunner
 from service.model.read_model import ReadModel
 from service.model.stalled import Stalls
+from service.model.transitions import Transitions
 from service.page import Page
 from service.reads.answers import Answers
 from service.reads.attempts import Attempts
@@ -197,6 +198,7 @@ class Service:
             terminal_statuses=self.schema.file.status.terminal,
             stalled_after_s=settings.stalled_after_s,
         )
+        self._transitions = Transitions(self.model, self._slicer, self.metrics.processes)
         self._stalls.subscribe(self.watchers.check_followed)
         self._long_polls = LongPolls(
             self._answers,
@@ -223,6 +225,11 @@ class Service:
             self.schema.order,
             clock=self._clock,
             stale_if_error_s=settings.stale_if_error_s,
+        )
+        self.metrics.processes.observe(
+            self._statistics.gauges,
+            self.schema.file.status.terminal,
+            multiprocess_dir=settings.prometheus_multiproc_dir,
         )
         self._handlers = Handlers(
             self._answers,
@@ -308,6 +315,7 @@ class Service:
 
     async def _stop(self, _: web.Application) -> None:
         await self._background.stop()
+        self.metrics.processes.close()
         await self.documents.close()
         if self._metrics_runner is not None:
             await self._metrics_runner.cleanup()

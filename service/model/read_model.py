@@ -47,6 +47,7 @@ class Applied:
     the last event: they have moved up into the window, or no event told of them when they changed. `changed` is how
     many have other content, or other values of the filters, than before; `is_reordered`: one has another position.
     `resumed` are those that stalled and were written again; they count as changed, and as belated.
+    `entered` are those with another status than before, or that are new: none where a whole result replaces another.
     """
 
     upserts: Sequence[ProcessSummary]
@@ -60,6 +61,7 @@ class Applied:
     changed: int = 0
     is_reordered: bool = False
     resumed: Collection[str] = ()
+    entered: Sequence[ProcessSummary] = ()
 
     @property
     def is_news(self) -> bool:
@@ -373,6 +375,7 @@ class ReadModel:
                 updated.changed,
                 updated.is_reordered,
                 updated.resumed,
+                updated.entered if isinstance(event, Changed) else (),
             )
         )
         self._believe(event)
@@ -415,6 +418,7 @@ class _Updated:
     filters_before: dict[str, tuple[FilterValue, ...]] = field(default_factory=dict)
     belated: list[str] = field(default_factory=list)
     resumed: set[str] = field(default_factory=set)
+    entered: list[ProcessSummary] = field(default_factory=list)
     changed: int = 0
     is_reordered: bool = False
 
@@ -422,6 +426,8 @@ class _Updated:
         """`summary` has taken the place of `replaced`. `read_time`: that of the last event."""
         self.newest_version = max(self.newest_version, summary.version)
         is_changed = replaced is None or summary.content_version == summary.version
+        if 0 < read_time < summary.version and (replaced is None or replaced.status != summary.status):
+            self.entered.append(summary)
         if replaced is None:
             self.added += 1
         else:

@@ -51,6 +51,14 @@ class StatisticsAnswer:
     body: bytes
 
 
+class ProcessGauges(NamedTuple):
+    """See telemetry.process_metrics.ProcessCounts."""
+
+    by_status: Mapping[str | None, int]
+    stalled: int
+    oldest_unfinished_s: float
+
+
 class _Collected(NamedTuple):
     """Counts of some processes: as of `as_of` on the injected clock, in the model's `generation`."""
 
@@ -80,6 +88,15 @@ class StatisticsReads:
         """The age in seconds and the answer about all processes; None for a query, and while the lease has lapsed."""
         age_s, now = self._answers.model_age_s, self._model.firestore_time
         return None if raw_query or age_s is None or now is None else (age_s, self._render_all(now))
+
+    def gauges(self) -> ProcessGauges | None:
+        """For metrics, whatever the lease says; None before the first load. Shares what is read with the model."""
+        statistics = self._model.statistics
+        if not self._model.has_synced:
+            return None
+        oldest = statistics.oldest_unfinished
+        began = None if oldest is None else order_time(self._order, oldest[0])
+        return ProcessGauges(statistics.by_status, statistics.stalled, 0.0 if began is None else began.timestamp())
 
     async def answer(self, query: ListQuery, *, max_age_s: float | None = None) -> StatisticsAnswer:
         """About the processes that fit the query. Raises: Unreachable."""

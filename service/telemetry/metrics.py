@@ -19,6 +19,7 @@ from listeners.listener import Clock, ListenerState
 from service import __version__
 from service.telemetry.exposition import choose
 from service.telemetry.malformed_fields import MalformedFields
+from service.telemetry.process_metrics import ProcessMetrics
 from service.telemetry.request_tally import REQUEST_BUCKETS, RequestTally
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # a `_created` series for each counter doubles every scrape
@@ -72,6 +73,7 @@ class Metrics:
         self._tallies: dict[tuple[str, str, int], RequestTally] = {}
         self._tallies_of_hits: list[RequestTally] = []
         self._applied_at = 0.0
+        self.processes = ProcessMetrics(PREFIX, self.registry)
 
     def _describe_listener(self) -> None:
         self._states = self._gauge("listener_state", "1 for the listener's present state, else 0", "livesum", ["state"])
@@ -195,6 +197,7 @@ class Metrics:
         """Add what was counted since the last call to prometheus_client's series."""
         for tally in (*self._tallies.values(), *self._tallies_of_hits):
             tally.publish()
+        self.processes.publish()
         self._watchers.set(self._watching)
         for source, count in self._looked_up.items():
             self._lookups[source].inc(count)

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from listeners.listener import ListenerState
 from service.model.read_model import Applied
+from service.reads.statistics import ProcessGauges
 from service.telemetry.metrics import Metrics
 from tests.service.scripted_firestore import summary
 from tests.service.virtual_time import Clock, settle
@@ -46,6 +47,11 @@ TYPES_AND_LABELS = {
     "watchers": ("gauge", ()),
     "malformed_fields": ("counter", ("field",)),
     "build_info": ("gauge", ("version",)),
+    "processes": ("gauge", ("status",)),
+    "processes_stalled": ("gauge", ()),
+    "processes_oldest_unfinished_timestamp_seconds": ("gauge", ()),
+    "process_transitions": ("counter", ("status",)),
+    "process_duration_seconds": ("histogram", ("status",)),
 }
 
 
@@ -54,6 +60,7 @@ def test_types_and_labels_are_those_of_the_contract() -> None:
     metrics.request_answered("/status", "GET", 200, 0.001)
     metrics.restarted("idle")
     metrics.malformed("a", 1, ("status",))
+    metrics.processes.observe(lambda: ProcessGauges({"running": 1}, 0, 0), ("completed",))
     shown = {
         family.name.removeprefix("process_status_"): (family.type, labels_of(family))
         for family in text_string_to_metric_families(metrics.render("")[0].decode())

@@ -61,10 +61,10 @@ bench: $(VENV)/.installed      ## every benchmark, beside its baselines; results
 	$(BIN)/python -m benchmarks report --write
 
 strong-reads: $(VENV)/.installed  ## ten thousand strong reads under load, on each server, and some in a RESET of 100,000 documents
-	STRONG_READ_TRIES=10000 RESET_DOCUMENTS=100000 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py -k "acknowledged_commit or sent_again"
+	STRONG_READ_TRIES=10000 RESET_DOCUMENTS=100000 CONFIRMATIONS=200 $(BIN)/pytest --timeout 600 tests/service/test_strong_reads.py tests/listeners/test_strong_reads.py -k "acknowledged_commit or acknowledged_before or sent_again"
 
 contract: $(VENV)/.installed   ## random faults in virtual time, every answer checked against the contract
-	CONTRACT_EXAMPLES=1000 $(BIN)/pytest --timeout 3600 tests/service/test_contract_machine.py
+	CONTRACT_EXAMPLES=1000 LISTEN_EXAMPLES=300 $(BIN)/pytest --timeout 3600 tests/service/test_contract_machine.py tests/listeners/stream/test_listen_stream_machine.py
 
 chaos: $(VENV)/.installed      ## some minutes of faults, every answer checked; docs/guarantees.md shows the result
 	$(BIN)/python -m benchmarks.chaos --seconds 240 --answers 1000000 --save

@@ -93,7 +93,7 @@ def polls(scene: Scene) -> None:
 
 
 def batch(scene: Scene) -> None:
-    asked = "&".join(f"process_id={process_id(number * 97)}" for number in range(BATCH))
+    asked = "&".join(f"process_id={process_id(number * (scene.held // BATCH))}" for number in range(BATCH))
     get(scene, f"/status?{asked}", b'"count":%d,' % BATCH)
 
 
@@ -170,12 +170,16 @@ def change_with_products(scene: Scene) -> None:
     scene.service.ask("reached", scene.database.ask("put", {f"{COLLECTION}/{WITH_FIELD}": fields}))
 
 
-def come_and_go(scene: Scene) -> None:
+def come_and_go(count: int) -> Scenario:
     """So many appear in one commit, and are gone with the next."""
-    numbers = range(scene.held, scene.held + MANY)
-    for gone in (False, True):
-        documents = {document_path(number): None if gone else process_fields(number, 0) for number in numbers}
-        scene.service.ask("reached", scene.database.ask("put", documents))
+
+    def run_once(scene: Scene) -> None:
+        numbers = range(scene.held, scene.held + count)
+        for gone in (False, True):
+            documents = {document_path(number): None if gone else process_fields(number, 0) for number in numbers}
+            scene.service.ask("reached", scene.database.ask("put", documents))
+
+    return run_once
 
 
 def reconnect(scene: Scene) -> None:

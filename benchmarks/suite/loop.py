@@ -29,7 +29,7 @@ MOST_ROUNDS = 3
 
 def kinds(run: Run) -> dict[str, Scenario]:
     """Every scenario by name, in this order."""
-    waiting = 500 if run.quick else scenarios.MANY
+    waiting, many = (500, 1_000) if run.quick else (scenarios.MANY, scenarios.MANY)
     return {
         "nothing": scenarios.rests,
         "polls": scenarios.polls,
@@ -48,8 +48,8 @@ def kinds(run: Run) -> dict[str, Scenario]:
         "a change": scenarios.changes(1, times=20),
         "a change with 1 MiB": scenarios.change_with_products,
         "500 changes at once": scenarios.changes(scenarios.A_COMMIT, times=3),
-        "10,000 changes at once": scenarios.changes(scenarios.MANY),
-        "10,000 come and go": scenarios.come_and_go,
+        f"{many:,} changes at once": scenarios.changes(many),
+        f"{many:,} come and go": scenarios.come_and_go(many),
         f"{waiting:,} long polls": scenarios.waits("long_polls", waiting),
         f"{waiting:,} event streams": scenarios.waits("event_streams", waiting),
         "an audit": scenarios.requests("audit"),

@@ -14,7 +14,7 @@ from benchmarks.start import firestore
 from benchmarks.suite import loop
 from benchmarks.turning_service import turning_service
 
-HELD = 10_000
+HELD = 2_000
 
 
 class Silent:

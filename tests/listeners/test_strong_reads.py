@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from tests.listeners.streams import Writer, keep_listening, stream_listener, wri
 from tests.waiting import until, until_async
 
 READERS = 3
-ROUNDS = 60
+ROUNDS = int(os.environ.get("CONFIRMATIONS", "20"))
 PATIENCE_S = 40.0
 
 

@@ -4,6 +4,7 @@ the server's own history of commits.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -273,7 +274,7 @@ class ListenMachine(RuleBasedStateMachine):
 
 TestListenMachine = ListenMachine.TestCase
 TestListenMachine.settings = settings(
-    max_examples=60,
+    max_examples=int(os.environ.get("LISTEN_EXAMPLES", "20")),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

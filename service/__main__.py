@@ -80,9 +80,18 @@ def _add_local_firestore(commands: Any) -> None:
 def _add_terminal_commands(commands: Any) -> None:
     watch = commands.add_parser("watch", allow_abbrev=False, help="follow one process until it has ended")
     watch.add_argument("process_id", metavar="ID")
+    watch.add_argument(
+        "--until",
+        type=_statuses,
+        default=frozenset(),
+        metavar="STATUS[,STATUS…]",
+        help="end at one of these statuses too; `stalled`: also where nothing writes the process any more",
+    )
+    watch.add_argument("--timeout", type=_positive_int, metavar="SECONDS", help="end after so long, with exit code 124")
     watch.set_defaults(run=_watch)
     listing = commands.add_parser("list", allow_abbrev=False, help="show the newest processes")
     listing.add_argument("--status", help="only those with this status")
+    listing.add_argument("--stalled", action="store_true", help="only unfinished ones that nothing writes any more")
     listing.add_argument("--limit", type=_positive_int, default=10, help="(default 10)")
     listing.add_argument("--start-date", metavar="DATE", help="started at or after this ISO 8601 date or date-time")
     listing.add_argument("--end-date", metavar="DATE", help="started at or before it; a date is its whole UTC day")
@@ -130,6 +139,10 @@ def _positive_float(text: str) -> float:
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError("must be more than 0 and less than a million")
     return value
+
+
+def _statuses(text: str) -> frozenset[str]:
+    return frozenset(status.strip() for status in text.split(",") if status.strip())
 
 
 def _filter(text: str) -> tuple[str, str]:
@@ -256,7 +269,8 @@ def _watch(options: argparse.Namespace) -> int:
     from service.terminal.commands import WatchOptions, watch
 
     def command(url: str, api_key: str | None) -> Coroutine[Any, Any, int]:
-        return watch(WatchOptions(options.process_id, url, api_key), Console())
+        chosen = WatchOptions(options.process_id, url, api_key, until=options.until, timeout_s=options.timeout)
+        return watch(chosen, Console())
 
     return _ask_service(options, command)
 
@@ -276,6 +290,7 @@ def _list(options: argparse.Namespace) -> int:
             end_date=options.end_date,
             filters=dict(options.filter),
             all=options.all,
+            stalled=options.stalled,
         )
         return list_processes(chosen, Console())
 

@@ -50,6 +50,8 @@ class Answer:
     body: dict[str, Any] | None
     etag: str | None
     freshness: str
+    is_stalled: bool = False
+    """Told only where that was asked for."""
 
 
 class StatusClient:
@@ -77,6 +79,11 @@ class StatusClient:
         path = f"/status/{quote(process_id, safe='')}"
         headers = {"If-None-Match": etag} if etag else {}
         return await self._get(path, {"wait": str(wait_s)} if wait_s else {}, headers, timeout_s=wait_s + 15)
+
+    async def is_stalled(self, process_id: str) -> bool:
+        """Whether the process stalls, after a second at most."""
+        path = f"/status/{quote(process_id, safe='')}"
+        return (await self._get(path, {"wait": "1", "until": "stalled"}, {}, timeout_s=16)).is_stalled
 
     async def page(self, parameters: Mapping[str, str]) -> dict[str, Any]:
         """One page of the list."""
@@ -119,7 +126,7 @@ class StatusClient:
             return Answer(None, headers.get("ETag"), freshness)
         body = _json_object(content)
         if status == 200 and body is not None:
-            return Answer(body, headers.get("ETag"), freshness)
+            return Answer(body, headers.get("ETag"), freshness, headers.get("X-Stalled") == "true")
         message = str(body["message"]) if body is not None and "message" in body else f"HTTP {status}"
         if status == 429 or status >= 500:
             retry_after_s = retry_after(headers.get("Retry-After"), time.time())

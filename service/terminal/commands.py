@@ -1,8 +1,9 @@
 """`process-status watch` and `process-status list`: a terminal client of the HTTP API.
 
 Both show what the schema of the service names; the service describes it to them. Both return the exit code: for `watch`
-0, 1 or 3 as the process ended well, ended badly ([status] failed of the schema) or was cancelled; for `list` 0, also
-where nothing was found; 2 where the command could not do its work or no process has the status that was
+0, 1 or 3 as the process ended well, ended badly ([status] failed of the schema) or was cancelled, 0 where it has
+another status of `until`, STALLED where it stalls and `until` names that, TIMED_OUT after `timeout_s`; for `list` 0,
+also where nothing was found; 2 where the command could not do its work or no process has the status that was
 asked for, after one line that says what to do. Output goes to `console`, messages to `messages` (stderr). The command
 line reads environment and arguments.
 """
@@ -27,11 +28,16 @@ EXIT_CODES: Mapping[Kind, int] = {"completed": 0, "failed": 1, "cancelled": 3}
 USUAL_STATUSES = frozenset({"pending", "running"})
 """Statuses that are no mistake, as terminal ones are none, though no process has them at the moment."""
 USAGE = 2
+STALLED = 4
+TIMED_OUT = 124
+"""As of timeout(1)."""
 
 POLL_INTERVAL_S = 1.0
 LEAST_INTERVAL_S = 0.2
 """Between two answers about a process that changes all the time: people do not read faster."""
 WAIT_S = 30
+STALL_CHECK_S = 5
+"""Between two looks whether the process stalls, which is no change of it."""
 LARGEST_PAGE = 1000
 
 Result = TypeVar("Result")
@@ -40,12 +46,15 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """`give_up_after_s`: how long a service that does not answer is asked again."""
+    """`give_up_after_s`: how long a service that does not answer is asked again. `until`: statuses that end the watch
+    beside those that end the process; `stalled` can be one of them. `timeout_s`: of the whole watch."""
 
     process_id: str
     url: str = DEFAULT_URL
     api_key: str | None = field(default=None, repr=False)
     give_up_after_s: float = 300
+    until: frozenset[str] = frozenset()
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,7 @@ class ListOptions:
     end_date: str | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
     all: bool = False
+    stalled: bool = False
     give_up_after_s: float = 30
 
 
@@ -80,18 +90,35 @@ async def watch(
     messages = messages or Console(stderr=True)
     with WatchView(console, messages, pace.now) as view:
         try:
-            async with StatusClient(options.url, options.api_key) as client:
-                persistence = Persistence(options.give_up_after_s, view.tell, pace)
-                described: Description | None = None
-                async for answer in _answers(client, options, persistence, pace):
-                    if described is None:
-                        described = await persistence.get(client.description)
-                    view.show(described, answer.body, answer.freshness)
-                    status = (answer.body or {}).get("status")
-                    if described.is_terminal(status):
-                        return EXIT_CODES[described.kind(status)]
+            async with asyncio.timeout(options.timeout_s):
+                return await _watch(options, view, pace)
         except Refused as refused:
             view.tell(_advice(refused))
+        except TimeoutError:
+            view.tell(f"process-status: not reached after {options.timeout_s:g} s")
+            return TIMED_OUT
+    return USAGE
+
+
+async def _watch(options: WatchOptions, view: WatchView, pace: Pace) -> int:
+    """Raises: Refused."""
+    async with StatusClient(options.url, options.api_key) as client:
+        persistence = Persistence(options.give_up_after_s, view.tell, pace)
+        described: Description | None = None
+        async for answer in _answers(client, options, persistence, pace):
+            if described is None:
+                described = await persistence.get(client.description)
+                for wanted in options.until - {"stalled", "terminal"}:
+                    await _check_status(client, wanted, persistence)
+            view.show(described, answer.body, answer.freshness)
+            status = (answer.body or {}).get("status")
+            if described.is_terminal(status):
+                return EXIT_CODES[described.kind(status)]
+            if status in options.until:
+                return 0
+            if "stalled" in options.until and await persistence.get(partial(client.is_stalled, options.process_id)):
+                view.tell("process-status: the process stalls: it has not ended, and nothing writes it")
+                return STALLED
     return USAGE
 
 
@@ -147,7 +174,8 @@ async def _answers(
     etag: str | None = None
     can_wait = True
     while True:
-        wait_s = WAIT_S if etag and can_wait else 0
+        longest_s = STALL_CHECK_S if "stalled" in options.until else WAIT_S
+        wait_s = longest_s if etag and can_wait else 0
         asked_at = pace.clock()
         try:
             answer = await persistence.get(partial(client.process, options.process_id, etag, wait_s))
@@ -168,6 +196,7 @@ async def _pages(
     filters = {
         **options.filters,
         "status": options.status,
+        "stalled": "true" if options.stalled else None,
         "start_date": options.start_date,
         "end_date": options.end_date,
     }

@@ -106,7 +106,7 @@ def in_fast_motion(rules: str) -> str:
     """
     rules = re.sub(r"\bfor: \d+[mh]", "for: 0s", rules)
     rules = re.sub(r"\binterval: 30s", "interval: 200ms", rules)
-    rules = re.sub(r"\[\d+[smh]\]", "[5s]", rules)
+    rules = re.sub(r"\[\d+[smhd]\]", "[5s]", rules).replace("offset 1h", "offset 5s")
     rules = rules.replace("model_age:seconds > 45", "model_age:seconds > 2")
     return rules.replace("lag:p99_5m > 5", "lag:p99_5m > 0.5")
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -30,6 +30,7 @@ SETTINGS = {
     "FALLBACK_CONCURRENCY": "1",
     "FIRESTORE_TIMEOUT_S": "1",
     "STALE_IF_ERROR_S": "0",
+    "STALLED_AFTER_S": "1",
 }
 
 
@@ -45,8 +46,17 @@ class Watched:
     def url(self) -> str:
         return self.service.found
 
-    def write(self, process_id: str, status: str) -> None:
-        self.firestore.commit(DEMO_PROJECT, {f"webServiceLogs/{process_id}": {"status": status, "start_time": T0}})
+    def write(self, process_id: str, status: str, **fields: object) -> None:
+        document = {"status": status, "start_time": T0, **fields}
+        self.firestore.commit(DEMO_PROJECT, {f"webServiceLogs/{process_id}": document})
+
+    def ends(self, process_id: str, status: str) -> None:
+        """Begins and ends, with both times, so that its duration is known; the service sees it between two scrapes."""
+        self.write(process_id, "running")
+        seen = f"{self.url}/status/{process_id}?wait=5&until="
+        assert http_status(seen + "running") == 200
+        self.write(process_id, status, end_time=T0 + timedelta(seconds=5))
+        assert http_status(seen + status) == 200
 
     @contextmanager
     def polled_for_unknown_ids(self) -> Iterator[None]:
@@ -165,6 +175,26 @@ def test_a_prometheus_that_does_not_know_the_job_tells_of_its_absence(watched: W
     with watched.prometheus.without_the_job():
         fires(watched, "ProcessStatusAbsent")
     silent(watched, "ProcessStatusAbsent")
+
+
+def test_a_worker_that_stops_writing_leaves_a_stalled_process(watched: Watched) -> None:
+    fires(watched, "ProcessStatusProcessesStalled")  # import-1, which was written before the test
+    watched.write("import-1", "completed")
+    silent(watched, "ProcessStatusProcessesStalled")
+
+
+def test_nothing_finishes_until_a_process_ends(watched: Watched) -> None:
+    fires(watched, "ProcessStatusNothingFinishes")
+    watched.ends("import-2", "completed")
+    silent(watched, "ProcessStatusNothingFinishes")
+
+
+def test_processes_that_fail_after_a_better_day_are_told(watched: Watched) -> None:
+    silent(watched, "ProcessStatusProcessesFailing")
+    watched.ends("import-3", "failed")
+    fires(watched, "ProcessStatusProcessesFailing")
+    watched.ends("import-4", "completed")
+    silent(watched, "ProcessStatusProcessesFailing")
 
 
 def test_every_alert_is_tried_here() -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -24,6 +24,7 @@ SEEN = (
     'process_status_lookups_total{source="miss"}',
     "process_status_listener_lag_seconds_count",
     "process_status_malformed_fields_total",
+    'process_status_process_duration_seconds_count{status="completed"}',
 )
 VALUES = {"$job": "process-status", "$instance": ".*", "$__rate_interval": "10s", "$price_per_100k_reads": "0.06"}
 
@@ -51,7 +52,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
         def has_seen_all() -> bool:
             document = {"status": "running", "start_time": T0, "products_processed": f"many: {next(changes)}"}
-            firestore.commit(DEMO_PROJECT, {"webServiceLogs/import-1": document})
+            status = ("running", "completed")[next(changes) // 7 % 2]
+            ended = {"status": status, "start_time": T0, "end_time": T0 + timedelta(minutes=1)}
+            firestore.commit(DEMO_PROJECT, {"webServiceLogs/import-1": document, "webServiceLogs/import-2": ended})
             for path in ("/status/import-1", "/status", f"/status/unknown-{next(changes)}", "/nothing-here"):
                 fetch(service.found + path)
             return all(prometheus.query(f"rate({name}[10s]) > 0") for name in SEEN)

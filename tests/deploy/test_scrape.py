@@ -27,6 +27,11 @@ TYPES = {
     "watchers": "gauge",
     "malformed_fields": "counter",
     "build_info": "gauge",
+    "processes": "gauge",
+    "processes_stalled": "gauge",
+    "processes_oldest_unfinished_timestamp_seconds": "gauge",
+    "process_transitions": "counter",
+    "process_duration_seconds": "histogram",
 }
 SHOWN_WHEN_FIRST_COUNTED = {"listener_restarts", "malformed_fields"}
 LABELS = {
@@ -37,6 +42,9 @@ LABELS = {
     "listener_state": {"state"},
     "listener_changes_total": {"type"},
     "build_info": {"version"},
+    "processes": {"status"},
+    "process_transitions_total": {"status"},
+    "process_duration_seconds_count": {"status"},
 }
 COMMON_LABELS = {"__name__", "job", "instance"}
 

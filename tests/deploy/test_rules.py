@@ -22,6 +22,7 @@ RUNBOOK = (DEPLOY / "RUNBOOK.md").read_text()
         ["check", "rules", "rules.yml"],
         ["check", "rules", "../cloud-run/alerts.yml"],
         ["test", "rules", "rules_test.yml"],
+        ["test", "rules", "processes_test.yml"],
     ],
 )
 def test_promtool_accepts(arguments: list[str]) -> None:
@@ -36,7 +37,7 @@ def test_promtool_accepts(arguments: list[str]) -> None:
 
 
 def test_each_alert_has_a_test_in_which_it_fires() -> None:
-    tests = (DEPLOY / "prometheus" / "rules_test.yml").read_text()
+    tests = "".join(path.read_text() for path in (DEPLOY / "prometheus").glob("*_test.yml"))
     fired = set(re.findall(r"alertname: (\w+)\n\s+eval_time: \S+\n\s+exp_alerts:\n", tests))
     assert fired == set(ALERTS)
 

@@ -18,8 +18,8 @@ from tests.service.virtual_time import Clock
 
 PROCESSES = 2_700
 BODY_BYTES = 300
-BYTES_HELD = 740
-"""Of one process with a body of 300 bytes: 333 the body, 62 its ID, 88 the summary, 56 + 32 its position, 32 its
+BYTES_HELD = 755
+"""Of one process with a body of 300 bytes: 333 the body, 62 its ID, 104 the summary, 56 + 32 its position, 32 its
 version, 130 its places in three tables, one of them in parts, and four lists. A second copy of any of these is more
 than is left."""
 
@@ -96,7 +96,7 @@ def bytes_per_process() -> float:
 
 
 @pytest.mark.usefixtures("allocated")
-async def test_a_process_is_held_in_740_bytes_however_often_it_changes_and_is_told_again() -> None:
+async def test_a_process_is_held_in_755_bytes_however_often_it_changes() -> None:
     replica = Replica()
     await replica.hears_every_process(1, "running")
     assert {len(summary.body) for summary in replica.model.held()} == {BODY_BYTES}

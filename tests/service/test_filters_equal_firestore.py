@@ -177,5 +177,5 @@ async def test_an_unknown_filter_is_refused_with_the_names_that_are_known(
         response = await running.get("/status?tenant=a")
         document = (await running.get("/openapi.json")).json()
     assert response.status == 400
-    assert "limit, status, owner, shard, start_date" in response.json()["message"]
+    assert "limit, status, owner, shard, stalled, start_date" in response.json()["message"]
     assert {"owner", "shard"} <= {each["name"] for each in document["paths"]["/status"]["parameters"]}

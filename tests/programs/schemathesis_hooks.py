@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from service.api.list_query import write_page_token
 from service.api.waits import UNTIL
 
-TOKENS = [write_page_token((microseconds, "import-1")) for microseconds in (0, 1_795_435_200_000_000)]
+POSITIONS = [(microseconds, "import-1") for microseconds in (0, 1_795_435_200_000_000)]
+TOKENS = {write_page_token(position): position for position in POSITIONS}
 FLAGS = ("include_products", "follow")
 LENIENT = ("true", "false", "1", "0")
 """What flags take, in any case: the document declares them as plain booleans, and describes the rest."""
 
-schemathesis.openapi.format("page-token", st.sampled_from(TOKENS))
+schemathesis.openapi.format("page-token", st.sampled_from(list(TOKENS)))
 
 
 @schemathesis.hook
@@ -40,12 +41,22 @@ def map_case(context: Any, case: Any) -> Any:
     query = case.query
     if query:
         _separate_the_two_forms_of_a_list(case, query)
+        if query.get("page_token") in TOKENS:
+            query["page_token"] = write_page_token(TOKENS[query["page_token"]], _filters(query))
         if "until" in query or "after" in query:
             query.setdefault("wait", 1)
         _shorten_waits(case, query)
         if case.operation.path == "/events" and 1 <= len(str(query.get("status", ""))) <= 64:
             query["status"] = "running"  # one whose events come
     return case
+
+
+def _filters(query: dict[str, Any]) -> dict[str, str | bool]:
+    """A token belongs to the filters of its list."""
+    filters: dict[str, str | bool] = {"status": str(query["status"])} if "status" in query else {}
+    if "stalled" in query:
+        filters["stalled"] = str(query["stalled"]).lower() in ("true", "1")
+    return filters
 
 
 def _parameter_broken(case: Any) -> str | None:

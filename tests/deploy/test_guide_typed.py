@@ -258,7 +258,7 @@ def test_gcloud_makes_policies_of_the_alerts(typed: list[Typed]) -> None:
     assert done.returncode == 0, done.stderr
     made: dict[str, Any] = json.loads(done.stdout)
     assert made["channels"] == [["email", "somebody@example.com"]]
-    assert len(made["policies"]) == 10
+    assert len(made["policies"]) == 13
     assert made["policies"]["process_status/ProcessStatusTargetDown"] == [
         "120s",
         "30s",

@@ -42,9 +42,14 @@ class LoggedErrors:
             if logged.message.startswith(AUDIT_ALARM):
                 if not excuses.lies.contains(at_us):
                     found.false_alarms.append(logged.line)
-            elif not (excuses.refusals.contains(at_us) and any(code in logged.line for code in REFUSALS)):
+            elif not (excuses.refusals.contains(at_us) and _names_a_refusal(logged.line)):
                 found.others.append(logged.line)
         return found
+
+
+def _names_a_refusal(line: str) -> bool:
+    """The service writes gRPC's codes in lower case."""
+    return any(code.lower() in line.lower() for code in REFUSALS)
 
 
 @dataclass

@@ -1,8 +1,9 @@
 """When a process has ended, and how long it took: read out of its answer, where it has ended. Pure.
 
-Nothing of it is held with the process: only a change to or from a terminal status needs it.
+Nothing of it is held with the process: only changes of processes that have ended need it.
 """
 
+from collections import deque
 from datetime import datetime
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ class Finishes:
     def __init__(self, file: SchemaFile) -> None:
         self.terminal = frozenset(file.status.terminal)
         self._started, self._ended = file.role("started"), file.role("ended")
+        self._lately: deque[tuple[ProcessSummary, Finish]] = deque(maxlen=2)
+        """Both copies of the index ask for the same: what a change replaces, and what it brings."""
 
     def has_ended(self, summary: ProcessSummary) -> bool:
         """Whether the status is terminal."""
@@ -35,6 +38,14 @@ class Finishes:
         """None where the process has not ended. A duration below zero is none."""
         if summary.status not in self.terminal:
             return None
+        for known, finish in self._lately:
+            if known is summary:
+                return finish
+        finish = self._read(summary)
+        self._lately.append((summary, finish))
+        return finish
+
+    def _read(self, summary: ProcessSummary) -> Finish:
         values = loads(summary.body)
         started, ended = _time(values.get(self._started)), _time(values.get(self._ended))
         duration_s = None if started is None or ended is None else (ended - started).total_seconds()

@@ -132,7 +132,11 @@ class Stalls:
             self._schedule.add(summary.process_id, summary.version)
 
     def _on_applied(self, applied: Applied) -> None:
-        self._watching.add(self._watch_all(applied.upserts))
+        if len(applied.upserts) > WATCHED_PER_STEP:
+            self._watching.add(self._watch_all(applied.upserts))
+            return
+        for summary in applied.upserts:
+            self._watch(summary)
 
     def _watch_all(self, summaries: Sequence[ProcessSummary]) -> Iterator[None]:
         for number, summary in enumerate(summaries, 1):

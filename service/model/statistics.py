@@ -61,7 +61,7 @@ class Statistics:
             return False
         if held.position != summary.position:
             return False
-        return held.body is summary.body or not self._finishes.has_ended(summary)
+        return held.body is summary.body or self._finishes.of(held) == self._finishes.of(summary)
 
     def _count(self, summary: ProcessSummary, by: int) -> None:
         status = summary.status

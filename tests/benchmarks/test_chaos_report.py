@@ -2,9 +2,10 @@
 
 import os
 import sys
+import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,7 +14,8 @@ from benchmarks.chaos.checker import Verdicts
 from benchmarks.chaos.injector import Recoveries
 from benchmarks.chaos.report import NOT_RUN, Plain, keep, kept, plain, tables
 from benchmarks.chaos.result import FOUND, LoggedErrors, Mirrored, Result
-from benchmarks.chaos.stage import Findings
+from benchmarks.chaos.service import Logged, Service
+from benchmarks.chaos.stage import Excuses, Findings
 
 MACHINE: dict[str, Any] = {
     "processor": "A CPU",
@@ -141,3 +143,15 @@ def test_fewer_answers_than_asked_for_are_a_failure_and_kept_all_the_same(
     (kept_run,) = kept(file)
     assert kept_run["figures"]["answers checked"] == 1_000_123
     assert kept_run["machine"]["cores"] == os.cpu_count()
+
+
+def test_a_logged_refusal_is_explained_only_while_firestore_refuses() -> None:
+    def logged(at_s: float, code: str) -> Logged:
+        return Logged(at_s, f"Firestore refuses direct reads: {code}", code)
+
+    excuses, before = Excuses(), time.time() - 60
+    with excuses.refusals.noted():
+        now = time.time()
+    lines = [logged(now, "permission_denied"), logged(now, "internal"), logged(before, "permission_denied")]
+    replica = cast("Service", type("Replica", (), {"errors_logged": lambda _: lines}))()
+    assert LoggedErrors.of([replica], excuses).others == ["internal", "permission_denied"]

@@ -153,5 +153,9 @@ def test_a_logged_refusal_is_explained_only_while_firestore_refuses() -> None:
     with excuses.refusals.noted():
         now = time.time()
     lines = [logged(now, "permission_denied"), logged(now, "internal"), logged(before, "permission_denied")]
-    replica = cast("Service", type("Replica", (), {"errors_logged": lambda _: lines}))()
-    assert LoggedErrors.of([replica], excuses).others == ["internal", "permission_denied"]
+
+    class Replica:
+        def errors_logged(self) -> list[Logged]:
+            return lines
+
+    assert LoggedErrors.of([cast("Service", Replica())], excuses).others == ["internal", "permission_denied"]

@@ -101,8 +101,9 @@ def test_nothing_moves_for_those_who_want_stillness(company: Company, service: P
     visitor.sees_light("live")
     expect(visitor.row("import-0")).to_have_count(1)
     assert visitor.page.evaluate(moving) > 0
-    lasting = "document.getAnimations().every(each => each.effect.getTiming().iterations === Infinity)"
-    visitor.page.wait_for_function(lasting)  # rows that have just come glow for a moment
+    passing = "document.getAnimations().filter(each => each.effect.getTiming().iterations !== Infinity)"
+    ended = f"Promise.allSettled({passing}.map(each => each.finished)).then(() => null)"
+    visitor.page.evaluate(ended)  # rows that have just come glow for a moment
     visitor.page.emulate_media(reduced_motion="reduce")
     company.writes("import-0", status="running", products_processed=1)
     expect(visitor.row("import-0").locator(".badge")).to_have_text("running")

@@ -87,7 +87,7 @@ def call_tasks() -> set[asyncio.Task[Any]]:
 def cancel(call: grpc.aio.Call) -> None:
     """End a call on the wire.
 
-    Where a write fails, gRPC's own `cancel` takes the call for over. While it has messages that nobody read, it is not:
+    Where a write fails, gRPC's own `cancel` takes the call for over. While it has unread messages, it is not:
     it keeps its connection open, and its task waits for ever.
     """
     core = getattr(call, "_cython_call", None)

@@ -192,12 +192,7 @@ class Service:
             observer=self.metrics,
             rng=random.Random(),  # noqa: S311 - jitter
         )
-        self._stalls = Stalls(
-            self.model,
-            self._slicer,
-            terminal_statuses=self.schema.file.status.terminal,
-            stalled_after_s=settings.stalled_after_s,
-        )
+        self._stalls = Stalls(self.model, self._slicer, stalled_after_s=settings.stalled_after_s)
         self._transitions = Transitions(self.model, self._slicer, self.metrics.processes)
         self._stalls.subscribe(self.watchers.check_followed)
         self._long_polls = LongPolls(

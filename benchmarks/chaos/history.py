@@ -48,7 +48,7 @@ class Written(NamedTuple):
 @dataclass(slots=True, eq=False)
 class Version:
     """What was answered of a process from `from_us` until `until_us`. `lied_until_us`: as the model may believe,
-    having been told nothing of the next version."""
+    without having got the next version."""
 
     written: Written
     until_us: int = FOREVER

@@ -31,6 +31,9 @@ Filters = Mapping[str, str | int]
 
 NO_FILTERS: Filters = MappingProxyType({})
 
+MAX_FILTER_BYTES = 1500
+"""Of a text that a list is filtered by: Firestore's indexes hold no more of a value."""
+
 STALLED = "stalled"
 """The filter that is true for processes which stall and false for all others. In `until`: that the process stalls."""
 

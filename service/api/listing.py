@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from service.api.contract import Operation, QueryParameter
-from service.api.list_query import Filters, ListQuery
+from service.api.list_query import MAX_FILTER_BYTES, Filters, ListQuery
 from service.api.operations import EVENTS, LISTING, STATS, STATUS
 from service.api.ordering import Order
 from service.api.parameters import (
@@ -18,9 +18,6 @@ from service.api.parameters import (
     read_list_query,
 )
 from service.errors import BadParameter
-
-MAX_BYTES = 1500
-"""Of a text: Firestore's indexes hold no more of one."""
 
 _INT64 = range(-(2**63), 2**63)
 _DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
@@ -74,8 +71,8 @@ def _without_products(operation: Operation) -> Operation:
 
 def _parameter(name: str, type_: FilterType) -> QueryParameter[Any]:
     def read_text(text: str) -> str:
-        if not 1 <= len(text.encode()) <= MAX_BYTES:
-            raise BadParameter(f"{name} must have 1 to {MAX_BYTES:,} bytes")
+        if not 1 <= len(text.encode()) <= MAX_FILTER_BYTES:
+            raise BadParameter(f"{name} must have 1 to {MAX_FILTER_BYTES:,} bytes")
         return text
 
     def read_integer(text: str) -> int:
@@ -87,5 +84,5 @@ def _parameter(name: str, type_: FilterType) -> QueryParameter[Any]:
     if type_ == "integer":
         schema = {"type": "integer", "format": "int64", "minimum": _INT64.start, "maximum": _INT64.stop - 1}
         return QueryParameter(name, schema, description, read_integer, default=None)
-    schema = {"type": "string", "minLength": 1, "maxLength": MAX_BYTES}
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_FILTER_BYTES}
     return QueryParameter(name, schema, description, read_text, default=None)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Protocol
 
 import orjson
 from aiohttp import hdrs, web
@@ -162,23 +163,36 @@ class Handlers:
             batch = await self._answers.batch(query.process_ids, max_age_s=max_age_s)
             for answer in batch.by_id.values():
                 self._metrics.looked_up(_lookup(answer))
-            body, source, age_s = batch.body, batch.source, batch.age_s
-        else:
-            page = await self._answers.page(query, max_age_s=max_age_s)
-            self._metrics.looked_up(page.source.value.lower())
-            body, source, age_s = page.body, page.source, page.age_s
-        headers = freshness(source, age_s, content_etag(body))
-        return conditional_response(body, headers, IF_MATCH.of(request.headers), IF_NONE_MATCH.of(request.headers))
+            return _of_several(request, batch)
+        page = await self._answers.page(query, max_age_s=max_age_s)
+        self._metrics.looked_up(page.source.value.lower())
+        return _of_several(request, page)
 
     async def stats(self, request: web.Request) -> web.Response:
         """Counts of processes."""
         query = self._listing.read_stats(request.rel_url.raw_query_string)
         answer = await self._statistics.answer(query, max_age_s=CACHE_CONTROL.of(request.headers))
         self._metrics.looked_up(answer.source.value.lower())
-        headers = freshness(answer.source, answer.age_s, content_etag(answer.body))
-        return conditional_response(
-            answer.body, headers, IF_MATCH.of(request.headers), IF_NONE_MATCH.of(request.headers)
-        )
+        return _of_several(request, answer)
+
+
+class _OfSeveral(Protocol):
+    """An answer about several processes. The body is rendered each time it is asked for."""
+
+    @property
+    def body(self) -> bytes: ...
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def age_s(self) -> int: ...
+
+
+def _of_several(request: web.Request, answer: _OfSeveral) -> web.Response:
+    body = answer.body
+    headers = freshness(answer.source, answer.age_s, content_etag(body))
+    return conditional_response(body, headers, IF_MATCH.of(request.headers), IF_NONE_MATCH.of(request.headers))
 
 
 def _lookup(answer: Answer) -> str:

@@ -9,7 +9,7 @@ from service.api.etags import content_etag
 from service.api.list_query import ListQuery
 from service.api.listing import Listing
 from service.errors import BadParameter
-from service.model.read_model import Applied
+from service.model.applied import Applied
 from service.reads.answer import RenderedPage
 from service.reads.answers import Answers
 from service.schema.compiled import ProcessSummary

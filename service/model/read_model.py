@@ -8,8 +8,7 @@ not on any connection.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from random import Random
 from typing import Protocol, TypeVar
@@ -18,6 +17,7 @@ from listeners.events import Changed, Document, Event, Replaced
 from listeners.listener import Clock
 from service.api.list_query import STALLED, Filters, ListQuery, Position, StartKey, process_id_at
 from service.api.ordering import Order
+from service.model.applied import Applied, Update, bring_up_to_date
 from service.model.finishes import Finishes
 from service.model.indexes import indexes_of
 from service.model.positions import Bound
@@ -25,7 +25,7 @@ from service.model.process_index import ProcessIndex
 from service.model.statistics import Statistics
 from service.runtime.sharded_set import ShardedSet
 from service.runtime.slicer import sliced
-from service.schema.compiled import FilterValue, ProcessSummary, Schema, stalled
+from service.schema.compiled import ProcessSummary, Schema, stalled
 
 Item = TypeVar("Item")
 
@@ -35,38 +35,6 @@ WALKED_AT_ONCE = 100
 MOST_IN_VAIN = 2_000
 """Processes that one list looks at in vain, because another of its filters excludes them: a millisecond of work. After
 that the list is read from Firestore, which merges its indexes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What one event changed. `removed` says for each ID whether it is known to be deleted (None: unknown).
-
-    `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
-    `status_before` is the status that each of them had which was held before, `filters_before` the values of the
-    schema's filters, of those alone for which they are others now. `belated` are the upserts of a version from before
-    the last event: they have moved up into the window, or no event told of them when they changed. `changed` is how
-    many have other content, or other values of the filters, than before; `is_reordered`: one has another position.
-    `resumed` are those that stalled and were written again; they count as changed, and as belated.
-    `entered` are those with another status than before, or that are new: none where a whole result replaces another.
-    """
-
-    upserts: Sequence[ProcessSummary]
-    removed: Mapping[str, bool | None]
-    added: int
-    read_time: int
-    is_first_load: bool = False
-    status_before: Mapping[str, str | None] = field(default_factory=dict)
-    filters_before: Mapping[str, tuple[FilterValue, ...]] = field(default_factory=dict)
-    belated: Sequence[str] = ()
-    changed: int = 0
-    is_reordered: bool = False
-    resumed: Collection[str] = ()
-    entered: Sequence[ProcessSummary] = ()
-
-    @property
-    def is_news(self) -> bool:
-        """Whether a client that holds the state before gets anything new."""
-        return bool(self.changed or self.removed or self.is_first_load)
 
 
 class ModelObserver(Protocol):
@@ -105,9 +73,8 @@ class ReadModel:
         self.indexes = indexes_of(schema.filter_names)
         self.finishes = Finishes(schema.file)
         self._index = ProcessIndex(self.indexes, self.finishes)
-        self._spare: ProcessIndex | None = ProcessIndex(
-            self.indexes, self.finishes
-        )  # its equal, while no batch is being applied
+        self._spare: ProcessIndex | None = ProcessIndex(self.indexes, self.finishes)
+        """Equal to the one that is read, while no batch is being applied."""
         self._writing = asyncio.Lock()
         self._subscribers: list[Callable[[Applied], None]] = []
         self._stall_subscribers: list[Callable[[Sequence[ProcessSummary]], None]] = []
@@ -315,15 +282,11 @@ class ReadModel:
         async with self._writing:
             found = [self._index.by_id.get(process_id) for process_id in process_ids]
             marked = [stalled(held) for held in found if held is not None and not held.is_stalled and is_due(held)]
-            following = self._spare or await self._copied()
-            self._spare = None
-            await _update(following, marked, {})
-            preceding, self._index = self._index, following
+            preceding = await self._exchange(marked, {})
             self.generation += 1
             for subscriber in self._stall_subscribers:
                 subscriber(marked)
-            await _update(preceding, marked, {})
-            self._spare = preceding
+            await self._follow(preceding, marked, {})
 
     async def _replace(self, event: Replaced) -> None:
         present = ShardedSet()
@@ -355,39 +318,54 @@ class ReadModel:
     async def _show(
         self, event: Replaced | Changed, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None]
     ) -> None:
-        """Bring the spare index up to date, exchange it for the one that is read, and bring that up to date."""
-        following = self._spare or await self._copied()
-        self._spare = None  # where this is cancelled, none is left: it may be half done
-        updated = await _update(following, upserts, removed, self.read_time)
+        update = Update(self.read_time)
+        preceding = await self._exchange(upserts, removed, update)
         is_first_load = isinstance(event, Replaced) and not self.has_synced
-        preceding, self._index = self._index, following
-        self.newest_version = max(self.newest_version, updated.newest_version)
+        self.newest_version = max(self.newest_version, update.newest_version)
         self._announce(
             Applied(
                 upserts,
                 removed,
-                updated.added,
+                update.added,
                 event.read_time,
                 is_first_load,
-                updated.status_before,
-                updated.filters_before,
-                updated.belated,
-                updated.changed,
-                updated.is_reordered,
-                updated.resumed,
-                updated.entered if isinstance(event, Changed) else (),
+                update.status_before,
+                update.filters_before,
+                update.belated,
+                update.changed,
+                update.is_reordered,
+                update.resumed,
+                update.entered if isinstance(event, Changed) else (),
             )
         )
         self._believe(event)
-        await _update(preceding, upserts, removed)
-        self._spare = preceding
+        await self._follow(preceding, upserts, removed)
         if not is_first_load:
             async for summary in sliced(upserts):
                 self._observer.became_visible(summary.version)
 
+    async def _exchange(
+        self, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None], update: Update | None = None
+    ) -> ProcessIndex:
+        """Bring the spare index up to date and show it. Returns the one that was shown, which must `_follow`.
+
+        Where this is cancelled no spare is left: it can be half done.
+        """
+        following = self._spare or await self._copied()
+        self._spare = None
+        await bring_up_to_date(following, upserts, removed, update)
+        preceding, self._index = self._index, following
+        return preceding
+
+    async def _follow(
+        self, preceding: ProcessIndex, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None]
+    ) -> None:
+        await bring_up_to_date(preceding, upserts, removed)
+        self._spare = preceding
+
     async def _copied(self) -> ProcessIndex:
         copy = ProcessIndex(self.indexes, self.finishes)
-        await _update(copy, self.held(), {})
+        await bring_up_to_date(copy, self.held(), {})
         return copy
 
     def _announce(self, applied: Applied) -> None:
@@ -406,60 +384,6 @@ class ReadModel:
         self.read_time = max(self.read_time, event.read_time)
         self._read_time_known_at = self._arrived_at
         self.confirm(event.as_of)
-
-
-@dataclass(slots=True)
-class _Updated:
-    """What an update changed in an index. The fields are those of Applied."""
-
-    added: int = 0
-    newest_version: int = 0
-    status_before: dict[str, str | None] = field(default_factory=dict)
-    filters_before: dict[str, tuple[FilterValue, ...]] = field(default_factory=dict)
-    belated: list[str] = field(default_factory=list)
-    resumed: set[str] = field(default_factory=set)
-    entered: list[ProcessSummary] = field(default_factory=list)
-    changed: int = 0
-    is_reordered: bool = False
-
-    def note(self, replaced: ProcessSummary | None, summary: ProcessSummary, read_time: int) -> None:
-        """`summary` has taken the place of `replaced`. `read_time`: that of the last event."""
-        self.newest_version = max(self.newest_version, summary.version)
-        is_changed = replaced is None or summary.content_version == summary.version
-        if 0 < read_time < summary.version and (replaced is None or replaced.status != summary.status):
-            self.entered.append(summary)
-        if replaced is None:
-            self.added += 1
-        else:
-            self.status_before[summary.process_id] = replaced.status
-            if replaced.is_stalled and not summary.is_stalled:
-                self.resumed.add(summary.process_id)
-                is_changed = True
-            if replaced.filters is not summary.filters:
-                self.filters_before[summary.process_id] = replaced.filters
-                is_changed = True
-            if replaced.position is not summary.position:
-                self.is_reordered = True
-        if is_changed:
-            self.changed += 1
-            if summary.version <= read_time or summary.process_id in self.resumed:
-                self.belated.append(summary.process_id)
-
-
-async def _update(
-    index: ProcessIndex, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None], read_time: int = 0
-) -> _Updated:
-    """`read_time`: that of the last event."""
-    updated = _Updated()
-    async for process_id in sliced(removed):
-        gone = index.discard(process_id)
-        if gone is not None:
-            updated.status_before[process_id] = gone.status
-            if gone.filters:
-                updated.filters_before[process_id] = gone.filters
-    async for summary in sliced(upserts):
-        updated.note(index.put(summary), summary, read_time)
-    return updated
 
 
 def _taken_from_the_end(items: list[Item]) -> Iterator[Item]:

@@ -10,10 +10,11 @@ begins to stall, because there could be writes that have not arrived.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from heapq import heappop, heappush
 
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.runtime.sharded_set import ShardedSet
 from service.runtime.slicer import Slicer, sliced
 from service.schema.compiled import ProcessSummary
@@ -64,12 +65,9 @@ class Schedule:
 class Stalls:
     """Marks them in the model, and tells subscribers what is due, for processes that the model does not hold."""
 
-    def __init__(
-        self, model: ReadModel, slicer: Slicer, *, terminal_statuses: Collection[str], stalled_after_s: float
-    ) -> None:
+    def __init__(self, model: ReadModel, slicer: Slicer, *, stalled_after_s: float) -> None:
         """`stalled_after_s`: 0 means that nothing ever stalls."""
         self._model = model
-        self._terminal = frozenset(terminal_statuses)
         self._stalled_after_us = round(stalled_after_s * 1_000_000)
         self._schedule = Schedule()
         self._watching = slicer.lane()
@@ -125,7 +123,7 @@ class Stalls:
         return summary.version <= cutoff and self._can_stall(summary) and self._model.is_trusted()
 
     def _can_stall(self, summary: ProcessSummary) -> bool:
-        return summary.status not in self._terminal and not summary.is_stalled
+        return not self._model.finishes.has_ended(summary) and not summary.is_stalled
 
     def _watch(self, summary: ProcessSummary) -> None:
         if self._can_stall(summary):

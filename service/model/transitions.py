@@ -7,7 +7,8 @@ moves up into the window nothing either.
 from collections.abc import Iterator
 from typing import Protocol
 
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.runtime.slicer import Slicer
 
 

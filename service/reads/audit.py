@@ -22,7 +22,8 @@ from listeners.listener import CannotConfirm, Clock, ListenerState
 from service.api.list_query import ListQuery
 from service.api.ordering import Order
 from service.errors import ReadRefused, Unreachable
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.reads.firestore_reader import FirestoreReader
 from service.schema.compiled import ProcessSummary
 

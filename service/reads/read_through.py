@@ -11,7 +11,8 @@ from cachetools import TLRUCache
 
 from listeners.listener import Clock
 from service.api.list_query import ListQuery
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.reads.budget import Budget
 from service.reads.circuit import Circuit
 from service.reads.delivered_states import DeliveredStates

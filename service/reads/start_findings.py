@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from listeners.window import Window
 from service.errors import ReadRefused, Unreachable
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.reads.firestore_reader import FirestoreReader
 from service.schema import findings
 from service.schema.compiled import Schema

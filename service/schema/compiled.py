@@ -16,16 +16,13 @@ from orjson import dumps
 
 from listeners.field_paths import FieldPath, Projection, parse_field_path
 from listeners.gc_untrack import untrack
-from service.api.list_query import Position, position_of
+from service.api.list_query import MAX_FILTER_BYTES, Position, position_of
 from service.api.ordering import Order
 from service.schema.readers import MALFORMED, Reader, raw_statuses, read_integer, reader_of, status_reader
 from service.schema.schema_file import Children, SchemaFile
 
 FilterValue = str | int | None
 """What a document holds for a filter; None where it holds nothing that the filter can be equal to."""
-
-MAX_FILTER_BYTES = 1500
-"""Of a string that can be asked for: Firestore's indexes hold no more of a value."""
 
 MOST_SHARED = 16_384
 

@@ -51,7 +51,7 @@ class Answer:
     etag: str | None
     freshness: str
     is_stalled: bool = False
-    """Told only where that was asked for."""
+    """Known only where the request named it."""
 
 
 class StatusClient:

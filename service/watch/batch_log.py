@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from service.model.read_model import Applied
+from service.model.applied import Applied
 from service.schema.compiled import FilterValue
 
 MAX_MOVES = 10_000

@@ -54,7 +54,7 @@ class Change:
 
     @property
     def stalled_frame(self) -> Frame:
-        """The event that tells that the process stalls, rendered once for all streams."""
+        """The event that the process stalls, rendered once for all streams."""
         if self._stalled_frame is None:
             self._stalled_frame = frame(stalled_block(self.process_id, self.key, None))
         return self._stalled_frame

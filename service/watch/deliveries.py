@@ -12,7 +12,8 @@ from typing import Protocol
 
 from listeners.events import Document
 from listeners.following import OnDocument
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.model.stalled import IsDue
 from service.runtime.clock import CallLater
 from service.runtime.slicer import Slicer
@@ -147,11 +148,7 @@ class Deliveries:
 
     def _deliver_batch(self, applied: Applied) -> Iterator[None]:
         processes = self.processes
-        for summary in applied.upserts:
-            process = processes.get(summary.process_id)
-            if process is not None:
-                self._deliver(process, self.changes.upsert(summary))
-            yield
+        yield from self._deliver_summaries(applied.upserts)
         for process_id, deleted in applied.removed.items():
             process = processes.get(process_id)
             if process is not None:
@@ -166,9 +163,9 @@ class Deliveries:
     def stalled(self, summaries: Sequence[ProcessSummary]) -> None:
         """Deliver that these processes stall, after all batches before."""
         if self.processes:
-            self._batches.add(self._deliver_stalled(summaries))
+            self._batches.add(self._deliver_summaries(summaries))
 
-    def _deliver_stalled(self, summaries: Sequence[ProcessSummary]) -> Iterator[None]:
+    def _deliver_summaries(self, summaries: Sequence[ProcessSummary]) -> Iterator[None]:
         for summary in summaries:
             process = self.processes.get(summary.process_id)
             if process is not None:

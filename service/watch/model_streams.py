@@ -25,8 +25,9 @@ from sortedcontainers import SortedKeyList
 
 from service.api.event_ids import BEFORE_ALL
 from service.api.list_query import Filters
+from service.model.applied import Applied
 from service.model.indexes import Scope
-from service.model.read_model import Applied, ReadModel
+from service.model.read_model import ReadModel
 from service.runtime.chunked_set import ChunkedSet
 from service.runtime.slicer import Slicer
 from service.schema.compiled import FilterValue, ProcessSummary
@@ -126,14 +127,8 @@ class ModelStreams:
         for group in tuple(self._groups.values()):
             found = [_stalled(summary) for summary in summaries if group.holds(summary)]
             yield
-            blocks = frame(b"".join([block(each, None) for each in found]))
-            for streams in group.streams.chunks() if found else ():
-                for stream in streams:
-                    try:
-                        stream.on_batch([blocks], sys.maxsize)
-                    except Exception as error:  # noqa: BLE001 - contained
-                        contain(self._failures, stream, "on_batch", error)
-                    yield
+            if found:
+                yield from self._send(group, [frame(b"".join([block(each, None) for each in found]))], sys.maxsize)
 
     def _deliver(self, applied: Applied) -> Iterator[None]:
         for group in tuple(self._groups.values()):
@@ -142,13 +137,17 @@ class ModelStreams:
             except Exception as error:  # noqa: BLE001 - contained: streams with another filter get the batch
                 yield from self._fail(group, error)
                 continue
-            for streams in group.streams.chunks() if batch else ():
-                for stream in streams:
-                    try:
-                        stream.on_batch(batch, applied.read_time)
-                    except Exception as error:  # noqa: BLE001 - contained
-                        contain(self._failures, stream, "on_batch", error)
-                    yield
+            if batch:
+                yield from self._send(group, batch, applied.read_time)
+
+    def _send(self, group: _Group, frames: Sequence[Frame], read_time: int) -> Iterator[None]:
+        for streams in group.streams.chunks():
+            for stream in streams:
+                try:
+                    stream.on_batch(frames, read_time)
+                except Exception as error:  # noqa: BLE001 - contained
+                    contain(self._failures, stream, "on_batch", error)
+                yield
 
     def _fail(self, group: _Group, error: Exception) -> Iterator[None]:
         """A stream that misses a change must end: its client connects again and gets the change."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from listeners.listener import CannotConfirm
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.reads.answers import Answer
 from service.watch.changes import Change
 from service.watch.long_polls import LongPolls

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from service.api.list_query import Filters
 from service.errors import WatchRefused
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.model.stalled import IsDue
 from service.runtime.clock import CallLater, Timer
 from service.runtime.slicer import Slicer

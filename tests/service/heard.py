@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks.chaos.history import History
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.reads.answers import Answer, Answers
 
 

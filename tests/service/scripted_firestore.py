@@ -10,7 +10,8 @@ from listeners.events import Changed, Document, Removal, Replaced
 from listeners.listener import CannotConfirm, ListenerState
 from listeners.times import moment
 from service.api.list_query import ListQuery, StartKey
-from service.model.read_model import Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import ReadModel
 from service.reads.answers import Answer, Answers
 from service.reads.budget import Budget
 from service.reads.circuit import Circuit

@@ -5,7 +5,7 @@ import { count, label, percent, timeOfDay } from "./format.js";
 import { schema } from "./schema.js";
 import { kindOf } from "./status.js";
 
-const LONGEST = 40; // of a value that is told itself
+const LONGEST = 40; // characters of a value that is shown itself
 
 const more = (was, is, word) => {
   const difference = (is ?? 0) - (was ?? 0);
@@ -29,8 +29,8 @@ const percentOf = (process) => (schema.share(process) === null ? [] : [`now ${pe
 
 function turned(key, was, is) {
   if (was[key] === undefined || is[key] === undefined || JSON.stringify(was[key]) === JSON.stringify(is[key])) return [];
-  const isTold = typeof is[key] !== "object" && schema.roleOf.get(key) !== "started" && String(is[key]).length <= LONGEST;
-  return [isTold ? `${label(key)}: ${is[key]}` : `${label(key)} changed`];
+  const isShown = typeof is[key] !== "object" && schema.roleOf.get(key) !== "started" && String(is[key]).length <= LONGEST;
+  return [isShown ? `${label(key)}: ${is[key]}` : `${label(key)} changed`];
 }
 
 const entry = (ms, kind, text) =>

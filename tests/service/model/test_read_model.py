@@ -8,7 +8,8 @@ import pytest
 
 from listeners.events import Changed, Confirmed, Removal, Replaced
 from service.api.list_query import ListQuery
-from service.model.read_model import WALKED_AT_ONCE, Applied, ReadModel
+from service.model.applied import Applied
+from service.model.read_model import WALKED_AT_ONCE, ReadModel
 from service.runtime.slicer import ITEMS_PER_SLICE
 from service.schema.compiled import ProcessSummary
 from tests.service.scripted_firestore import Seen, changed, document, ids, read_model, removed, replaced

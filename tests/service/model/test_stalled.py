@@ -34,7 +34,6 @@ class Held:
         self.stalls = Stalls(
             self.model,
             Slicer(asyncio.get_running_loop().call_soon),
-            terminal_statuses=("completed", "failed"),
             stalled_after_s=after_s,
         )
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.api.list_query import ListQuery
 from service.errors import BudgetExhausted, Unreachable
-from service.model.read_model import Applied
+from service.model.applied import Applied
 from tests.service.scripted_firestore import Parts, document, ids, summary
 from tests.service.virtual_time import settle
 

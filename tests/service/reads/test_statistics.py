@@ -37,7 +37,6 @@ class Counted:
         self.stalls = Stalls(
             self.model,
             Slicer(asyncio.get_running_loop().call_soon),
-            terminal_statuses=schema.file.status.terminal,
             stalled_after_s=STALLED_AFTER_S,
         )
         answers = Answers(

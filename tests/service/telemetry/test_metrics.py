@@ -12,7 +12,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from listeners.listener import ListenerState
-from service.model.read_model import Applied
+from service.model.applied import Applied
 from service.reads.statistics import ProcessGauges
 from service.telemetry.metrics import Metrics
 from tests.service.scripted_firestore import summary

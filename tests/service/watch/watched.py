@@ -171,7 +171,7 @@ class Watched:
             observer=self.observer,
             rng=Random(1),
         )
-        self.stalls = Stalls(self.model, slicer, terminal_statuses=("completed",), stalled_after_s=STALLED_AFTER_S)
+        self.stalls = Stalls(self.model, slicer, stalled_after_s=STALLED_AFTER_S)
         self.stalls.subscribe(self.watchers.check_followed)
         answers = Answers(
             self.model, Parts().reads, ScriptedListener(), clock=self.clock, stale_if_error_s=0, timeout_s=5

@@ -109,6 +109,19 @@ async def test_nothing_begins_to_stall_while_the_lease_has_lapsed() -> None:
     assert held.found() == ["p1"]
 
 
+async def test_a_lease_that_lapses_before_the_mark_leaves_it_out() -> None:
+    held = await Held().load(1001, written("p1", 100))
+    async with held.model._writing:  # a batch is being applied
+        checking = asyncio.create_task(held.stalls.check())
+        await settle()
+        held.clock.advance(15.5)
+    await checking
+    await held.model.apply(Confirmed(1017 * SECOND, held.clock()))
+    assert held.found() == []
+    await held.stalls.check()
+    assert held.found() == ["p1"]
+
+
 async def test_0_means_that_nothing_ever_stalls() -> None:
     held = await Held(after_s=0).load(1_000_000, written("p1", 100))
     await held.check_at(1_000_001)

@@ -106,6 +106,17 @@ async def test_the_counts_have_the_keys_of_the_contract_in_order() -> None:
     }
 
 
+async def test_an_end_that_is_written_anew_replaces_the_one_before() -> None:
+    ended = written("p1", START, "completed", started=START - 100, ended=START - 90)
+    counted = await Counted().load(ended)
+    await counted.change_at(START + 1, written("p1", START + 1, "completed", started=START - 100, ended=START - 40))
+    counts = await counted.counts()
+    assert counts["finished"] == {"60": {"completed": 1}, "3600": {"completed": 1}}
+    assert counts["duration_s"]["completed"] == {"p50": 60.0, "p95": 60.0, "max": 60.0}
+    await counted.change_at(START + 2, gone=("p1",))
+    assert (await counted.counts())["duration_s"] == {}
+
+
 def scanned(documents: list[Document], stalled: set[str], now: float) -> dict[str, Any]:
     """What anyone would count who reads all documents."""
     by_status: dict[str, int] = {}

@@ -1,5 +1,6 @@
 """Who waits for a dead worker is told: waits until `stalled`, streams of one process, of all, and of a followed one."""
 
+from listeners.events import Document
 from tests.service.watch.watched import PROCESS, Reader, Watched, process
 
 AFTER_S = 901.0
@@ -98,3 +99,20 @@ async def test_a_followed_process_outside_the_window_stalls_too() -> None:
     watched.run()
     await watched.pass_without_writes(AFTER_S)
     assert wait.change.is_stalled
+
+
+async def test_a_heartbeat_ends_the_stall_in_streams_of_the_model() -> None:
+    def heartbeat(version: int) -> Document:
+        return Document(PROCESS, version, {"status": "running", "start_time": "2026"})
+
+    watched = await Watched().load(heartbeat(100))
+    reader, resumed = Reader(), Reader()
+    watched.watchers.stream_model({}, None).begin(reader)
+    await watched.pass_without_writes(AFTER_S)
+    seen = watched.model.read_time
+    await watched.change(heartbeat(seen + 1))
+    assert events(reader) == ["status", "stalled", "status"]
+    await watched.change(heartbeat(seen + 2))
+    assert events(reader) == ["status", "stalled", "status"], "the second one is no news"
+    watched.watchers.stream_model({}, 100).begin(resumed)
+    assert events(resumed) == ["status"]

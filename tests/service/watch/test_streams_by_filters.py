@@ -98,3 +98,12 @@ async def test_a_reconnect_by_a_filter_hears_nothing_of_other_processes() -> Non
     await watched.change(owned(110, "bob", "b", "failed"), read_time=110, gone=(Removal("d", True),))
     assert told(opened(watched, ANN, since=100)) == []
     assert told(opened(watched, {}, since=100)) == [("removed", "d", True), ("status", "b", "failed")]
+
+
+async def test_the_removal_of_an_unknown_process_is_no_event_of_a_filter() -> None:
+    watched = await loaded(owned(1, "ann", "a"))
+    reader = opened(watched, ANN)
+    told(reader)
+    await watched.change(read_time=110, gone=(Removal("unknown", True),))
+    await watched.change(owned(120, "ann", "a", "failed"))
+    assert told(reader) == [("status", "a", "failed")], "the stream goes on"

@@ -53,13 +53,17 @@ async def test_a_hundred_ids_over_http_are_one_call(
         f"{COLLECTION}/p{number}": {"status": "done"} for number in range(0, 100, 2)
     }
     local_firestore.commit(project, documents)
-    async with running_service(local_firestore.host, project, window_size=1, fallback_concurrency=1) as running:
+    settings: dict[str, Any] = {"window_size": 1, "fallback_concurrency": 1, "cache_ttl_s": 60}
+    async with running_service(local_firestore.host, project, **settings) as running:
         await running.synced()
         calls = local_firestore.calls["BatchGetDocuments"]
         reply = await running.get("/status?" + "&".join(f"process_id=p{number}" for number in range(100)))
         assert (reply.status, reply.headers["X-Cache"], reply.headers["Age"]) == (200, "MISS", "0")
         assert [row["process_id"] for row in reply.json()["processes"]] == [f"p{n}" for n in range(0, 100, 2)]
         assert reply.json()["missing"] == [f"p{n}" for n in range(1, 100, 2)]
+        remembered = await running.get("/status?process_id=p0&process_id=p2")
+        assert remembered.headers["X-Cache"] == "CACHED"
+        assert int(remembered.headers["Age"]) >= 1, "rounded up"
         assert local_firestore.calls["BatchGetDocuments"] == calls + 1
 
 

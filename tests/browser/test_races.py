@@ -10,15 +10,21 @@ from tests.browser.conftest import NOON, Company
 from tests.browser.visitor import Visitor
 
 
-@contextmanager
-def held_list(visitor: Visitor) -> Iterator[None]:
-    """The page's list is answered by the service now, and the page gets that answer at the end of the context."""
+def hold_once(visitor: Visitor, address: str) -> list[Route]:
+    """The first request to this address gets no answer, and is the list's only element from then on."""
     held: list[Route] = []
 
     def hold(route: Route) -> None:  # a builtin's bound method can't be a handler
         held.append(route)
 
-    visitor.page.route("**/status?*", hold, times=1)
+    visitor.page.route(address, hold, times=1)
+    return held
+
+
+@contextmanager
+def held_list(visitor: Visitor) -> Iterator[None]:
+    """The page's list is answered by the service now, and the page gets that answer at the end of the context."""
+    held = hold_once(visitor, "**/status?*")
     visitor.go().sees_rows("import-1")  # as the stream tells it
     answer: APIResponse = held[0].fetch()
     yield
@@ -43,3 +49,15 @@ def test_a_late_list_never_overwrites_a_newer_event(company: Company, visitor: V
     company.writes("import-2", start=NOON + timedelta(hours=1))
     visitor.sees_rows("import-2", "import-1")
     expect(visitor.row("import-1").locator(".badge")).to_have_text("completed")
+
+
+def test_nothing_but_the_light_is_drawn_before_the_schema_is_known(company: Company, visitor: Visitor) -> None:
+    company.writes("import-1", status="running")
+    held = hold_once(visitor, "**/ui/schema.json")
+    visitor.page.clock.install()
+    with visitor.page.expect_request("**/ui/schema.json"):
+        visitor.go("#status=running")
+    visitor.page.clock.run_for(2000)  # draws several times
+    visitor.sees_light("connecting")
+    held[0].continue_()
+    visitor.sees_rows("import-1")

@@ -48,6 +48,9 @@ function drawSoon() {
 function draw() {
   isDue = false;
   if (document.hidden) return; // drawn when it is looked at again
+  const connection = judge(stream, readiness.present, Date.now());
+  showStatus(connection);
+  if (!schema.isLearnt) return;
   const nowMs = readiness.now();
   const known = processes.inOrder();
   const counted = known.filter((process) => filters.matchesButForStatus(process, isListed));
@@ -56,8 +59,6 @@ function draw() {
   showControls(filters);
   table.show(matching.slice(0, pages.shown), (process) => viewOf(process, nowMs));
   panel.draw({ nowMs, beganMs, isApart: (id) => hasWholeModel() && !processes.isFollowed(id) });
-  const connection = judge(stream, readiness.present, Date.now());
-  showStatus(connection);
   showFoot(matching.length, known.length);
   document.title = `${connection[0] === "live" ? "" : "⚠ "}${count(known.filter(isOpen).length)} under way · Process status`;
 }

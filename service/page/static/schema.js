@@ -9,6 +9,7 @@ const LONGEST_JSON = 2000;
 const NAMES = { started: "Started", ended: "Ended", updated: "Last change", progress: "Progress", processed: "Processed", failed: "Failed", total: "Total", error: "Error" };
 
 class Schema {
+  isLearnt = false;
   keys = [];
   roles = {};
   filters = [];
@@ -22,6 +23,7 @@ class Schema {
     this.failed = new Set(description.failed);
     this.waiting = new RegExp(description.waiting, "i");
     this.cancelled = new RegExp(description.cancelled, "i");
+    this.isLearnt = true;
     this.roleOf = new Map(Object.entries(this.roles).filter(([, key]) => key !== null).map(([role, key]) => [key, role]));
   }
 

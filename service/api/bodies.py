@@ -242,6 +242,20 @@ _STATISTICS: dict[str, Schema] = {
         " change where they have none.",
         {"60": {"completed": 2}, "3600": {"completed": 140, "failed": 3}},
     ),
+    "CountsByMinute": {
+        "type": "object",
+        "additionalProperties": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        "description": "By terminal status, where any ended: a number for each minute",
+        "examples": [{"completed": [3, 0, 2]}],
+    },
+    "FinishedByMinute": _object(
+        {
+            "from": {**TIME, "description": "When the first of the minutes began"},
+            "counts": ref("CountsByMinute"),
+        },
+        "Processes that ended in each minute, the oldest first; the last minute is the present one.",
+        {"from": "2025-11-23T09:30:00Z", "counts": {"completed": [3, 0, 2]}},
+    ),
     "Statistics": _object(
         {
             "processes": {"type": "integer", "minimum": 0},
@@ -254,6 +268,7 @@ _STATISTICS: dict[str, Schema] = {
             "oldest_unfinished": {**TIME_OR_NULL, "description": "When the oldest process began that has not ended"},
             "finished": ref("Finished"),
             "duration_s": ref("DurationsByStatus"),
+            "finished_by_minute": ref("FinishedByMinute"),
         },
         "Counts of the processes in the model, or of those that fit the filters.",
         {
@@ -265,6 +280,7 @@ _STATISTICS: dict[str, Schema] = {
             "finished": {"60": {"completed": 2}, "3600": {"completed": 140, "failed": 3}},
             "duration_s": {"completed": {"p50": 61.5, "p95": 340.0, "max": 1205.25}},
         },
+        optional=("finished_by_minute",),
     ),
 }
 

@@ -10,6 +10,7 @@ from service.api.list_query import MAX_FILTER_BYTES, Filters, ListQuery
 from service.api.operations import EVENTS, LISTING, STATS, STATUS
 from service.api.ordering import Order
 from service.api.parameters import (
+    BY_MINUTE,
     INCLUDE_PRODUCTS,
     STATUS_FILTER,
     BatchQuery,
@@ -42,9 +43,10 @@ class Listing:
         """What a request for a list asks for. Raises: BadParameter."""
         return read_list_query(self.operation.query(raw_query), self._order, self._filters)
 
-    def read_stats(self, raw_query: str) -> ListQuery:
-        """Which processes a request for `/stats` asks for. Raises: BadParameter."""
-        return read_bounds(self.stats.query(raw_query), self._order, self._filters)
+    def read_stats(self, raw_query: str) -> tuple[ListQuery, int | None]:
+        """Which processes a request for `/stats` asks for, and how many single minutes. Raises: BadParameter."""
+        query = self.stats.query(raw_query)
+        return read_bounds(query, self._order, self._filters), BY_MINUTE.of(query)
 
     def read_events(self, raw_query: str) -> Filters:
         """Which processes a request for `/events` asks for. Raises: BadParameter."""

@@ -253,6 +253,7 @@ STATS = Operation(
         p.STALLED_FILTER,
         p.START_DATE,
         p.END_DATE,
+        p.BY_MINUTE,
         p.IF_MATCH,
         p.IF_NONE_MATCH,
         p.CACHE_CONTROL,

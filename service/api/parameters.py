@@ -33,6 +33,7 @@ from service.errors import BadParameter
 
 MAX_IDS = 100
 DEFAULT_LIMIT, MAX_LIMIT = 10, 1000
+MAX_MINUTES = 1440
 MAX_STATUS_CHARACTERS = 64
 
 _MAX_AGE = re.compile(r"max-age=\"?(\d{1,9})\"?$", re.IGNORECASE)
@@ -138,6 +139,14 @@ LIMIT = QueryParameter(
     "The most processes on a page.",
     _whole_number("limit", 1, MAX_LIMIT),
     default=DEFAULT_LIMIT,
+)
+BY_MINUTE = QueryParameter[int | None](
+    "by_minute",
+    {"type": "integer", "minimum": 1, "maximum": MAX_MINUTES},
+    "Adds `finished_by_minute`: how many processes ended in each of so many minutes, the present one among them.",
+    _whole_number("by_minute", 1, MAX_MINUTES),
+    default=None,
+    example=180,
 )
 FOLLOW = QueryParameter(
     "follow",

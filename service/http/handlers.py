@@ -170,8 +170,8 @@ class Handlers:
 
     async def stats(self, request: web.Request) -> web.Response:
         """Counts of processes."""
-        query = self._listing.read_stats(request.rel_url.raw_query_string)
-        answer = await self._statistics.answer(query, max_age_s=CACHE_CONTROL.of(request.headers))
+        query, minutes = self._listing.read_stats(request.rel_url.raw_query_string)
+        answer = await self._statistics.answer(query, max_age_s=CACHE_CONTROL.of(request.headers), by_minute=minutes)
         self._metrics.looked_up(answer.source.value.lower())
         return _of_several(request, answer)
 

@@ -9,6 +9,7 @@ it was, as it is, or not at all.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ PERCENTILES = {"p50": 0.5, "p95": 0.95, "max": 1.0}
 NO_STATUS = ""
 """What processes without a readable status count under."""
 
+MINUTE_US = 60_000_000
 REUSE = 20
 MOST_KEPT = 64
 
@@ -98,8 +100,10 @@ class StatisticsReads:
         began = None if oldest is None else order_time(self._order, oldest[0])
         return ProcessGauges(statistics.by_status, statistics.stalled, 0.0 if began is None else began.timestamp())
 
-    async def answer(self, query: ListQuery, *, max_age_s: float | None = None) -> StatisticsAnswer:
-        """About the processes that fit the query. Raises: Unreachable."""
+    async def answer(
+        self, query: ListQuery, *, max_age_s: float | None = None, by_minute: int | None = None
+    ) -> StatisticsAnswer:
+        """About the processes that fit the query; `by_minute`: with how many single minutes. Raises: Unreachable."""
         is_confirmed = max_age_s is None or await self._answers.confirm(max_age_s)
         now, age_s = self._model.firestore_time, self._model.age_s
         source = Source.HIT
@@ -110,7 +114,12 @@ class StatisticsReads:
         assert age_s is not None  # noqa: S101 - there is a time of Firestore's, so there was a consistent point
         if query == ListQuery(query.limit):
             claimed_s = age_s if max_age_s is None else min(age_s, max_age_s)
-            return StatisticsAnswer(source, rounded(claimed_s), self._render_all(now).body)
+            body = (
+                self._render_all(now).body
+                if by_minute is None
+                else self._render(self._model.statistics, now, by_minute)
+            )
+            return StatisticsAnswer(source, rounded(claimed_s), body)
         held_for_s = age_s
         collected = self._kept(query, is_fresh=max_age_s is not None)
         if collected is None:
@@ -121,7 +130,7 @@ class StatisticsReads:
             age_s = self._model.age_s or 0.0
         else:
             age_s = self._clock() - collected.as_of
-        return StatisticsAnswer(source, rounded(age_s), self._render(collected.statistics, now))
+        return StatisticsAnswer(source, rounded(age_s), self._render(collected.statistics, now, by_minute))
 
     def _kept(self, query: ListQuery, *, is_fresh: bool) -> _Collected | None:
         kept = self._collected.get(query)
@@ -149,7 +158,7 @@ class StatisticsReads:
             self._rendered_for, self._rendered = of, RenderedPage(body, content_etag(body).encode())
         return self._rendered
 
-    def _render(self, statistics: Statistics, now: int) -> bytes:
+    def _render(self, statistics: Statistics, now: int, by_minute: int | None = None) -> bytes:
         oldest = statistics.oldest_unfinished
         started = None if oldest is None else order_time(self._order, oldest[0])
         body = {
@@ -161,6 +170,8 @@ class StatisticsReads:
             "finished": {str(period_s): _ended_since(statistics, now - period_s * 1_000_000) for period_s in PERIODS_S},
             "duration_s": {status: _percentiles(numbers) for status, numbers in sorted(statistics.durations.items())},
         }
+        if by_minute is not None:
+            body["finished_by_minute"] = _by_minute(statistics, now, by_minute)
         return orjson.dumps(body)
 
 
@@ -174,6 +185,18 @@ def _sorted(by_status: Mapping[str | None, int]) -> list[tuple[str | None, int]]
 def _ended_since(statistics: Statistics, since: int) -> dict[str, int]:
     counts = {status: len(ended) - ended.count_below(since) for status, ended in sorted(statistics.ended.items())}
     return {status: count for status, count in counts.items() if count}
+
+
+def _by_minute(statistics: Statistics, now: int, minutes: int) -> dict[str, object]:
+    """Of each whole minute of Firestore's time up to the present one, the oldest first."""
+    end = (now // MINUTE_US + 1) * MINUTE_US
+    starts = range(end - minutes * MINUTE_US, end, MINUTE_US)
+    counts = {}
+    for status, ended in sorted(statistics.ended.items()):
+        below = [ended.count_below(start) for start in (*starts, end)]
+        if below[0] != below[-1]:
+            counts[status] = [later - earlier for earlier, later in pairwise(below)]
+    return {"from": render_time(moment(starts[0])), "counts": counts}
 
 
 def _percentiles(numbers: SortedNumbers) -> dict[str, float]:

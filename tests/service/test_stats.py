@@ -54,5 +54,9 @@ async def answers_alike(running: RunningService, *, is_strong: bool) -> None:
     assert (await running.request("HEAD", "/stats")).headers["Content-Length"] == str(len(quick.body))
     failed = (await running.get("/stats?status=failed&start_date=2026-01-01")).json()
     assert failed["by_status"] == {"failed": quick.json()["by_status"]["failed"]}
-    assert (await running.get("/stats?limit=3")).status == 400
+    by_minute = (await running.get("/stats?by_minute=2")).json()
+    assert by_minute.pop("finished_by_minute")["counts"] == {}  # all ended long ago
+    assert by_minute == quick.json()
+    for wrong in ("limit=3", "by_minute=0", "by_minute=1441"):
+        assert (await running.get(f"/stats?{wrong}")).status == 400
     assert (await running.request("POST", "/stats")).status == 405

@@ -117,6 +117,25 @@ async def test_an_end_that_is_written_anew_replaces_the_one_before() -> None:
     assert (await counted.counts())["duration_s"] == {}
 
 
+async def test_each_process_counts_in_the_minute_in_which_it_ended() -> None:
+    def ended(process_id: str, at: float, status: str = "completed") -> Document:
+        return written(process_id, START - 300, status, started=START - 600, ended=at)
+
+    counted = await Counted().load(
+        ended("p1", 999_960),  # the present minute began then
+        ended("p2", 999_959.9),
+        ended("p3", 999_900),
+        ended("p4", 999_899, "failed"),
+        ended("p5", 999_839, "failed"),  # before the first of the minutes
+        ended("p6", START + 61),  # by a clock that is ahead: after the last of them
+    )
+    answer = await counted.reads.answer(ListQuery(10), by_minute=3)
+    expected = {"from": "1970-01-12T13:44:00Z", "counts": {"completed": [0, 2, 1], "failed": [1, 0, 0]}}
+    assert orjson.loads(answer.body)["finished_by_minute"] == expected
+    failed = await counted.reads.answer(ListQuery(10, filters={"status": "failed"}), by_minute=1)
+    assert orjson.loads(failed.body)["finished_by_minute"] == {"from": "1970-01-12T13:46:00Z", "counts": {}}
+
+
 def scanned(documents: list[Document], stalled: set[str], now: float) -> dict[str, Any]:
     """What anyone would count who reads all documents."""
     by_status: dict[str, int] = {}

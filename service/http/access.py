@@ -3,7 +3,9 @@
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from service.api.caller import SEES_EVERYTHING, Caller
 from service.api.cors import ALLOWED_HEADERS, EXPOSED_HEADERS
 from service.api.headers import OPEN_PATHS
 
@@ -16,21 +18,25 @@ class AccessRules:
     origins: tuple[str, ...] = ()
     open_paths: frozenset[str] = OPEN_PATHS
 
-    def admits(self, path: str, fields: Mapping[bytes, bytes]) -> bool:
-        """Whether a request carries a key, or needs none; `fields` as in Head."""
+    def caller(self, path: str, fields: Mapping[bytes, bytes]) -> Caller | None:
+        """Who sends a request with these fields (as in Head); None where it lacks the key that it needs."""
         if not self.keys or path in self.open_paths:
-            return True
-        return is_allowed(self.keys, fields.get(b"authorization", b""), fields.get(b"x-api-key", b""))
+            return SEES_EVERYTHING
+        place = place_of_key(self.keys, fields.get(b"authorization", b""), fields.get(b"x-api-key", b""))
+        return None if place is None else _holder_of_key(place)
 
 
-def is_allowed(keys: Sequence[bytes], authorization: bytes, x_api_key: bytes) -> bool:
-    """Whether the request carries one of the keys; takes the same time whichever key, or none, it is."""
-    if not keys:
-        return True
+@cache
+def _holder_of_key(place: int) -> Caller:
+    return Caller(name=f"key {place}")
+
+
+def place_of_key(keys: Sequence[bytes], authorization: bytes, x_api_key: bytes) -> int | None:
+    """Which of the keys the request carries, if any; takes the same time whichever it is."""
     scheme, _, token = authorization.partition(b" ")
     bearer = token.strip() if scheme.lower() == b"bearer" else b""
     matches = [hmac.compare_digest(key, candidate) for key in keys for candidate in (bearer, x_api_key)]
-    return any(matches)
+    return matches.index(True) // 2 if any(matches) else None
 
 
 def cors_headers(origins: Sequence[str], origin: str | None) -> dict[str, str]:

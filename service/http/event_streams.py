@@ -113,12 +113,12 @@ class EventStreams:
 
     async def process(self, request: web.Request) -> web.StreamResponse:
         """One process: its present state, then every change, to its end."""
-        process_id = PROCESS_ID.read(request[PARAMETER])
+        process_id, caller = PROCESS_ID.read(request[PARAMETER]), request[HEAD].caller
         follows = FOLLOW.of(PROCESS_EVENTS.query(request.rel_url.raw_query_string))
         since = LAST_EVENT_ID.of(request.headers)
-        stream = self._watchers.stream(process_id, follows=follows)
+        stream = self._watchers.stream(process_id, caller, follows=follows)
         try:
-            beginning = await self._resuming.process(process_id, since, follows=follows)
+            beginning = await self._resuming.process(process_id, caller, since, follows=follows)
             answer = beginning.answer
             headers = freshness(answer.source, answer.age_s)
             if answer.summary is None:
@@ -140,7 +140,7 @@ class EventStreams:
             await self._resuming.catch_up(since)
         if not self._model.is_trusted():
             raise Unreachable("the model is not live, so there is no present state to begin a stream with")
-        stream = self._watchers.stream_model(filters, since)
+        stream = self._watchers.stream_model(filters, request[HEAD].caller, since)
         try:
             response = self._begin(request, {})
             stream.begin(response)

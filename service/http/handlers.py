@@ -107,7 +107,7 @@ class Handlers:
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """One process."""
-        process_id = PROCESS_ID.read(request[PARAMETER])
+        process_id, caller = PROCESS_ID.read(request[PARAMETER]), request[HEAD].caller
         query = self._listing.status.query(request.rel_url.raw_query_string)
         with_products = INCLUDE_PRODUCTS.of(query)
         if query or PREFER.name in request.headers:
@@ -121,12 +121,13 @@ class Handlers:
         max_age_s = CACHE_CONTROL.of(request.headers)
         answer = None
         if max_age_s is None:
-            answer = self._answers.status_from_model(process_id, version_seen)
+            answer = self._answers.status_from_model(process_id, caller, version_seen)
         if with_products and answer is not None and not _is_seen(answer, seen, with_products=True):
             answer = None  # the model holds no products; it only knows that nothing has changed
         if answer is None:
             answer = await self._answers.status(
                 process_id,
+                caller,
                 known_version=version_seen,
                 max_age_s=max_age_s,
                 include_products=with_products,
@@ -140,13 +141,15 @@ class Handlers:
         """One process, once it has changed."""
         request[ROUTE_LABEL] = WAITED_STATUS
         seen = wait.seen(IF_NONE_MATCH.of(request.headers))
-        max_age_s = CACHE_CONTROL.of(request.headers)
+        max_age_s, head = CACHE_CONTROL.of(request.headers), request[HEAD]
         granted_s = self._long_polls.granted_s(wait.seconds)
-        condition = WaitCondition(granted_s - request[HEAD].waited_s, wait.wanted, seen, with_products)
+        condition = WaitCondition(head.caller, granted_s - head.waited_s, wait.wanted, seen, with_products)
         answer = await self._long_polls.status(process_id, condition, max_age_s=max_age_s)
         held = answer.summary
         if with_products and not _is_seen(answer, seen, with_products=True):
-            answer = await self._answers.status(process_id, known_version=answer.version, include_products=True)
+            answer = await self._answers.status(
+                process_id, head.caller, known_version=answer.version, include_products=True
+            )
         self._metrics.looked_up(_lookup(answer))
         response = _render(process_id, answer, seen, IF_MATCH.of(request.headers), with_products=with_products)
         if STALLED in wait.wanted.until and held is not None:
@@ -158,20 +161,21 @@ class Handlers:
     async def listing(self, request: web.Request) -> web.Response:
         """A page of processes, or processes by ID."""
         query = self._listing.read(request.rel_url.raw_query_string)
-        max_age_s = CACHE_CONTROL.of(request.headers)
+        caller, max_age_s = request[HEAD].caller, CACHE_CONTROL.of(request.headers)
         if isinstance(query, BatchQuery):
-            batch = await self._answers.batch(query.process_ids, max_age_s=max_age_s)
+            batch = await self._answers.batch(query.process_ids, caller, max_age_s=max_age_s)
             for answer in batch.by_id.values():
                 self._metrics.looked_up(_lookup(answer))
             return _of_several(request, batch)
-        page = await self._answers.page(query, max_age_s=max_age_s)
+        page = await self._answers.page(query, caller, max_age_s=max_age_s)
         self._metrics.looked_up(page.source.value.lower())
         return _of_several(request, page)
 
     async def stats(self, request: web.Request) -> web.Response:
         """Counts of processes."""
         query, minutes = self._listing.read_stats(request.rel_url.raw_query_string)
-        answer = await self._statistics.answer(query, max_age_s=CACHE_CONTROL.of(request.headers), by_minute=minutes)
+        caller, max_age_s = request[HEAD].caller, CACHE_CONTROL.of(request.headers)
+        answer = await self._statistics.answer(query, caller, max_age_s=max_age_s, by_minute=minutes)
         self._metrics.looked_up(answer.source.value.lower())
         return _of_several(request, answer)
 

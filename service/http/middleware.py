@@ -109,9 +109,11 @@ class Middleware:
             return error_response(*head.refusal)
         if head.method == b"OPTIONS" and self._access.origins and b"access-control-request-method" in head.fields:
             return web.Response(status=204, headers=PREFLIGHT_HEADERS)
-        if not self._access.admits(head.target.path, head.fields):
+        caller = self._access.caller(head.target.path, head.fields)
+        if caller is None:
             message = "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
             return error_response(401, message, headers={"WWW-Authenticate": "Bearer"})
+        head.caller = caller
         if head.expectation is not None:
             return error_response(417, "Of Expect only 100-continue is known here")
         if head.target.route is None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from multidict import CIMultiDict
 
+from service.api.caller import SEES_EVERYTHING, Caller
 from service.api.contract import Operation
 from service.api.etags import etag_for, known_version, matches
 from service.api.operations import LISTING, STATS, STATUS
@@ -47,8 +48,9 @@ WAITED_STATUS = _STATUS + "?wait"
 Tallies = tuple[RequestTally, RequestTally]
 """Where the 200 and the 304 answers of a route are counted."""
 
-Rendered = Callable[[str], tuple[int, RenderedPage] | None]
-"""By the query as it came: an age in seconds and what was rendered for it; None where only the handlers can answer."""
+Rendered = Callable[[str, Caller], tuple[int, RenderedPage] | None]
+"""By the query as it came, and the caller: an age in seconds and what was rendered; None where only the handlers can
+answer."""
 
 
 class Parked(NamedTuple):
@@ -98,8 +100,9 @@ class ModelAnswers:
         if not head.is_plain:
             return None
         if target.label == _STATUS and target.query:
+            caller = self._access.caller(target.path, fields)
             try:
-                return self._wait(head, on_complete) if self._access.admits(target.path, fields) else None
+                return None if caller is None else self._wait(head, caller, on_complete)
             except Exception:  # noqa: BLE001 - see above
                 return None
         return self.poll(head)
@@ -107,12 +110,13 @@ class ModelAnswers:
     def poll(self, request: Request) -> bytes | None:
         """The same for a plain request that has nothing to wait for."""
         access, target, fields = self._access, request.target, request.fields
-        if access.keys and not access.admits(target.path, fields):
+        caller = access.caller(target.path, fields) if access.keys else SEES_EVERYTHING
+        if caller is None:
             return None
         seen = fields.get(b"if-none-match")
         try:
             if target.label == _STATUS:
-                held = None if target.query else self._held(target.process_id)
+                held = None if target.query else self._held(target.process_id, caller)
                 if held is None:
                     return None
                 summary, age_s = held
@@ -125,7 +129,7 @@ class ModelAnswers:
                         etag = etag_for(summary, seen.decode()).encode()
             elif target.label in self._rendered:
                 find, tallies = self._rendered[target.label]
-                found = find(target.query)
+                found = find(target.query, caller)
                 if found is None:
                     return None
                 age_s, page = found
@@ -143,13 +147,13 @@ class ModelAnswers:
         etag = etag_for(answer.summary, seen).encode()
         return self._render(head, self._waited, answer.age_s, etag, answer.body, seen.encode() or None)
 
-    def _wait(self, head: Head, on_complete: OnComplete) -> bytes | Parked | None:
+    def _wait(self, head: Head, caller: Caller, on_complete: OnComplete) -> bytes | Parked | None:
         query = self._read_wait_query(head.target.query)
         if query is None or not head.target.process_id:
             return None
         seen = query.seen(head.text(b"if-none-match") or "")
         granted_s = self._long_polls.granted_s(query.seconds)
-        condition = WaitCondition(granted_s - head.waited_s, query.wanted, seen)
+        condition = WaitCondition(caller, granted_s - head.waited_s, query.wanted, seen)
         begun = self._long_polls.begin(head.target.process_id, condition, on_complete)
         if isinstance(begun, LongPollWaiter):
             return Parked(head, seen, begun)

@@ -5,6 +5,7 @@ Lives on the event loop. Answers only what the model can prove; the handlers ans
 
 from collections.abc import Sequence
 
+from service.api.caller import Caller
 from service.api.etags import content_etag
 from service.api.list_query import ListQuery
 from service.api.listing import Listing
@@ -42,17 +43,17 @@ class RenderedPages:
         self._pages.clear()
         self._bytes = 0
 
-    def page(self, raw_query: str) -> tuple[int, RenderedPage] | None:
+    def page(self, raw_query: str, caller: Caller) -> tuple[int, RenderedPage] | None:
         """Its age in seconds and the page; None where it is no page of a list, or the model can't answer."""
         age_s = self._answers.model_age_s
         if age_s is None:
             return None
-        page = self._pages.get(raw_query) or self._rendered(raw_query)
+        page = self._pages.get(raw_query) or self._rendered(raw_query, caller)
         return None if page is None else (age_s, page)
 
-    def _rendered(self, raw_query: str) -> RenderedPage | None:
+    def _rendered(self, raw_query: str, caller: Caller) -> RenderedPage | None:
         query = self._query(raw_query)
-        answer = None if query is None else self._answers.page_from_model(query)
+        answer = None if query is None else self._answers.page_from_model(query, caller)
         if answer is None:
             return None
         body = answer.body

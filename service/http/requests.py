@@ -10,6 +10,7 @@ from typing import Protocol
 
 from httptools import HttpRequestParser
 
+from service.api.caller import Caller
 from service.http.router import Target, is_host
 
 MAX_TARGET_BYTES = 32 * 1024
@@ -65,12 +66,15 @@ class Request(Protocol):
 class Head:
     """The Request of everything that is not answered in the step in which it is parsed.
 
+    `caller` is who sends it, set where the request is admitted.
+
     `is_plain`: one GET, kept open after it, that the model alone can answer: without a body, every header once, none
     that takes more. `refusal` is the status and the message of the answer to a request that breaks HTTP.
     """
 
     __slots__ = (
         "arrived_at",
+        "caller",
         "closes",
         "fields",
         "is_last",
@@ -100,6 +104,7 @@ class Head:
         self.remote = remote
         self.fields = {name.lower(): value for name, value in reversed(lines)}
         self.refusal: tuple[int, str] | None = None
+        self.caller: Caller
         self.is_last = False
         self._inspect(keep_alive, read_version)
 

@@ -18,6 +18,7 @@ from math import ceil
 from typing import Protocol, TypeVar
 
 from listeners.listener import CannotConfirm, Clock
+from service.api.caller import Caller
 from service.api.list_query import STALLED, ListQuery
 from service.api.sources import Source
 from service.errors import BudgetExhausted, ReadRefused, Unreachable
@@ -43,7 +44,7 @@ class Confirms(Protocol):
 
 
 class Answers:
-    """Answers questions about processes from the best source that satisfies them."""
+    """Answers a caller's questions about processes from the best source that satisfies them."""
 
     ATTEMPTS = 3
     """Reads made for one answer before giving up, where the listener overtakes each of them."""
@@ -65,7 +66,7 @@ class Answers:
         self._timeout_s = timeout_s
         self._last_known = LastKnown(model, reads, clock=clock, stale_if_error_s=stale_if_error_s)
 
-    def held(self, process_id: str, known_version: int = 0) -> tuple[ProcessSummary, int] | None:
+    def held(self, process_id: str, caller: Caller, known_version: int = 0) -> tuple[ProcessSummary, int] | None:
         """The held version and its age, under the lease, where it is not older than the one known. Costs no read."""
         age_s = self._model.trusted_age_s
         held = self._model.get(process_id)
@@ -73,9 +74,9 @@ class Answers:
             return None
         return held, ceil(age_s) if age_s > 0 else 0  # `rounded`, without the call
 
-    def status_from_model(self, process_id: str, known_version: int = 0) -> Answer | None:
+    def status_from_model(self, process_id: str, caller: Caller, known_version: int = 0) -> Answer | None:
         """The same as an answer; where the model holds everything, also that there is no such process."""
-        found = self.held(process_id, known_version)
+        found = self.held(process_id, caller, known_version)
         if found is not None:
             held, age_s = found
             return Answer(Source.HIT, age_s, held, held.body)
@@ -90,13 +91,14 @@ class Answers:
         age_s = self._model.trusted_age_s
         return None if age_s is None else rounded(age_s)
 
-    def page_from_model(self, query: ListQuery) -> ListAnswer | None:
+    def page_from_model(self, query: ListQuery, caller: Caller) -> ListAnswer | None:
         """The page from the model: under the lease, where the window proves it. Costs no read."""
         return self._page_from_model(_and_one_more(query), None)
 
     async def status(
         self,
         process_id: str,
+        caller: Caller,
         *,
         known_version: int = 0,
         max_age_s: float | None = None,
@@ -107,7 +109,7 @@ class Answers:
         demands = Demands(known_version, max_age_s, include_products)
         for attempt in range(self.ATTEMPTS):
             if not include_products and await self._is_confirmed(arrived, max_age_s, deadline):
-                hit = self._hit(process_id, known_version, max_age_s)
+                hit = self._hit(process_id, caller, known_version, max_age_s)
                 if hit is not None:
                     return hit
             cached = self._last_known.cached(process_id, demands)
@@ -126,7 +128,7 @@ class Answers:
                 return answer_of_read(Source.MISS, 0, read)
         raise Unreachable("the listener overtook every direct read")
 
-    async def batch(self, process_ids: Sequence[str], *, max_age_s: float | None = None) -> BatchAnswer:
+    async def batch(self, process_ids: Sequence[str], caller: Caller, *, max_age_s: float | None = None) -> BatchAnswer:
         """Several processes, read in one call where they have to be. Raises: Unreachable, ReadRefused, BudgetExhausted.
 
         After a read the others are looked up again: what memory said before it has grown older since.
@@ -138,7 +140,7 @@ class Answers:
         for attempt in range(self.ATTEMPTS):
             is_confirmed = await self._is_confirmed(arrived, max_age_s, deadline)
             found = {
-                process_id: (self._hit(process_id, 0, max_age_s) if is_confirmed else None)
+                process_id: (self._hit(process_id, caller, 0, max_age_s) if is_confirmed else None)
                 or self._last_known.cached(process_id, demands)
                 for process_id in others
             }
@@ -162,7 +164,7 @@ class Answers:
                 return BatchAnswer(process_ids, read_now)
         raise Unreachable("the listener overtook every direct read")
 
-    async def page(self, query: ListQuery, *, max_age_s: float | None = None) -> ListAnswer:
+    async def page(self, query: ListQuery, caller: Caller, *, max_age_s: float | None = None) -> ListAnswer:
         """One page of processes. Raises: Unreachable, ReadRefused, BudgetExhausted."""
         arrived, deadline = self._clock(), self._deadline()
         one_more = _and_one_more(query)
@@ -196,9 +198,9 @@ class Answers:
         """On the loop's clock, as everything is that ends a read."""
         return asyncio.get_running_loop().time() + self._timeout_s
 
-    def _hit(self, process_id: str, known_version: int, max_age_s: float | None) -> Answer | None:
+    def _hit(self, process_id: str, caller: Caller, known_version: int, max_age_s: float | None) -> Answer | None:
         """From the model, which is as young as the client wants it."""
-        hit = self.status_from_model(process_id, known_version)
+        hit = self.status_from_model(process_id, caller, known_version)
         if hit is None or max_age_s is None or hit.age_s <= max_age_s:
             return hit
         return replace(hit, age_s=int(max_age_s))

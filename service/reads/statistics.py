@@ -17,6 +17,7 @@ import orjson
 
 from listeners.listener import Clock
 from listeners.times import moment
+from service.api.caller import Caller
 from service.api.etags import content_etag
 from service.api.list_query import ListQuery, StartKey
 from service.api.ordering import Order
@@ -86,7 +87,7 @@ class StatisticsReads:
         self._collected: dict[ListQuery, _Collected] = {}
         self._collecting: SingleFlight[_Collected] = SingleFlight()
 
-    def page(self, raw_query: str) -> tuple[int, RenderedPage] | None:
+    def page(self, raw_query: str, caller: Caller) -> tuple[int, RenderedPage] | None:
         """The age in seconds and the answer about all processes; None for a query, and while the lease has lapsed."""
         age_s, now = self._answers.model_age_s, self._model.firestore_time
         return None if raw_query or age_s is None or now is None else (age_s, self._render_all(now))
@@ -101,7 +102,7 @@ class StatisticsReads:
         return ProcessGauges(statistics.by_status, statistics.stalled, 0.0 if began is None else began.timestamp())
 
     async def answer(
-        self, query: ListQuery, *, max_age_s: float | None = None, by_minute: int | None = None
+        self, query: ListQuery, caller: Caller, *, max_age_s: float | None = None, by_minute: int | None = None
     ) -> StatisticsAnswer:
         """About the processes that fit the query; `by_minute`: with how many single minutes. Raises: Unreachable."""
         is_confirmed = max_age_s is None or await self._answers.confirm(max_age_s)

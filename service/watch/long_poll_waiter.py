@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from service.api.caller import Caller
 from service.api.list_query import STALLED
 from service.api.waits import Wanted
 from service.reads.answers import Answer
@@ -22,11 +23,12 @@ from service.watch.changes import Change
 
 @dataclass(frozen=True, slots=True)
 class WaitCondition:
-    """What a client waits for: see Wanted. `if_none_match` names all versions that it knows, those of `after` too.
+    """What `caller` waits for: see Wanted. `if_none_match` names all versions that it knows, those of `after` too.
 
     `seconds` from now on: none are left where the client has waited long enough before.
     """
 
+    caller: Caller
     seconds: float
     wanted: Wanted
     if_none_match: str

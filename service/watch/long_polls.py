@@ -13,6 +13,7 @@ can prove, otherwise the wait is refused.
 from dataclasses import replace
 
 from listeners.listener import Clock
+from service.api.caller import Caller
 from service.api.etags import etag_for, known_version, matches
 from service.api.list_query import STALLED
 from service.api.sources import Source
@@ -64,7 +65,7 @@ class LongPolls:
 
         `leave` of the waiter must follow. Raises: WatchRefused.
         """
-        present = self.free(process_id, known_version(condition.if_none_match))
+        present = self.free(process_id, condition.caller, known_version(condition.if_none_match))
         if present is None or present.summary is None or STALLED in condition.wanted.until:
             return None
         if condition.seconds < LEAST_S or self._meets(present, condition):
@@ -77,13 +78,13 @@ class LongPolls:
         """Wait in a handler's task. Without products. Raises: WatchRefused, and what Answers.status raises."""
         known = known_version(condition.if_none_match)
         if max_age_s is None:
-            answer = self.free(process_id, known)
+            answer = self.free(process_id, condition.caller, known)
             if answer is not None and self._meets(answer, condition):
                 return answer
         ends_at = self._clock() + self._limit(condition)
         waiter = self._add(process_id, condition)
         try:
-            answer = await self.present(process_id, known, max_age_s)
+            answer = await self.present(process_id, condition.caller, known, max_age_s)
             existed = answer.summary is not None
             while not self._meets(answer, condition, existed=existed):
                 if condition.seconds < LEAST_S or self.watchers.is_stopping:
@@ -99,15 +100,14 @@ class LongPolls:
         finally:
             waiter.leave()
 
-    async def present(self, process_id: str, known: int, max_age_s: float | None = None) -> Answer:
+    async def present(self, process_id: str, caller: Caller, known: int, max_age_s: float | None = None) -> Answer:
         """The present state, not older than the version known. Raises as Answers.status does."""
         if max_age_s is None:
-            answer = self.free(process_id, known)
+            answer = self.free(process_id, caller, known)
             if answer is not None:
                 return answer
-        return self._marked(
-            process_id, await self._answers.status(process_id, known_version=known, max_age_s=max_age_s)
-        )
+        answer = await self._answers.status(process_id, caller, known_version=known, max_age_s=max_age_s)
+        return self._marked(process_id, answer)
 
     def _add(self, process_id: str, condition: WaitCondition) -> LongPollWaiter:
         waiter = LongPollWaiter(self, process_id, condition)
@@ -131,7 +131,8 @@ class LongPolls:
         known = waiter.seen if waiter.change is None else waiter.change.key
         if self.watchers.is_stopping:
             raise WatchRefused("This server is stopping; try again", 0)
-        return self._marked(waiter.process_id, await self._answers.status(waiter.process_id, known_version=known))
+        answer = await self._answers.status(waiter.process_id, waiter.condition.caller, known_version=known)
+        return self._marked(waiter.process_id, answer)
 
     def _marked(self, process_id: str, answer: Answer) -> Answer:
         """The answer; where the model knows that this version stalls, the answer says so too."""
@@ -148,7 +149,7 @@ class LongPolls:
     def answer(self, waiter: LongPollWaiter) -> Answer | None:
         """See WaitHost."""
         if waiter.change is None:
-            return self.free(waiter.process_id, waiter.seen)
+            return self.free(waiter.process_id, waiter.condition.caller, waiter.seen)
         return self._of_change(waiter.change, waiter.condition)
 
     def finish_in(self, waiter: LongPollWaiter, seconds: float) -> Timer:
@@ -165,7 +166,7 @@ class LongPolls:
         if held is not None and self._model.get(change.process_id) is held:  # the usual case, for thousands of waiters
             age_s = self._model.trusted_age_s
             return None if age_s is None else Answer(Source.HIT, rounded(age_s), held, held.body)
-        present = self.free(change.process_id, change.key if change.summary else 0)
+        present = self.free(change.process_id, condition.caller, change.key if change.summary else 0)
         if present is not None and present.version > change.key and self._meets(present, condition):
             return present
         age_s = self._proven_age_s(change.process_id)
@@ -176,13 +177,13 @@ class LongPolls:
 
     # -- what costs no read
 
-    def from_model(self, process_id: str) -> Answer | None:
+    def from_model(self, process_id: str, caller: Caller) -> Answer | None:
         """The model's answer to a plain request; None where the model has none."""
-        return self._answers.status_from_model(process_id)
+        return self._answers.status_from_model(process_id, caller)
 
-    def free(self, process_id: str, known: int) -> Answer | None:
+    def free(self, process_id: str, caller: Caller, known: int) -> Answer | None:
         """An answer not older than the version known, from the model or from a followed document."""
-        answer = self._answers.status_from_model(process_id, known)
+        answer = self._answers.status_from_model(process_id, caller, known)
         if answer is not None:
             return answer
         found = self._followed(process_id)

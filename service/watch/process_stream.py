@@ -1,5 +1,6 @@
 """The event stream of one process."""
 
+from service.api.caller import Caller
 from service.watch.changes import Change
 from service.watch.event_frames import RESET
 from service.watch.event_stream import Client, EventStream, StreamState
@@ -11,10 +12,11 @@ class ProcessStream(EventStream):
     `follows`: only a deletion ends the stream, a terminal status does not.
     """
 
-    __slots__ = ("_follows", "_is_stalled", "_key", "_waiting")
+    __slots__ = ("_follows", "_is_stalled", "_key", "_waiting", "caller")
 
-    def __init__(self, *, follows: bool = False) -> None:
+    def __init__(self, caller: Caller, *, follows: bool = False) -> None:
         super().__init__()
+        self.caller = caller
         self._follows = follows
         self._key = 0
         self._is_stalled = False  # and the client has been sent that

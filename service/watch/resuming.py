@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from listeners.listener import CannotConfirm
+from service.api.caller import Caller
 from service.model.applied import Applied
 from service.model.read_model import ReadModel
 from service.reads.answers import Answer
@@ -64,20 +65,20 @@ class Resuming:
         """Whether the client has seen a state that this replica's model has not reached."""
         return event_id > self._model.read_time and not self.means_nothing(event_id)
 
-    async def process(self, process_id: str, since: int | None, *, follows: bool = False) -> Beginning:
+    async def process(self, process_id: str, caller: Caller, since: int | None, *, follows: bool = False) -> Beginning:
         """The beginning of a stream whose client has seen the version `since`. Raises as Answers.status does."""
         is_reset = since is not None and self.means_nothing(since)
         seen = 0 if since is None or is_reset else since
         await self.catch_up(seen)
-        from_model = self._long_polls.from_model(process_id)
+        from_model = self._long_polls.from_model(process_id, caller)
         if from_model is not None and not self.is_ahead(seen):
             answer = from_model
         else:
-            answer = await self._long_polls.present(process_id, seen)
+            answer = await self._long_polls.present(process_id, caller, seen)
         if answer.summary is None:
             return Beginning(answer, None)
         change = self._changes.present(answer.summary, seen)
-        plain = self._long_polls.from_model(process_id)
+        plain = self._long_polls.from_model(process_id, caller)
         is_contradicted = plain is not None and plain.version < answer.version and plain.body != answer.body
         return Beginning(
             answer,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
+from service.api.caller import Caller
 from service.api.list_query import Filters
 from service.errors import WatchRefused
 from service.model.applied import Applied
@@ -98,9 +99,9 @@ class Watchers:
         self._enter()
         self._deliveries.process(process_id).watchers.add(watcher)
 
-    def stream(self, process_id: str, *, follows: bool = False) -> ProcessStream:
+    def stream(self, process_id: str, caller: Caller, *, follows: bool = False) -> ProcessStream:
         """Add a stream of one process. `leave` must follow. Raises: WatchRefused."""
-        stream = ProcessStream(follows=follows)
+        stream = ProcessStream(caller, follows=follows)
         self.add(process_id, stream)
         self._comments.add(stream)
         return stream
@@ -133,7 +134,7 @@ class Watchers:
 
     # -- every process
 
-    def stream_model(self, filters: Filters, since: int | None) -> ModelStream:
+    def stream_model(self, filters: Filters, caller: Caller, since: int | None) -> ModelStream:
         """Add a stream of every process in the model that fits. `leave_model` must follow. Raises: WatchRefused."""
         self._enter()
         stream = self._model_streams.open(filters, since)

@@ -9,6 +9,7 @@ from typing import Any
 from listeners.events import Changed, Document, Removal, Replaced
 from listeners.listener import CannotConfirm, ListenerState
 from listeners.times import moment
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import ListQuery, StartKey
 from service.model.applied import Applied
 from service.model.read_model import ReadModel
@@ -237,7 +238,7 @@ class Parts:
 
     async def asks(self, process_id: str = "p", **how: Any) -> "asyncio.Task[Answer]":
         """A request, gone as far as it gets without Firestore."""
-        asking = asyncio.create_task(self.answers.status(process_id, **how))
+        asking = asyncio.create_task(self.answers.status(process_id, SEES_EVERYTHING, **how))
         await settle()
         return asking
 

@@ -5,6 +5,7 @@ import asyncio
 
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.errors import Unreachable
@@ -52,7 +53,7 @@ async def test_a_list_never_claims_more_than_the_lease(readings: int, monkeypatc
     thaw_after(readings, 3600, monkeypatch)
     parts.reader.error = Unreachable("nobody there")
     try:
-        page = await parts.answers.page(NEWEST)
+        page = await parts.answers.page(NEWEST, SEES_EVERYTHING)
     except Unreachable:
         return
     assert (page.source, page.age_s <= LEASE_S) == (Source.HIT, True)
@@ -95,10 +96,10 @@ async def test_who_comes_after_a_freeze_is_not_given_the_read_from_before_it() -
 
 async def test_who_comes_after_a_freeze_is_not_given_the_list_from_before_it() -> None:
     parts = Parts()
-    first = asyncio.create_task(parts.answers.page(NEWEST))
+    first = asyncio.create_task(parts.answers.page(NEWEST, SEES_EVERYTHING))
     await settle()
     parts.clock.advance(6)
-    second = asyncio.create_task(parts.answers.page(NEWEST))
+    second = asyncio.create_task(parts.answers.page(NEWEST, SEES_EVERYTHING))
     await settle()
     parts.reader.lists[0].outcome.set_result([summary("p", 7)])
     await settle()

@@ -4,8 +4,9 @@ import hmac
 
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.headers import OPEN_PATHS
-from service.http.access import cors_headers, is_allowed
+from service.http.access import AccessRules, cors_headers, place_of_key
 
 
 def sent(header: str) -> bytes:
@@ -36,7 +37,7 @@ KEYS = (b"first-key", "zweiter-schlüssel".encode())
     ],
 )
 def test_a_request_needs_one_of_the_keys(authorization: str, x_api_key: str, allowed: bool) -> None:
-    assert is_allowed(KEYS, sent(authorization), sent(x_api_key)) is allowed
+    assert (place_of_key(KEYS, sent(authorization), sent(x_api_key)) is not None) is allowed
 
 
 @pytest.mark.parametrize("given", ["first-key", "zweiter-schlüssel", "no key"])
@@ -48,12 +49,23 @@ def test_every_key_is_compared_in_constant_time_whichever_it_is(given: str, monk
         return key == candidate
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
-    is_allowed(KEYS, sent(f"Bearer {given}"), b"other")
+    place_of_key(KEYS, sent(f"Bearer {given}"), b"other")
     assert compared == [(key, candidate) for key in KEYS for candidate in (given, "other")]
 
 
 def test_without_keys_everybody_may_ask() -> None:
-    assert is_allowed((), b"", b"")
+    assert AccessRules().caller("/status", {}) is SEES_EVERYTHING
+
+
+def test_keys_see_everything_and_are_told_apart() -> None:
+    rules = AccessRules(KEYS)
+    first, second = (rules.caller("/status", {b"x-api-key": key}) for key in KEYS)
+    assert first is not None
+    assert second is not None
+    assert (first.owner, second.owner) == (None, None)
+    assert first.name != second.name
+    assert rules.caller("/status", {b"authorization": b"Bearer first-key"}) == first
+    assert "first-key" not in first.name
 
 
 def test_metrics_and_status_are_never_open() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.listing import Listing
 from service.http import rendered_pages
 from service.http.rendered_pages import RenderedPages
@@ -44,7 +45,7 @@ def pages(running: RunningService) -> RenderedPages:
 
 
 def ids(pages: RenderedPages, query: str = "") -> list[str]:
-    answer = pages.page(query)
+    answer = pages.page(query, SEES_EVERYTHING)
     assert answer is not None
     return [row["process_id"] for row in orjson.loads(answer[1].body)["processes"]]
 
@@ -52,7 +53,7 @@ def ids(pages: RenderedPages, query: str = "") -> list[str]:
 async def test_a_page_is_rendered_once_until_the_model_changes(
     running: RunningService, pages: RenderedPages, local_firestore: BackgroundFirestore, project: str
 ) -> None:
-    first, again = pages.page("status=running"), pages.page("status=running")
+    first, again = pages.page("status=running", SEES_EVERYTHING), pages.page("status=running", SEES_EVERYTHING)
     assert first is not None
     assert again is not None
     assert again[1] is first[1]
@@ -60,7 +61,7 @@ async def test_a_page_is_rendered_once_until_the_model_changes(
     version = local_firestore.commit(project, {f"{COLLECTION}/import-2": job("completed")})
     await running.holds("import-2", version)
     assert ids(pages, "status=running") == ["import-1"]
-    changed = pages.page("status=running")
+    changed = pages.page("status=running", SEES_EVERYTHING)
     assert changed is not None
     assert changed[1].etag != first[1].etag
 
@@ -71,12 +72,12 @@ async def test_a_page_that_was_rendered_is_not_answered_without_the_lease(
     assert ids(pages) == ["import-2", "import-1"]
     running.service.model.confirm = lambda as_of: None  # type: ignore[method-assign] # Firestore is not heard
     clock.advance(15.1)
-    assert pages.page("") is None
+    assert pages.page("", SEES_EVERYTHING) is None
 
 
 @pytest.mark.parametrize("query", ["limit=0", "nonsense=1", "process_id=import-1", "status=%zz", "page_token=x"])
 def test_what_is_no_page_of_a_list_is_left_to_others(pages: RenderedPages, query: str) -> None:
-    assert [pages.page(query) for _ in range(2)] == [None, None]
+    assert [pages.page(query, SEES_EVERYTHING) for _ in range(2)] == [None, None]
 
 
 def test_remembered_pages_and_queries_are_bounded(pages: RenderedPages, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +87,7 @@ def test_remembered_pages_and_queries_are_bounded(pages: RenderedPages, monkeypa
         assert ids(pages, f"limit={number}")[:1] == ["import-2"]
         assert len(pages._pages) <= 10
         assert len(pages._queries) <= 20
-    body = pages.page("limit=100")
+    body = pages.page("limit=100", SEES_EVERYTHING)
     assert body is not None
     monkeypatch.setattr(rendered_pages, "MAX_BYTES", 3 * len(body[1].body))
     for number in range(1, 101):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.errors import BudgetExhausted, ReadRefused, Unreachable
@@ -24,11 +25,11 @@ def claim(answer: Answer) -> tuple[Source, int, int]:
 async def test_the_model_answers_under_its_lease_and_says_how_old_it_is() -> None:
     parts = Parts()
     await parts.hears_all(1, document("p", 7))
-    assert claim(await parts.answers.status("p")) == (HIT, 7, 0)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (HIT, 7, 0)
     parts.clock.advance(0.2)
-    assert claim(await parts.answers.status("p")) == (HIT, 7, 1)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (HIT, 7, 1)
     parts.clock.advance(14.8)
-    assert claim(await parts.answers.status("p")) == (HIT, 7, 15)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (HIT, 7, 15)
     assert parts.reader.gets == []
 
 
@@ -36,15 +37,15 @@ async def test_not_one_answer_comes_from_a_model_whose_lease_lapsed() -> None:
     parts = Parts(window_size=0)
     await parts.hears_all(1, document("p", 7))
     parts.clock.advance(15.001)
-    assert parts.answers.status_from_model("p") is None
-    assert parts.answers.status_from_model("unknown") is None
+    assert parts.answers.status_from_model("p", SEES_EVERYTHING) is None
+    assert parts.answers.status_from_model("unknown", SEES_EVERYTHING) is None
     asking = await parts.asks()
     parts.reader.gets[0].finds(summary("p", 8), read_time=2)
     assert claim(await asking) == (MISS, 8, 0)
     parts.clock.advance(4.1)
-    assert claim(await parts.answers.status("p")) == (CACHED, 8, 5)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (CACHED, 8, 5)
     parts.model.confirm(parts.clock())
-    assert claim(await parts.answers.status("p")) == (HIT, 7, 0)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (HIT, 7, 0)
 
 
 @pytest.mark.parametrize(("window_size", "reads"), [(0, 0), (100, 1)])
@@ -69,9 +70,9 @@ async def test_an_absence_remembered_ends_with_the_creation() -> None:
     asking = await parts.asks()
     parts.reader.gets[0].finds(None, read_time=2)
     assert claim(await asking) == (MISS, 0, 0)
-    assert claim(await parts.answers.status("p")) == (CACHED, 0, 0)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (CACHED, 0, 0)
     await parts.hears(3, document("p", 3))
-    assert claim(await parts.answers.status("p")) == (HIT, 3, 0)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (HIT, 3, 0)
 
 
 async def test_a_read_that_the_listener_overtook_is_never_answered() -> None:
@@ -126,7 +127,7 @@ async def test_a_hundred_strong_requests_share_their_reads() -> None:
     await parts.hears_all(1, document("p", 1))
     parts.clock.advance(1)
     older = await parts.asks(max_age_s=0)
-    strong = [asyncio.create_task(parts.answers.status("p", max_age_s=0)) for _ in range(100)]
+    strong = [asyncio.create_task(parts.answers.status("p", SEES_EVERYTHING, max_age_s=0)) for _ in range(100)]
     await settle()
     parts.reader.gets[0].finds(summary("p", 5), read_time=10)
     await settle()
@@ -141,7 +142,7 @@ async def test_a_strong_request_is_a_hit_of_age_0_where_the_listener_can_prove_i
     parts = Parts(can_probe=True)
     await parts.hears_all(1, document("p", 1))
     parts.clock.advance(3)
-    assert claim(await parts.answers.status("p", max_age_s=0)) == (HIT, 1, 0)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING, max_age_s=0)) == (HIT, 1, 0)
     assert (parts.listener.proofs, parts.reader.gets) == (1, [])
 
 
@@ -150,7 +151,7 @@ async def test_max_age_asks_for_a_proof_only_where_the_model_is_older(max_age_s:
     parts = Parts(can_probe=True)
     await parts.hears_all(1, document("p", 1))
     parts.clock.advance(3)
-    answer = await parts.answers.status("p", max_age_s=max_age_s)
+    answer = await parts.answers.status("p", SEES_EVERYTHING, max_age_s=max_age_s)
     assert answer.source is HIT
     assert answer.age_s <= max_age_s
     assert parts.listener.proofs == proofs
@@ -196,9 +197,9 @@ async def test_polls_beyond_the_budget_get_the_last_known_state_at_once() -> Non
     await parts.hears_all(1, document("p", 7))
     parts.clock.advance(20)
     hanging = await parts.asks("unknown")
-    assert claim(await parts.answers.status("p")) == (STALE, 7, 20)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (STALE, 7, 20)
     with pytest.raises(BudgetExhausted):
-        await parts.answers.status("p", max_age_s=0)
+        await parts.answers.status("p", SEES_EVERYTHING, max_age_s=0)
     hanging.cancel()
     await settle()
 
@@ -209,12 +210,12 @@ async def test_a_known_outage_costs_neither_a_read_nor_the_budget() -> None:
     parts.clock.advance(20)
     parts.circuit.read_failed(0, "down")
     for _ in range(5):
-        assert claim(await parts.answers.status("p")) == (STALE, 7, 20)
-        assert (await parts.answers.page(ListQuery(10))).source is STALE
-        assert (await parts.answers.batch(["p"])).source is STALE
+        assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (STALE, 7, 20)
+        assert (await parts.answers.page(ListQuery(10), SEES_EVERYTHING)).source is STALE
+        assert (await parts.answers.batch(["p"], SEES_EVERYTHING)).source is STALE
         for max_age_s, known_version in ((0, 0), (19, 0), (None, 8)):
             with pytest.raises(Unreachable):
-                await parts.answers.status("p", max_age_s=max_age_s, known_version=known_version)
+                await parts.answers.status("p", SEES_EVERYTHING, max_age_s=max_age_s, known_version=known_version)
     assert (parts.reader.gets, parts.reader.lists, parts.reader.batches) == ([], [], [])
     parts.circuit.succeeded()
     asking = await parts.asks()
@@ -228,7 +229,7 @@ async def test_max_age_holds_for_what_is_remembered_too() -> None:
     parts.reader.gets[0].finds(summary("p", 5), read_time=10)
     await asking
     parts.clock.advance(3)
-    assert claim(await parts.answers.status("p", max_age_s=3)) == (CACHED, 5, 3)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING, max_age_s=3)) == (CACHED, 5, 3)
     strict = await parts.asks(max_age_s=2)
     parts.reader.gets[1].finds(summary("p", 6), read_time=20)
     assert claim(await strict) == (MISS, 6, 0)
@@ -237,7 +238,7 @@ async def test_max_age_holds_for_what_is_remembered_too() -> None:
 async def test_what_is_as_old_as_a_strong_request_by_the_clock_may_be_older() -> None:
     parts = Parts(can_probe=True)
     await parts.hears_all(1, document("p", 1))
-    assert claim(await parts.answers.status("p", max_age_s=0)) == (HIT, 1, 0)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING, max_age_s=0)) == (HIT, 1, 0)
     assert parts.listener.proofs == 1
     unproven = Parts()
     asking = await unproven.asks()
@@ -252,7 +253,7 @@ async def test_a_strong_request_is_given_nothing_stale_even_of_age_0() -> None:
     parts = Parts()
     await parts.hears_all(1, document("p", 1))
     assert await stale(parts, max_age_s=0) is None
-    listing = asyncio.create_task(parts.answers.page(ListQuery(10), max_age_s=0))
+    listing = asyncio.create_task(parts.answers.page(ListQuery(10), SEES_EVERYTHING, max_age_s=0))
     await settle()
     parts.reader.lists[0].outcome.set_exception(Unreachable("down"))
     with pytest.raises(Unreachable):
@@ -262,11 +263,11 @@ async def test_a_strong_request_is_given_nothing_stale_even_of_age_0() -> None:
 async def test_nothing_older_than_what_the_client_saw_is_answered() -> None:
     parts = Parts()
     await parts.hears_all(5, document("p", 5))
-    assert claim(await parts.answers.status("p", known_version=5)) == (HIT, 5, 0)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING, known_version=5)) == (HIT, 5, 0)
     asking = await parts.asks(known_version=9)
     parts.reader.gets[0].finds(summary("p", 9), read_time=10)
     assert claim(await asking) == (MISS, 9, 0)
-    assert claim(await parts.answers.status("p", known_version=9)) == (CACHED, 9, 0)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING, known_version=9)) == (CACHED, 9, 0)
     older_read = await parts.asks(known_version=12)
     parts.reader.gets[1].fails(Unreachable("down"))
     with pytest.raises(Unreachable):
@@ -288,7 +289,7 @@ async def test_a_client_that_is_ahead_joins_no_read_from_before_it_came() -> Non
 async def test_a_whole_model_that_is_behind_a_client_gives_it_no_404() -> None:
     parts = Parts(window_size=0)
     await parts.hears_all(1)
-    assert parts.answers.status_from_model("p", known_version=9) is None
+    assert parts.answers.status_from_model("p", SEES_EVERYTHING, known_version=9) is None
 
 
 async def stale(parts: Parts, **how: Any) -> tuple[Source, int, int] | None:
@@ -353,8 +354,8 @@ async def test_polls_of_known_ids_are_answered_while_direct_reads_are_refused() 
     await parts.hears_all(1, document("p", 7))
     flooding = await parts.asks("made-up-1")
     with pytest.raises(BudgetExhausted):
-        await parts.answers.status("made-up-2")
-    assert claim(await parts.answers.status("p")) == (HIT, 7, 0)
+        await parts.answers.status("made-up-2", SEES_EVERYTHING)
+    assert claim(await parts.answers.status("p", SEES_EVERYTHING)) == (HIT, 7, 0)
     flooding.cancel()
     await settle()
     assert parts.budget.under_way == 0
@@ -376,7 +377,7 @@ async def test_a_listener_that_never_confirms_leaves_a_strong_read_its_time(is_o
         parts.model, parts.reads, NeverConfirms(), clock=parts.clock, stale_if_error_s=300, timeout_s=1
     )
     await parts.hears_all(1, document("p", 7))
-    asking = asyncio.create_task(parts.answers.status("p", max_age_s=0))
+    asking = asyncio.create_task(parts.answers.status("p", SEES_EVERYTHING, max_age_s=0))
     await until(lambda: parts.reader.gets, "a direct read after half of the time")
     if is_overtaken:
         await parts.hears(9, document("p", 9))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.sources import Source
 from service.errors import BudgetExhausted, Unreachable
 from service.reads.answer import BatchAnswer
@@ -24,7 +25,7 @@ def versions(batch: BatchAnswer) -> dict[str, int]:
 
 async def asks(parts: Parts, process_ids: Sequence[str], **how: Any) -> "asyncio.Task[BatchAnswer]":
     """A batch, gone as far as it gets without Firestore."""
-    asking = asyncio.create_task(parts.answers.batch(process_ids, **how))
+    asking = asyncio.create_task(parts.answers.batch(process_ids, SEES_EVERYTHING, **how))
     await settle()
     return asking
 
@@ -42,7 +43,7 @@ async def test_a_hundred_unknown_ids_are_one_read_charged_per_document() -> None
     parts.reader.batches[1].finds(read_time=2)
     await sixty
     with pytest.raises(BudgetExhausted):  # of 150 documents per second, 160 were read
-        await parts.answers.batch(["r"])
+        await parts.answers.batch(["r"], SEES_EVERYTHING)
 
 
 async def test_a_hundred_ids_over_http_are_one_call(
@@ -81,7 +82,7 @@ async def test_each_process_of_a_batch_is_remembered_by_itself() -> None:
     parts.reader.batches[0].finds(summary("a", 5), read_time=10)
     await asking
     for process_id, version in (("a", 5), ("b", 0)):
-        answer = await parts.answers.status(process_id)
+        answer = await parts.answers.status(process_id, SEES_EVERYTHING)
         assert (answer.source, answer.version) == (CACHED, version)
     parts.clock.advance(2)  # an absence is remembered for a shorter time
     again = await asks(parts, ["a", "b"])
@@ -95,14 +96,14 @@ async def test_a_batch_carries_the_weakest_source_and_the_greatest_age() -> None
     parts = Parts()
     await parts.hears_all(1, document("held", 7))
     parts.clock.advance(4)
-    hits = await parts.answers.batch(["held", "held"])
+    hits = await parts.answers.batch(["held", "held"], SEES_EVERYTHING)
     assert (hits.source, hits.age_s) == (HIT, 4)
     asking = await asks(parts, ["held", "read"])
     parts.reader.batches[0].finds(summary("read", 9), read_time=10)
     mixed = await asking
     assert (mixed.source, mixed.age_s) == (MISS, 4)
     parts.clock.advance(3)
-    older = await parts.answers.batch(["held", "read"])
+    older = await parts.answers.batch(["held", "read"], SEES_EVERYTHING)
     assert (older.source, older.age_s) == (CACHED, 7)
 
 
@@ -181,5 +182,5 @@ async def test_while_firestore_is_known_to_be_unreachable_no_batch_is_read() -> 
     parts = Parts()
     parts.circuit.read_failed(parts.circuit.successes, "down")
     with pytest.raises(Unreachable):
-        await parts.answers.batch(["p", "q"])
+        await parts.answers.batch(["p", "q"], SEES_EVERYTHING)
     assert parts.reader.batches == []

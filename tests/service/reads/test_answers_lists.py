@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.errors import Unreachable
@@ -25,7 +26,7 @@ async def reads(
 ) -> "asyncio.Task[ListAnswer]":
     """Ask, and let Firestore answer the direct read that this takes."""
     before = len(parts.reader.lists)
-    asking = asyncio.create_task(parts.answers.page(query, **how))
+    asking = asyncio.create_task(parts.answers.page(query, SEES_EVERYTHING, **how))
     await settle()
     assert len(parts.reader.lists) == before + 1
     pending = parts.reader.lists[-1]
@@ -44,7 +45,7 @@ async def reads(
 async def test_a_page_says_whether_another_follows(query: ListQuery, rows: list[str], has_more: bool) -> None:
     parts = Parts()
     await parts.hears_all(1, *THREE)
-    assert claim(await parts.answers.page(query)) == (HIT, rows, has_more, 0)
+    assert claim(await parts.answers.page(query, SEES_EVERYTHING)) == (HIT, rows, has_more, 0)
 
 
 async def test_an_empty_model_that_has_not_synced_is_no_empty_list() -> None:
@@ -56,11 +57,11 @@ async def test_an_empty_model_that_has_not_synced_is_no_empty_list() -> None:
 async def test_what_the_window_cannot_prove_is_asked_of_firestore() -> None:
     parts = Parts(window_size=3)
     await parts.hears_all(1, *THREE)
-    assert claim(await parts.answers.page(ListQuery(2))) == (HIT, ["c", "b"], True, 0)
+    assert claim(await parts.answers.page(ListQuery(2), SEES_EVERYTHING)) == (HIT, ["c", "b"], True, 0)
     asking = await reads(parts, ListQuery(3), [summary(id_, 1) for id_ in "cba0"])
     assert claim(await asking) == (MISS, ["c", "b", "a"], True, 0)
     parts.clock.advance(1.5)
-    assert claim(await parts.answers.page(ListQuery(3))) == (CACHED, ["c", "b", "a"], True, 2)
+    assert claim(await parts.answers.page(ListQuery(3), SEES_EVERYTHING)) == (CACHED, ["c", "b", "a"], True, 2)
 
 
 async def test_a_lapsed_model_lists_nothing() -> None:
@@ -75,7 +76,7 @@ async def test_a_strong_list_is_proven_by_the_listener_or_read() -> None:
     parts = Parts(can_probe=True)
     await parts.hears_all(1, *THREE)
     parts.clock.advance(3)
-    assert claim(await parts.answers.page(ListQuery(2), max_age_s=0)) == (HIT, ["c", "b"], True, 0)
+    assert claim(await parts.answers.page(ListQuery(2), SEES_EVERYTHING, max_age_s=0)) == (HIT, ["c", "b"], True, 0)
     assert parts.listener.proofs == 1
     unproven = Parts()
     await unproven.hears_all(1, *THREE)
@@ -90,9 +91,9 @@ async def test_a_strong_list_is_proven_by_the_listener_or_read() -> None:
 
 async def test_identical_lists_share_one_read_and_strong_ones_only_a_later_one() -> None:
     parts = Parts()
-    asking = [asyncio.create_task(parts.answers.page(ListQuery(2))) for _ in range(50)]
+    asking = [asyncio.create_task(parts.answers.page(ListQuery(2), SEES_EVERYTHING)) for _ in range(50)]
     await settle()
-    strong = [asyncio.create_task(parts.answers.page(ListQuery(2), max_age_s=0)) for _ in range(50)]
+    strong = [asyncio.create_task(parts.answers.page(ListQuery(2), SEES_EVERYTHING, max_age_s=0)) for _ in range(50)]
     await settle()
     assert len(parts.reader.lists) == 1
     parts.reader.lists[0].outcome.set_result([])
@@ -129,10 +130,10 @@ async def test_the_younger_of_two_stale_lists_is_answered() -> None:
 
 async def test_a_list_that_joins_a_read_under_way_claims_that_reads_age() -> None:
     parts = Parts()
-    asking = [asyncio.create_task(parts.answers.page(ListQuery(2)))]
+    asking = [asyncio.create_task(parts.answers.page(ListQuery(2), SEES_EVERYTHING))]
     await settle()
     parts.clock.advance(0.5)
-    asking.append(asyncio.create_task(parts.answers.page(ListQuery(2))))
+    asking.append(asyncio.create_task(parts.answers.page(ListQuery(2), SEES_EVERYTHING)))
     await settle()
     parts.clock.advance(0.2)
     parts.reader.lists[0].outcome.set_result([summary("x", 1, 9)])

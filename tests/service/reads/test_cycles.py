@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import ListQuery
 from service.errors import BudgetExhausted, ReadRefused, Unreachable
 from service.reads.answers import Answers
@@ -93,47 +94,49 @@ ids = Ids()
 
 
 async def unknown(answers: Answers) -> None:
-    assert (await answers.status(ids.next())).summary is None
+    assert (await answers.status(ids.next(), SEES_EVERYTHING)).summary is None
 
 
 async def held(answers: Answers) -> None:
-    assert (await answers.status("p1", max_age_s=0)).summary is not None
+    assert (await answers.status("p1", SEES_EVERYTHING, max_age_s=0)).summary is not None
 
 
 async def with_products(answers: Answers) -> None:
-    assert b"sku" in (await answers.status("p2", include_products=True, max_age_s=0)).body
+    assert b"sku" in (await answers.status("p2", SEES_EVERYTHING, include_products=True, max_age_s=0)).body
 
 
 async def products_of_a_subcollection(answers: Answers) -> None:
-    await answers.status(ids.next(), include_products=True)
+    await answers.status(ids.next(), SEES_EVERYTHING, include_products=True)
 
 
 async def page(answers: Answers) -> None:
-    await answers.page(ListQuery(10), max_age_s=0)
+    await answers.page(ListQuery(10), SEES_EVERYTHING, max_age_s=0)
 
 
 async def deep_page(answers: Answers) -> None:
-    await answers.page(ListQuery(10, filters={"status": "running"}, after=(0, ids.next())), max_age_s=0)
+    await answers.page(
+        ListQuery(10, filters={"status": "running"}, after=(0, ids.next())), SEES_EVERYTHING, max_age_s=0
+    )
 
 
 async def shared(answers: Answers) -> None:
     name = ids.next()
-    await asyncio.gather(*(answers.status(name) for _ in range(5)))
+    await asyncio.gather(*(answers.status(name, SEES_EVERYTHING) for _ in range(5)))
 
 
 async def fresh_behind_another(answers: Answers) -> None:
     name = ids.next()
-    first = asyncio.create_task(answers.status(name))
+    first = asyncio.create_task(answers.status(name, SEES_EVERYTHING))
     await asyncio.sleep(0)
-    await asyncio.gather(first, *(answers.status(name, max_age_s=0) for _ in range(3)))
+    await asyncio.gather(first, *(answers.status(name, SEES_EVERYTHING, max_age_s=0) for _ in range(3)))
 
 
 async def concurrent(answers: Answers) -> None:
-    await asyncio.gather(*(answers.status(ids.next()) for _ in range(8)))
+    await asyncio.gather(*(answers.status(ids.next(), SEES_EVERYTHING) for _ in range(8)))
 
 
 async def cancelled(answers: Answers) -> None:
-    reading = asyncio.create_task(answers.status(ids.next()))
+    reading = asyncio.create_task(answers.status(ids.next(), SEES_EVERYTHING))
     for _ in range(4):
         await asyncio.sleep(0)
     reading.cancel()
@@ -142,7 +145,9 @@ async def cancelled(answers: Answers) -> None:
 
 
 async def over_budget(answers: Answers) -> None:
-    outcomes = await asyncio.gather(*(answers.status(ids.next()) for _ in range(70)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(answers.status(ids.next(), SEES_EVERYTHING) for _ in range(70)), return_exceptions=True
+    )
     assert any(isinstance(outcome, BudgetExhausted) for outcome in outcomes)
 
 
@@ -163,7 +168,7 @@ READS: list[Read] = [
 
 async def fails(answers: Answers) -> None:
     with pytest.raises((Unreachable, ReadRefused)):
-        await answers.page(ListQuery(10, after=(0, ids.next())), max_age_s=0)
+        await answers.page(ListQuery(10, after=(0, ids.next())), SEES_EVERYTHING, max_age_s=0)
 
 
 @pytest.mark.parametrize("read", READS)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.model.indexes import indexes_of
@@ -152,6 +153,6 @@ async def test_a_remembered_list_that_shows_less_than_was_delivered_is_read_agai
 
 
 async def _page(parts: Parts) -> Any:
-    asked = asyncio.create_task(parts.answers.page(ListQuery(limit=2, filters={"status": "running"})))
+    asked = asyncio.create_task(parts.answers.page(ListQuery(limit=2, filters={"status": "running"}), SEES_EVERYTHING))
     await settle()
     return asked

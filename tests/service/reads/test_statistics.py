@@ -9,6 +9,7 @@ import pytest
 
 from listeners.events import Changed, Document, Removal
 from listeners.times import moment
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.errors import Unreachable
@@ -56,7 +57,7 @@ class Counted:
         await settle()
 
     async def counts(self, **filters: str | int) -> Any:
-        return orjson.loads((await self.reads.answer(ListQuery(10, filters=filters))).body)
+        return orjson.loads((await self.reads.answer(ListQuery(10, filters=filters), SEES_EVERYTHING)).body)
 
 
 def written(
@@ -129,10 +130,10 @@ async def test_each_process_counts_in_the_minute_in_which_it_ended() -> None:
         ended("p5", 999_839, "failed"),  # before the first of the minutes
         ended("p6", START + 61),  # by a clock that is ahead: after the last of them
     )
-    answer = await counted.reads.answer(ListQuery(10), by_minute=3)
+    answer = await counted.reads.answer(ListQuery(10), SEES_EVERYTHING, by_minute=3)
     expected = {"from": "1970-01-12T13:44:00Z", "counts": {"completed": [0, 2, 1], "failed": [1, 0, 0]}}
     assert orjson.loads(answer.body)["finished_by_minute"] == expected
-    failed = await counted.reads.answer(ListQuery(10, filters={"status": "failed"}), by_minute=1)
+    failed = await counted.reads.answer(ListQuery(10, filters={"status": "failed"}), SEES_EVERYTHING, by_minute=1)
     assert orjson.loads(failed.body)["finished_by_minute"] == {"from": "1970-01-12T13:46:00Z", "counts": {}}
 
 
@@ -207,7 +208,7 @@ async def test_dates_and_stalled_limit_what_is_counted() -> None:
     )
     await counted.stalls.check()
     query = ListQuery(10, lower=200 * SECOND, upper=300 * SECOND, upper_inclusive=False)
-    assert orjson.loads((await counted.reads.answer(query)).body)["processes"] == 1
+    assert orjson.loads((await counted.reads.answer(query, SEES_EVERYTHING)).body)["processes"] == 1
     assert (await counted.counts(stalled=True))["by_status"] == {"running": 1}
 
 
@@ -220,31 +221,31 @@ async def test_a_window_smaller_than_the_collection_is_not_complete() -> None:
 
 async def test_without_change_nothing_is_rendered_or_collected_again() -> None:
     counted = await Counted().load(written("p1", START, "running", started=1, owner="ann"))
-    first = counted.reads.page("")
+    first = counted.reads.page("", SEES_EVERYTHING)
     assert first is not None
-    assert counted.reads.page("") == first
-    assert counted.reads.page("owner=ann") is None
+    assert counted.reads.page("", SEES_EVERYTHING) == first
+    assert counted.reads.page("owner=ann", SEES_EVERYTHING) is None
     by_owner = ListQuery(10, filters={"owner": "ann"})
     await counted.counts(owner="ann")
     kept = counted.reads._collected[by_owner]
     await counted.counts(owner="ann")
     assert counted.reads._collected[by_owner] is kept
     await counted.change_at(START + 0.5, written("p2", START + 0.5, "running", started=2, owner="ann"))
-    answer = await counted.reads.answer(by_owner)
+    answer = await counted.reads.answer(by_owner, SEES_EVERYTHING)
     assert (orjson.loads(answer.body)["processes"], answer.age_s) == (1, 1)  # a second old, which Age says
     await counted.change_at(START + 2)
-    answer = await counted.reads.answer(by_owner)
+    answer = await counted.reads.answer(by_owner, SEES_EVERYTHING)
     assert (orjson.loads(answer.body)["processes"], answer.age_s) == (2, 0)
 
 
 async def test_after_the_lease_the_last_counts_are_stale_and_then_refused() -> None:
     counted = await Counted().load(written("p1", START, "running", started=1))
     counted.clock.advance(16)
-    assert counted.reads.page("") is None
-    answer = await counted.reads.answer(ListQuery(10))
+    assert counted.reads.page("", SEES_EVERYTHING) is None
+    answer = await counted.reads.answer(ListQuery(10), SEES_EVERYTHING)
     assert (answer.source, answer.age_s) == (Source.STALE, 16)
     with pytest.raises(Unreachable):
-        await counted.reads.answer(ListQuery(10), max_age_s=1)
+        await counted.reads.answer(ListQuery(10), SEES_EVERYTHING, max_age_s=1)
     counted.clock.advance(45)
     with pytest.raises(Unreachable):
-        await counted.reads.answer(ListQuery(10))
+        await counted.reads.answer(ListQuery(10), SEES_EVERYTHING)

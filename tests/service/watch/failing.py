@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.waits import Wanted
 from service.reads.answers import Answer
 from service.runtime.failure_log import FailureLog
@@ -114,7 +115,7 @@ class Service:
             client.answers.append(answer)
             client.watcher.leave()
 
-        client.watcher = self.polls.begin(process_id, WaitCondition(60, Wanted(), '"v1"'), end)
+        client.watcher = self.polls.begin(process_id, WaitCondition(SEES_EVERYTHING, 60, Wanted(), '"v1"'), end)
         return client
 
     def tasked(self, process_id: str) -> Tasked:
@@ -123,24 +124,24 @@ class Service:
 
     def waiter(self, process_id: str) -> LongPollWaiter:
         """A waiter that does not wait yet."""
-        waiter = LongPollWaiter(self.polls, process_id, WaitCondition(60, Wanted(), '"v1"'))
+        waiter = LongPollWaiter(self.polls, process_id, WaitCondition(SEES_EVERYTHING, 60, Wanted(), '"v1"'))
         self.watchers.add(process_id, waiter)
         return waiter
 
     def streamed(self, process_id: str) -> Streamed:
-        stream, reader = self.watchers.stream(process_id), Reader()
+        stream, reader = self.watchers.stream(process_id, SEES_EVERYTHING), Reader()
         held = self.parts.model.get(process_id)
         assert held is not None
         stream.begin(reader, self.watchers.changes.upsert(held), None)
         return Streamed(stream, reader)
 
     def streamed_all(self, _: str) -> Streamed:
-        stream, reader = self.watchers.stream_model({}, None), Reader()
+        stream, reader = self.watchers.stream_model({}, SEES_EVERYTHING, None), Reader()
         stream.begin(reader)
         return Streamed(stream, reader)
 
     def streamed_status(self, _: str) -> Streamed:
-        stream, reader = self.watchers.stream_model({"status": "no such status"}, None), Reader()
+        stream, reader = self.watchers.stream_model({"status": "no such status"}, SEES_EVERYTHING, None), Reader()
         stream.begin(reader)
         return Streamed(stream, reader)
 

@@ -3,6 +3,7 @@
 import pytest
 from google.cloud.firestore_v1 import AsyncCollectionReference
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.waits import Wanted
 from service.reads.answers import Answer
 from service.watch.long_poll_waiter import LongPollWaiter, WaitCondition
@@ -23,7 +24,7 @@ class Clients:
         self._waiters = [self._begin(running, version, number) for number in range(CLIENTS)]
 
     def _begin(self, running: RunningService, version: int, number: int) -> LongPollWaiter:
-        condition = WaitCondition(60, Wanted(), f'"v{version}"')
+        condition = WaitCondition(SEES_EVERYTHING, 60, Wanted(), f'"v{version}"')
         waiter = running.service._long_polls.begin("import-1", condition, lambda answer: self._complete(number, answer))
         assert isinstance(waiter, LongPollWaiter)
         return waiter

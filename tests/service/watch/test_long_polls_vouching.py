@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.sources import Source
 from service.api.waits import Wanted
 from service.runtime.slicer import Slicer
@@ -30,7 +31,7 @@ async def test_a_change_heard_too_late_is_read_although_the_model_is_fresh() -> 
     )
     polls = LongPolls(parts.answers, watchers, parts.model, clock=parts.clock, lease_s=15)
     await parts.hears_all(1, document("in the window", 1, 9))
-    waiting = asyncio.create_task(polls.status("p", WaitCondition(30, Wanted(), '"v1"')))
+    waiting = asyncio.create_task(polls.status("p", WaitCondition(SEES_EVERYTHING, 30, Wanted(), '"v1"')))
     await settle()
     parts.reader.gets[0].finds(summary("p", 1), read_time=2)
     await settle()

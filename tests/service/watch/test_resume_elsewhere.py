@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from listeners.events import Changed, Document, Removal
+from service.api.caller import SEES_EVERYTHING
 from service.watch.event_stream import StreamState
 from service.watch.model_stream import ModelStream
 from tests.service.watch.watched import Reader, Watched
@@ -115,7 +116,9 @@ class Connection:
         self._replica = replica
         self._reader = Reader()
         self._unread: list[str] = []
-        self._stream: ModelStream = replica.watched.watchers.stream_model(mirror.filters, mirror.last_id)
+        self._stream: ModelStream = replica.watched.watchers.stream_model(
+            mirror.filters, SEES_EVERYTHING, mirror.last_id
+        )
         self._stream.begin(self._reader)
 
     def read(self, at_most: int | None = None) -> None:

@@ -1,6 +1,7 @@
 """Who waits for a dead worker is told: waits until `stalled`, streams of one process, of all, and of a followed one."""
 
 from listeners.events import Document
+from service.api.caller import SEES_EVERYTHING
 from tests.service.watch.watched import PROCESS, Reader, Watched, process
 
 AFTER_S = 901.0
@@ -54,7 +55,7 @@ async def test_a_stream_of_one_process_tells_its_stall_once_and_its_end() -> Non
 async def test_a_client_that_knows_the_version_is_told_that_it_stalls() -> None:
     watched = await Watched().load(process(100))
     await watched.pass_without_writes(AFTER_S)
-    stream, reader, held = watched.watchers.stream(PROCESS), Reader(), watched.model.get(PROCESS)
+    stream, reader, held = watched.watchers.stream(PROCESS, SEES_EVERYTHING), Reader(), watched.model.get(PROCESS)
     assert held is not None
     stream.begin(reader, watched.watchers.changes.upsert(held), 100)
     assert events(reader) == ["stalled"]
@@ -74,16 +75,16 @@ async def test_a_stream_that_has_to_drain_gets_version_and_stall() -> None:
 async def test_a_stream_of_the_model_tells_who_stalls_among_those_it_shows() -> None:
     watched = await Watched().load(process(100), process(99, "queued", "import-2"))
     queued, every, later, resumed = (Reader() for _ in range(4))
-    watched.watchers.stream_model({"status": "queued"}, None).begin(queued)
-    watched.watchers.stream_model({}, None).begin(every)
+    watched.watchers.stream_model({"status": "queued"}, SEES_EVERYTHING, None).begin(queued)
+    watched.watchers.stream_model({}, SEES_EVERYTHING, None).begin(every)
     await watched.pass_without_writes(AFTER_S)
     assert events(queued) == ["status", "stalled"]
     assert events(every) == ["status", "status", "stalled", "stalled"]
-    stream = watched.watchers.stream_model({}, None)
+    stream = watched.watchers.stream_model({}, SEES_EVERYTHING, None)
     stream.begin(later)
     assert events(later) == ["status", "stalled", "status", "stalled"]
     assert later.text.rstrip().splitlines()[-2] == "id: 100"  # the last event of the present state names its point
-    watched.watchers.stream_model({}, 100).begin(resumed)
+    watched.watchers.stream_model({}, SEES_EVERYTHING, 100).begin(resumed)
     assert events(resumed) == ["stalled", "stalled"]
 
     await watched.change(process(1_000_000_000))
@@ -107,12 +108,12 @@ async def test_a_heartbeat_ends_the_stall_in_streams_of_the_model() -> None:
 
     watched = await Watched().load(heartbeat(100))
     reader, resumed = Reader(), Reader()
-    watched.watchers.stream_model({}, None).begin(reader)
+    watched.watchers.stream_model({}, SEES_EVERYTHING, None).begin(reader)
     await watched.pass_without_writes(AFTER_S)
     seen = watched.model.read_time
     await watched.change(heartbeat(seen + 1))
     assert events(reader) == ["status", "stalled", "status"]
     await watched.change(heartbeat(seen + 2))
     assert events(reader) == ["status", "stalled", "status"], "the second one is no news"
-    watched.watchers.stream_model({}, 100).begin(resumed)
+    watched.watchers.stream_model({}, SEES_EVERYTHING, 100).begin(resumed)
     assert events(resumed) == ["status"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from listeners.events import Removal
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import Filters
 from service.model.read_model import ReadModel
 from service.schema.compiled import ProcessSummary
@@ -45,12 +46,12 @@ async def test_a_stream_that_has_to_drain_gets_the_newest_version_only() -> None
 async def test_reconnect_replays_processes_that_entered_the_window() -> None:
     watched = await Watched(window_size=2).load(process(20, process_id="a"), process(30, process_id="b"))
     await watched.change(process(10, process_id="c"), read_time=110, gone=(Removal("b", deleted=True),))
-    stream, reader = watched.watchers.stream_model({}, 100), Reader()
+    stream, reader = watched.watchers.stream_model({}, SEES_EVERYTHING, 100), Reader()
     stream.begin(reader)
     sent = [line for line in reader.text.splitlines() if line.startswith(("event:", "id:"))]
     assert sent == ["event: removed", "id: 0", "event: status", "id: 110"]
     assert '"process_id":"c"' in reader.text
-    seen, later = watched.watchers.stream_model({}, 110), Reader()
+    seen, later = watched.watchers.stream_model({}, SEES_EVERYTHING, 110), Reader()
     seen.begin(later)
     assert later.frames == []
 
@@ -58,7 +59,7 @@ async def test_reconnect_replays_processes_that_entered_the_window() -> None:
 async def test_a_model_stream_that_does_not_drain_is_dropped_alone() -> None:
     watched = await Watched().load(process(100))
     slow, quick = Reader(room=1), Reader()
-    slow_stream, quick_stream = (watched.watchers.stream_model({}, None) for _ in range(2))
+    slow_stream, quick_stream = (watched.watchers.stream_model({}, SEES_EVERYTHING, None) for _ in range(2))
     slow_stream.begin(slow)
     quick_stream.begin(quick)
 
@@ -78,7 +79,7 @@ async def test_a_model_stream_that_does_not_drain_is_dropped_alone() -> None:
 async def test_comments_come_every_fifteen_seconds_to_each_stream() -> None:
     watched = await Watched().load(process(100))
     reader = Reader()
-    stream = watched.watchers.stream_model({}, None)
+    stream = watched.watchers.stream_model({}, SEES_EVERYTHING, None)
     stream.begin(reader)
     for _ in range(45):
         await watched.timers.advance(1)
@@ -107,7 +108,10 @@ async def test_a_model_stream_walks_through_the_model_piece_by_piece(
     watched.watchers._model_streams._log._points.insert(0, 0)
     for status, since in ((None, None), ("failed", None), ("running", None), (None, 0), (None, 100)):
         looked_at = before = 0
-        stream, reader = watched.watchers.stream_model({} if status is None else {"status": status}, since), Reader()
+        stream, reader = (
+            watched.watchers.stream_model({} if status is None else {"status": status}, SEES_EVERYTHING, since),
+            Reader(),
+        )
         assert looked_at == 0
         stream.begin(reader)
         while stream.state is StreamState.STUCK or looked_at > before:
@@ -123,7 +127,7 @@ async def test_a_model_stream_walks_through_the_model_piece_by_piece(
 
 async def test_a_version_that_comes_during_the_backlog_is_sent_once() -> None:
     watched = await Watched().load(*(process(1, "running", f"p{number:05}") for number in range(5_000)))
-    stream, reader = watched.watchers.stream_model({}, None), Reader()
+    stream, reader = watched.watchers.stream_model({}, SEES_EVERYTHING, None), Reader()
     stream.begin(reader)
     await watched.change(process(150, "failed", "p00001"), process(150, "failed", "p04999"), read_time=150)
     while stream.state is StreamState.STUCK:
@@ -138,7 +142,7 @@ async def test_a_version_that_comes_during_the_backlog_is_sent_once() -> None:
 
 async def test_a_filtered_stream_gets_what_leaves_its_filter_and_no_more() -> None:
     watched = await Watched().load(process(1, "failed", "a"), process(1, "running", "b"), process(1, "failed", "c"))
-    stream, reader = watched.watchers.stream_model({"status": "failed"}, None), Reader()
+    stream, reader = watched.watchers.stream_model({"status": "failed"}, SEES_EVERYTHING, None), Reader()
     stream.begin(reader)
     reader.frames.clear()
     await watched.change(process(150, "running", "a"), process(150, "completed", "b"))

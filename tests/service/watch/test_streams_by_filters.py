@@ -5,6 +5,7 @@ import json
 import pytest
 
 from listeners.events import Document, Removal
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import Filters
 from service.schema.compiled import Schema
 from service.watch.model_stream import ModelStream
@@ -27,7 +28,7 @@ async def loaded(*documents: Document) -> Watched:
 
 
 def opened(watched: Watched, filters: Filters, since: int | None = None) -> Reader:
-    stream, reader = watched.watchers.stream_model(filters, since), Reader()
+    stream, reader = watched.watchers.stream_model(filters, SEES_EVERYTHING, since), Reader()
     assert isinstance(stream, ModelStream)
     stream.begin(reader)
     return reader

@@ -3,6 +3,7 @@
 import pytest
 
 from listeners.events import Removal
+from service.api.caller import SEES_EVERYTHING
 from service.errors import WatchRefused
 from service.runtime.chunked_set import CHUNK
 from service.runtime.failure_log import FailureLog
@@ -14,14 +15,14 @@ from tests.service.watch.watched import PROCESS, Reader, Wait, Watched, process
 
 async def test_past_the_limit_new_watchers_are_refused_until_one_leaves() -> None:
     watched = await Watched(max_watchers=2).load(process(100))
-    wait, _ = watched.add(), watched.watchers.stream_model({}, None)
+    wait, _ = watched.add(), watched.watchers.stream_model({}, SEES_EVERYTHING, None)
 
-    for open_another in (lambda: watched.add(process_id="x"), lambda: watched.watchers.stream("x")):
+    for open_another in (lambda: watched.add(process_id="x"), lambda: watched.watchers.stream("x", SEES_EVERYTHING)):
         with pytest.raises(WatchRefused, match="Too many"):
             open_another()
     watched.watchers.leave(PROCESS, wait)
 
-    watched.watchers.stream("x")
+    watched.watchers.stream("x", SEES_EVERYTHING)
     assert watched.observer.count == 2
 
 
@@ -96,7 +97,7 @@ async def test_nothing_is_followed_before_the_model_has_synced() -> None:
 async def test_stopping_ends_all_watchers_and_refuses_new_ones() -> None:
     watched = await Watched(window_size=1).load(process(100))
     wait, reader = watched.waiting(100), Reader()
-    stream = watched.watchers.stream_model({}, None)
+    stream = watched.watchers.stream_model({}, SEES_EVERYTHING, None)
     stream.begin(reader)
     outside = watched.add(process_id="outside")
     watched.watchers.keep_current("outside")

@@ -5,6 +5,7 @@ from random import Random
 
 from listeners.events import Changed, Confirmed, Document, Removal, Replaced
 from listeners.following import OnDocument
+from service.api.caller import SEES_EVERYTHING
 from service.api.waits import Wanted
 from service.model.read_model import ReadModel
 from service.model.stalled import Stalls
@@ -211,7 +212,9 @@ class Watched:
 
     def add(self, key: int = 100, *, until: tuple[str, ...] = (), process_id: str = PROCESS) -> LongPollWaiter:
         """A waiter that does not wait yet, of a client that knows the version `key`."""
-        waiter = LongPollWaiter(self.polls, process_id, WaitCondition(10, Wanted(frozenset(until)), f'"v{key}"'))
+        waiter = LongPollWaiter(
+            self.polls, process_id, WaitCondition(SEES_EVERYTHING, 10, Wanted(frozenset(until)), f'"v{key}"')
+        )
         self.watchers.add(process_id, waiter)
         return waiter
 
@@ -221,7 +224,7 @@ class Watched:
 
     def streaming(self, reader: Reader, process_id: str = PROCESS) -> ProcessStream:
         """A stream of one process that has begun."""
-        stream = self.watchers.stream(process_id)
+        stream = self.watchers.stream(process_id, SEES_EVERYTHING)
         held = self.model.get(process_id)
         assert held is not None
         stream.begin(reader, self.watchers.changes.upsert(held), None)

@@ -27,3 +27,15 @@ class WatchRefused(Exception):
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class WrongToken(Exception):
+    """An ID token that is not accepted; the text is the client's answer and holds nothing of the token."""
+
+
+class ProviderUnreachable(Exception):
+    """No ID token can be checked: the provider's keys have not been fetched yet."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("the provider of ID tokens cannot be reached")
+        self.retry_after_s = retry_after_s

@@ -87,12 +87,23 @@ def web_origin(text: str) -> str:
     return f"{parts.scheme}://{shown}" if is_default else f"{parts.scheme}://{shown}:{parts.port}"
 
 
+def provider_url(text: str) -> str:
+    """A URL whose answers can be trusted, unchanged: over https, or over http from this machine alone."""
+    parts = _split(text)
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not _is_host(host) or "@" in parts.netloc or parts.fragment:
+        raise ValueError(f"'{text}' is no URL: write it as https://login.example")
+    if parts.scheme == "http" and not (host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)):
+        raise ValueError(f"'{text}' must be https: over http anyone in between could put in keys")
+    return text
+
+
 def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError as wrong:
-        raise ValueError(f"'{text}' is no origin: {wrong}") from None
+        raise ValueError(f"'{text}' cannot be read: {wrong}") from None
     return parts
 
 

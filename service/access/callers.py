@@ -1,0 +1,89 @@
+"""Who a caller with an ID token is.
+
+A token is verified once and remembered until it expires, by its digest: the token itself is not kept. Wrong tokens are
+not remembered, so that forged ones take no memory. Tokens are found again without awaiting.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol
+
+from cachetools import LRUCache
+
+from listeners.listener import Clock
+from service.access.key_set import SigningKey
+from service.access.token_reader import SKEW_S, Claims, TokenReader
+from service.api.caller import Caller
+from service.errors import WrongToken
+
+MAX_REMEMBERED = 50_000
+"""Callers: at most some 25 MB."""
+
+MAX_REMEMBERED_S = 86_400.0
+"""A token that is valid for longer is verified again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimNames:
+    """`owner` names the claim whose value is the caller's owner; None where the schema has no owner.
+
+    `admin` names the claim whose holders see everything; "" is none.
+    """
+
+    owner: str | None = None
+    admin: str = ""
+
+
+class Keys(Protocol):
+    """See ProviderKeys."""
+
+    async def key(self, key_id: str) -> SigningKey | None: ...
+
+
+class TokenCallers:
+    """See above. `wall_clock`: seconds since the epoch."""
+
+    def __init__(self, reader: TokenReader, keys: Keys | None, names: ClaimNames, *, wall_clock: Clock) -> None:
+        self._reader = reader
+        self._keys = keys
+        self._names = names
+        self._wall_clock = wall_clock
+        self._remembered: LRUCache[bytes, Caller] = LRUCache(MAX_REMEMBERED)
+
+    def __repr__(self) -> str:
+        return f"<TokenCallers {len(self._remembered)} remembered>"
+
+    def remembered(self, token: bytes) -> Caller | None:
+        """The caller of a token that was verified before and is valid still."""
+        digest = sha256(token).digest()
+        caller = self._remembered.get(digest)
+        if caller is not None and (caller.expires_at or 0.0) <= self._wall_clock():
+            del self._remembered[digest]
+            return None
+        return caller
+
+    async def caller(self, token: bytes) -> Caller:
+        """The caller of a token. Raises: WrongToken, ProviderUnreachable."""
+        unverified = self._reader.parse(token)
+        key = None if self._keys is None else await self._keys.key(unverified.key_id)
+        now = self._wall_clock()
+        caller = caller_of(self._reader.claims(unverified, key, now), self._names, now)
+        self._remembered[sha256(token).digest()] = caller
+        return caller
+
+
+def caller_of(claims: Claims, names: ClaimNames, now: float) -> Caller:
+    """Who these claims are about. Raises: WrongToken where the claim that says so is missing."""
+    name = f"token {claims['sub']}"
+    expires_at = min(claims["exp"] + SKEW_S, now + MAX_REMEMBERED_S)
+    if names.owner is None or (names.admin and claims.get(names.admin) is True):
+        return Caller(name, None, expires_at)
+    return Caller(name, _owner(claims, names.owner), expires_at)
+
+
+def _owner(claims: Claims, name: str) -> Hashable:
+    owner = claims.get(name)
+    if isinstance(owner, bool) or not isinstance(owner, str | int) or owner == "":
+        raise WrongToken(f"the token lacks {name}")
+    return owner

@@ -211,7 +211,7 @@ class Service:
         described, self._date = describe(self.schema.file), DateHeader()
         page = Page(described)
         filters = {name: each.type for name, each in self.schema.file.filters.items()}
-        self._listing = Listing(self.schema.order, filters, has_products=described.has_products)
+        self._listing = Listing(self.schema.order, filters, described.children)
         keys = tuple(key.encode() for key in settings.api_keys)
         access = AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths)
         self._statistics = StatisticsReads(

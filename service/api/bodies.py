@@ -55,11 +55,21 @@ _TYPES: dict[str, Schema] = {
     "json": {"description": "A map, a list or a value, as the document has it"},
 }
 _EXAMPLES = {"time": "2025-11-23T09:30:00Z", "integer": 120, "number": 0.5, "boolean": True}
-_PRODUCTS: Schema = {
-    "type": ["array", "null"],
-    "items": ref("Product"),
-    "description": "Only with `include_products`",
+
+
+_ITEMS: dict[str, tuple[str, Any]] = {
+    "Product": ("One product", {"sku": "A-1"}),
+    "ChildItem": ("One of the children", {"name": "fetch"}),
 }
+
+
+def _item_of(child: str) -> str:
+    return "Product" if child == "products" else "ChildItem"
+
+
+def _children(name: str) -> Schema:
+    description = f"Only with `include_{name}`"
+    return {"type": ["array", "null"], "items": ref(_item_of(name)), "description": description}
 
 
 def answers(described: Description) -> dict[str, Schema]:
@@ -68,13 +78,13 @@ def answers(described: Description) -> dict[str, Schema]:
     example = {"process_id": "import-1", **{key.name: _example(key) for key in described.keys}}
     row = {name: example[name] for name in ("process_id", *(key.name for key in described.keys if key.in_list))}
     id_: dict[str, Schema] = {"process_id": {"type": "string"}}
-    products: dict[str, Schema] = {"products": _PRODUCTS} if described.has_products else {}
+    children = {name: _children(name) for name in described.children}
     found: dict[str, Schema] = {
         "Process": _object(
-            {**id_, **keys, **products},
+            {**id_, **keys, **children},
             "The state of one process. A field that is missing or unreadable in Firestore is null.",
             example,
-            optional=("products",),
+            optional=described.children,
         ),
         "ProcessRow": _object(
             id_ | {name: keys[name] for name in row if name in keys}, "A process as a list shows it.", row
@@ -84,12 +94,9 @@ def answers(described: Description) -> dict[str, Schema]:
             "status", "Process", "The state of a process; the ID is its version.", orjson.dumps(example).decode()
         ),
     }
-    if products:
-        found["Product"] = {
-            "type": "object",
-            "description": "One product, as its document has it",
-            "examples": [{"sku": "A-1"}],
-        }
+    for name in dict.fromkeys(_item_of(child) for child in described.children):
+        what, example = _ITEMS[name]
+        found[name] = {"type": "object", "description": f"{what}, as its document has it", "examples": [example]}
     return found
 
 

@@ -39,7 +39,10 @@ class FilterOffered:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`roles`: the key that has each role, None where none has it. `order_key`: the key that lists are sorted by."""
+    """`roles`: the key that has each role, None where none has it. `order_key`: the key that lists are sorted by.
+
+    `children`: the names of those that the answer about one process can include.
+    """
 
     keys: tuple[Key, ...]
     roles: Mapping[str, str | None]
@@ -50,6 +53,7 @@ class Description:
     terminal: tuple[str, ...]
     failed: tuple[str, ...]
     filters: tuple[FilterOffered, ...]
+    children: tuple[str, ...]
     has_products: bool
     waiting: str = WAITING
     cancelled: str = CANCELLED
@@ -82,7 +86,7 @@ def read_description(body: Mapping[str, Any]) -> Description:
     try:
         keys = tuple(Key(**key) for key in body["keys"])
         filters = tuple(FilterOffered(**each) for each in body["filters"])
-        statuses = {name: tuple(body[name]) for name in ("terminal", "failed")}
-        return Description(**{**body, **statuses, "keys": keys, "filters": filters})
+        several = {name: tuple(body[name]) for name in ("terminal", "failed", "children")}
+        return Description(**{**body, **several, "keys": keys, "filters": filters})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a description of answers: {error}") from None

@@ -1,13 +1,15 @@
 """Writes, reads and matches ETags; no other module does. Pure.
 
-A process's ETag is the version that last changed what is answered: ordered, and understood by every replica. A list's
-is a hash of its content. Proxies that compress change what clients send back: they make a tag weak, or add a suffix
+A process's ETag is the version that last changed what is answered: ordered, and understood by every replica. Children
+that the answer includes follow it by name, for answers with other children are other representations. A list's ETag is
+a hash of its content. Proxies that compress change what clients send back: they make a tag weak, or add a suffix
 (`"v5-gzip"`, `"v5--gzip"`, `"v5;br"`). Such a tag still names its version, in every header: `W/` and suffixes are
 dropped before tags are compared, for If-Match too, which RFC 9110 would compare strongly.
 """
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Protocol
 
 _TAG = re.compile(r'"([^"]*)"')
@@ -16,12 +18,16 @@ _SUFFIX = re.compile(r"(?:(?:--?|[;:+.])(?:x-gzip|gzip|gz|brotli|br|deflate|comp
 Bounded, because a pattern that repeats without a bound takes quadratic time on hostile tags."""
 
 _PLAIN_VERSION = re.compile(r"v([0-9]{1,19})")
-_VERSION = re.compile(r"v([0-9]{1,19})(?:-p)?")
+_VERSION = re.compile(r"v([0-9]{1,19})(?:-p|~[A-Za-z_][A-Za-z0-9_]*)*+")
 
 
-def version_etag(version: int, *, with_products: bool = False) -> str:
-    """`"v<update time in microseconds>"`, with `-p` where the products are part of the answer."""
-    return f'"v{version}-p"' if with_products else f'"v{version}"'
+def version_etag(version: int, children: Sequence[str] = ()) -> str:
+    """`"v<update time in microseconds>"`, and behind it the children that are part of the answer.
+
+    Products are `-p`, others `~` and their name: no suffix of a proxy begins with that, whatever a child is called.
+    """
+    named = "".join("-p" if child == "products" else f"~{child}" for child in children)
+    return f'"v{version}{named}"'
 
 
 class Versioned(Protocol):
@@ -37,14 +43,14 @@ class Versioned(Protocol):
         """The version to name it by to a client that knows `version`."""
 
 
-def etag_for(content: Versioned, header: str, *, with_products: bool = False) -> str:
-    """The ETag of an answer to a client that sent these tags.
+def etag_for(content: Versioned, header: str, children: Sequence[str] = ()) -> str:
+    """The ETag of an answer, with these children, to a client that sent these tags.
 
     It is one of the client's where that names this content, and never one below those of older content that the client
-    has. The products are in no model, so with them only the newest write's version is certain to name the whole.
+    has. Children are in no model, so with them only the newest write's version is certain to name the whole.
     """
-    if with_products:
-        return version_etag(content.version, with_products=True)
+    if children:
+        return version_etag(content.version, children)
     return version_etag(_version_for(content, header))
 
 

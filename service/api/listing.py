@@ -1,19 +1,20 @@
-"""The reads as the schema in force has them: equality filters beside `status`, products where it has some. Pure."""
+"""The reads as the schema in force has them: equality filters beside `status`, and the children that it names. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from service.api.contract import Operation, QueryParameter
+from service.api.contract import Operation, Parameter, Query, QueryParameter
 from service.api.list_query import MAX_FILTER_BYTES, Filters, ListQuery
 from service.api.operations import EVENTS, LISTING, STATS, STATUS
 from service.api.ordering import Order
 from service.api.parameters import (
     BY_MINUTE,
-    INCLUDE_PRODUCTS,
+    PROCESS_ID,
     STATUS_FILTER,
     BatchQuery,
+    include_parameter,
     read_bounds,
     read_filters,
     read_list_query,
@@ -31,13 +32,16 @@ FilterType = Literal["string", "integer"]
 class Listing:
     """The declared operations, and how requests for them are read."""
 
-    def __init__(self, order: Order, filters: Mapping[str, FilterType], *, has_products: bool = True) -> None:
+    def __init__(
+        self, order: Order, filters: Mapping[str, FilterType], children: Iterable[str] = ("products",)
+    ) -> None:
         self._order = order
         self._filters = tuple(_parameter(name, type_) for name, type_ in filters.items())
         self.operation = _with_order(self._with_filters(LISTING), order)
         self.stats = _with_order(self._with_filters(STATS), order)
         self.events = self._with_filters(EVENTS)
-        self.status = STATUS if has_products else _without_products(STATUS)
+        self._children = {child: include_parameter(child) for child in children}
+        self.status = _with_parameters(STATUS, PROCESS_ID, self._children.values())
 
     def read(self, raw_query: str) -> ListQuery | BatchQuery:
         """What a request for a list asks for. Raises: BadParameter."""
@@ -52,10 +56,17 @@ class Listing:
         """Which processes a request for `/events` asks for. Raises: BadParameter."""
         return read_filters(self.events.query(raw_query), [STATUS_FILTER, *self._filters])
 
+    def read_children(self, query: Query) -> tuple[str, ...]:
+        """The children that a request for one process includes, in the schema's order. Raises: BadParameter."""
+        return tuple([child for child, parameter in self._children.items() if parameter.of(query)])
+
     def _with_filters(self, operation: Operation) -> Operation:
-        place = operation.parameters.index(STATUS_FILTER) + 1
-        before, behind = operation.parameters[:place], operation.parameters[place:]
-        return replace(operation, parameters=(*before, *self._filters, *behind))
+        return _with_parameters(operation, STATUS_FILTER, self._filters)
+
+
+def _with_parameters(operation: Operation, behind: Parameter[Any], more: Iterable[Parameter[Any]]) -> Operation:
+    place = operation.parameters.index(behind) + 1
+    return replace(operation, parameters=(*operation.parameters[:place], *more, *operation.parameters[place:]))
 
 
 def _with_order(operation: Operation, order: Order) -> Operation:
@@ -65,10 +76,6 @@ def _with_order(operation: Operation, order: Order) -> Operation:
         replace(each, description=each.description.replace(_ORDER_FIELD, field)) for each in operation.parameters
     )
     return replace(operation, description=operation.description.replace(_ORDER_FIELD, field), parameters=parameters)
-
-
-def _without_products(operation: Operation) -> Operation:
-    return replace(operation, parameters=tuple(each for each in operation.parameters if each is not INCLUDE_PRODUCTS))
 
 
 def _parameter(name: str, type_: FilterType) -> QueryParameter[Any]:

@@ -13,7 +13,9 @@ from service.api.sources import Source
 X_CACHE = Header("X-Cache", {"enum": [source.value for source in Source]}, "The source of the answer.")
 AGE = Header("Age", WHOLE_SECONDS, "Firestore's state was this at most so many seconds ago.")
 VERSION = Header(
-    "ETag", {"type": "string", "pattern": r'^"v[0-9]+(-p)?"$'}, "The version: ordered, equal on all replicas."
+    "ETag",
+    {"type": "string", "pattern": r'^"v[0-9]+(-p|~[A-Za-z0-9_]+)*"$'},
+    "The version: ordered, equal on all replicas. The children that the answer includes stand behind it.",
 )
 CONTENT_HASH = Header("ETag", {"type": "string", "pattern": '^"[0-9a-f]+"$'}, "A hash of the content.")
 RETRY_AFTER = Header(
@@ -140,7 +142,6 @@ STATUS = Operation(
     },
     (
         p.PROCESS_ID,
-        p.INCLUDE_PRODUCTS,
         waits.WAIT,
         waits.UNTIL,
         waits.AFTER,
@@ -262,4 +263,4 @@ STATS = Operation(
 )
 
 OPERATIONS = tuple(declared for declared in tuple(vars().values()) if isinstance(declared, Operation))
-"""All of these. The schema's filters can't have the names of their parameters."""
+"""All of these. The schema's filters can't have the names of their parameters. Its children add some of their own."""

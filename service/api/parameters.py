@@ -126,13 +126,6 @@ PROCESS_ID = PathParameter(
     read_process_id,
     example="import-1",
 )
-INCLUDE_PRODUCTS = QueryParameter(
-    "include_products",
-    _FLAG,
-    f"Whether the answer has the process's products too. {_LENIENT}",
-    _flag("include_products"),
-    default=False,
-)
 LIMIT = QueryParameter(
     "limit",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
@@ -235,6 +228,16 @@ REQUEST_ID = HeaderParameter[str | None](
 ACCEPT = HeaderParameter(
     "Accept", {"type": "string"}, "OpenMetrics where it is preferred, by `q` too.", str, default=""
 )
+
+
+# -- those that the schema names
+
+
+def include_parameter(child: str) -> QueryParameter[bool]:
+    """Whether the answer includes these children of the process."""
+    name = f"include_{child}"
+    description = f"Whether the answer has the process's {child} too. {_LENIENT}"
+    return QueryParameter(name, _FLAG, description, _flag(name), default=False)
 
 
 # -- what takes more than one of them

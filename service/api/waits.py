@@ -1,6 +1,7 @@
 """The parameters of waits: how long a client waits, for what, and which version it knows. Pure."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.api.contract import HeaderParameter, Headers, Query, QueryParameter
@@ -35,11 +36,11 @@ class WaitQuery:
     wanted: Wanted
     preferred: bool
 
-    def seen(self, if_none_match: str) -> str:
-        """The ETags of all versions that the client knows, by header or by query."""
+    def seen(self, if_none_match: str, children: Sequence[str] = ()) -> str:
+        """The ETags of all versions, with these children, that the client knows, by header or by query."""
         if not self.wanted.after:
             return if_none_match
-        after = ", ".join(version_etag(self.wanted.after, with_products=products) for products in (False, True))
+        after = version_etag(self.wanted.after, children)
         return f"{if_none_match}, {after}" if if_none_match else after
 
 

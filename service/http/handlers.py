@@ -17,7 +17,6 @@ from service.api.parameters import (
     CACHE_CONTROL,
     IF_MATCH,
     IF_NONE_MATCH,
-    INCLUDE_PRODUCTS,
     PROCESS_ID,
     BatchQuery,
 )
@@ -109,12 +108,12 @@ class Handlers:
         """One process."""
         process_id, caller = PROCESS_ID.read(request[PARAMETER]), request[HEAD].caller
         query = self._listing.status.query(request.rel_url.raw_query_string)
-        with_products = INCLUDE_PRODUCTS.of(query)
+        children = self._listing.read_children(query)
         if query or PREFER.name in request.headers:
             wait = read_wait(query, request.headers)
             if wait is not None:
                 del query  # the frames of a waiting request stay in memory
-                return await self._waited_status(request, process_id, wait, with_products)
+                return await self._waited_status(request, process_id, wait, children)
         seen = IF_NONE_MATCH.of(request.headers)
         wanted = IF_MATCH.of(request.headers)
         version_seen = known_version(seen, wanted) if seen or wanted else 0
@@ -122,36 +121,36 @@ class Handlers:
         answer = None
         if max_age_s is None:
             answer = self._answers.status_from_model(process_id, caller, version_seen)
-        if with_products and answer is not None and not _is_seen(answer, seen, with_products=True):
-            answer = None  # the model holds no products; it only knows that nothing has changed
+        if children and answer is not None and not _is_seen(answer, seen, children):
+            answer = None  # the model holds no children; it only knows that nothing has changed
         if answer is None:
             answer = await self._answers.status(
                 process_id,
                 caller,
                 known_version=version_seen,
                 max_age_s=max_age_s,
-                include_products=with_products,
+                children=children,
             )
         self._metrics.looked_up(_lookup(answer))
-        return _render(process_id, answer, seen, wanted, with_products=with_products)
+        return _render(process_id, answer, seen, wanted, children)
 
     async def _waited_status(
-        self, request: web.Request, process_id: str, wait: WaitQuery, with_products: bool
+        self, request: web.Request, process_id: str, wait: WaitQuery, children: tuple[str, ...]
     ) -> web.StreamResponse:
         """One process, once it has changed."""
         request[ROUTE_LABEL] = WAITED_STATUS
-        seen = wait.seen(IF_NONE_MATCH.of(request.headers))
+        seen = wait.seen(IF_NONE_MATCH.of(request.headers), children)
         max_age_s, head = CACHE_CONTROL.of(request.headers), request[HEAD]
         granted_s = self._long_polls.granted_s(wait.seconds)
-        condition = WaitCondition(head.caller, granted_s - head.waited_s, wait.wanted, seen, with_products)
+        condition = WaitCondition(head.caller, granted_s - head.waited_s, wait.wanted, seen, children)
         answer = await self._long_polls.status(process_id, condition, max_age_s=max_age_s)
         held = answer.summary
-        if with_products and not _is_seen(answer, seen, with_products=True):
+        if children and not _is_seen(answer, seen, children):
             answer = await self._answers.status(
-                process_id, head.caller, known_version=answer.version, include_products=True
+                process_id, head.caller, known_version=answer.version, children=children
             )
         self._metrics.looked_up(_lookup(answer))
-        response = _render(process_id, answer, seen, IF_MATCH.of(request.headers), with_products=with_products)
+        response = _render(process_id, answer, seen, IF_MATCH.of(request.headers), children)
         if STALLED in wait.wanted.until and held is not None:
             response.headers["X-Stalled"] = "true" if held.is_stalled else "false"
         if wait.preferred:
@@ -206,18 +205,20 @@ def _lookup(answer: Answer) -> str:
     return answer.source.value.lower()
 
 
-def _is_seen(answer: Answer, if_none_match: str, *, with_products: bool) -> bool:
+def _is_seen(answer: Answer, if_none_match: str, children: tuple[str, ...]) -> bool:
     if answer.summary is None:
         return True
-    return matches(if_none_match, etag_for(answer.summary, if_none_match, with_products=with_products))
+    return matches(if_none_match, etag_for(answer.summary, if_none_match, children))
 
 
-def _render(process_id: str, answer: Answer, if_none_match: str, if_match: str, *, with_products: bool) -> web.Response:
+def _render(
+    process_id: str, answer: Answer, if_none_match: str, if_match: str, children: tuple[str, ...]
+) -> web.Response:
     if answer.summary is None:
         headers = freshness(answer.source, answer.age_s)
         return error_response(404, process_not_found(process_id), headers=headers)
-    demanded = etag_for(answer.summary, if_match, with_products=with_products)
-    etag = etag_for(answer.summary, if_none_match or if_match, with_products=with_products)
+    demanded = etag_for(answer.summary, if_match, children)
+    etag = etag_for(answer.summary, if_none_match or if_match, children)
     if not precondition_failed(if_match, demanded):
         if_match = ""  # it names the content by another version than If-None-Match does, or by the same
     return conditional_response(answer.body, freshness(answer.source, answer.age_s, etag), if_match, if_none_match)

@@ -12,10 +12,9 @@ from typing import NamedTuple
 from multidict import CIMultiDict
 
 from service.api.caller import SEES_EVERYTHING, Caller
-from service.api.contract import Operation
 from service.api.etags import etag_for, known_version, matches
+from service.api.listing import Listing
 from service.api.operations import LISTING, STATS, STATUS
-from service.api.parameters import INCLUDE_PRODUCTS
 from service.api.waits import WaitQuery, read_wait
 from service.errors import BadParameter
 from service.http.access import AccessRules, cors_headers
@@ -81,7 +80,7 @@ class ModelAnswers:
             STATS.path: (statistics.page, _tallies(metrics, STATS.path)),
         }
         self._long_polls = long_polls
-        self._read_wait_query = lru_cache(maxsize=64)(partial(_read_wait_query, pages.listing.status))
+        self._read_wait_query = lru_cache(maxsize=64)(partial(_read_wait_query, pages.listing))
         self._metrics = metrics
         self._accounting = accounting
         self._new_request_id = accounting.new_request_id
@@ -194,10 +193,10 @@ def _tallies(metrics: Metrics, route: str) -> tuple[RequestTally, RequestTally]:
     return metrics.tally_of_hits(route, 200), metrics.tally_of_hits(route, 304)
 
 
-def _read_wait_query(status: Operation, query: str) -> WaitQuery | None:
-    """None where it is wrong, or asks for products too."""
+def _read_wait_query(listing: Listing, query: str) -> WaitQuery | None:
+    """None where it is wrong, or asks for children too."""
     try:
-        values = status.query(query)
-        return None if INCLUDE_PRODUCTS.of(values) else read_wait(values, CIMultiDict())
+        values = listing.status.query(query)
+        return None if listing.read_children(values) else read_wait(values, CIMultiDict())
     except BadParameter:
         return None

@@ -102,13 +102,13 @@ class Answers:
         *,
         known_version: int = 0,
         max_age_s: float | None = None,
-        include_products: bool = False,
+        children: tuple[str, ...] = (),
     ) -> Answer:
-        """The state of one process. Raises: Unreachable, ReadRefused, BudgetExhausted."""
+        """The state of one process, with these children. Raises: Unreachable, ReadRefused, BudgetExhausted."""
         arrived, deadline = self._clock(), self._deadline()
-        demands = Demands(known_version, max_age_s, include_products)
+        demands = Demands(known_version, max_age_s, children)
         for attempt in range(self.ATTEMPTS):
-            if not include_products and await self._is_confirmed(arrived, max_age_s, deadline):
+            if not children and await self._is_confirmed(arrived, max_age_s, deadline):
                 hit = self._hit(process_id, caller, known_version, max_age_s)
                 if hit is not None:
                     return hit
@@ -117,7 +117,7 @@ class Answers:
                 return cached
             fresh = attempt > 0 or max_age_s is not None or known_version > 0
             try:
-                reading = self._reads.get(process_id, include_products=include_products, fresh=fresh)
+                reading = self._reads.get(process_id, children=children, fresh=fresh)
                 read = await _before(deadline, reading)
             except UNREADABLE:
                 stale = self._last_known.stale(process_id, demands)

@@ -1,4 +1,4 @@
-"""Direct reads: one process, several, the products of one, a list. Each ends within its time, retries included.
+"""Direct reads: one process, several, the children of one, a list. Each ends within its time, retries included.
 
 Raises, from every method: Unreachable where Firestore could not be reached, did not answer in time, or refuses every
 read; and ReadRefused where it refuses this one (a missing index).
@@ -19,11 +19,12 @@ from listeners.window import OrderType, Window
 from service.api.list_query import ListQuery
 from service.errors import Unreachable
 from service.reads.attempts import Attempts
+from service.reads.children import Items
 from service.reads.firestore_calls import FirestoreCalls
-from service.reads.products import Products
-from service.reads.structured_query import by_name, first_of_type, list_query
+from service.reads.structured_query import first_of_type, in_order, list_query
 from service.runtime.slicer import sliced
-from service.schema.compiled import ProcessSummary, ProductsSource, Schema, with_products
+from service.schema.children import Child, mask_with, with_children
+from service.schema.compiled import ProcessSummary, Schema
 
 PROOF_ID = "process-status-service-readiness"
 """The document that direct reads are proven with: that it does not exist is as good an answer as any."""
@@ -44,7 +45,7 @@ class Read:
     """The state of one process that Firestore gave: None where there is no such document.
 
     `read_time` is Firestore's, in microseconds; `as_of` the local instant, on the injected clock, at or after which
-    it was the state. `body` is the 200 answer, with products where they were asked for; `billed` how many documents
+    it was the state. `body` is the 200 answer, with the children that were asked for; `billed` how many documents
     were read for it.
     """
 
@@ -82,20 +83,24 @@ class FirestoreReader:
         self._observer = observer
         self._known = known
 
-    async def get(self, process_id: str, *, include_products: bool = False) -> Read:
-        """Read one process, and its products from the field or, where that is absent, the subcollection."""
+    async def get(self, process_id: str, *, children: Sequence[str] = ()) -> Read:
+        """Read one process, then its children of these names, one after the other."""
         as_of, deadline = self._clock(), self._deadline()
-        source = self._schema.products if include_products else None
-        fields = self._fields if source is None else source.mask
+        asked = [self._schema.children[name] for name in children]
+        fields = mask_with(self._schema.projection, asked) if asked else self._fields
         (answer,) = (await self._answers([process_id], fields, deadline, billed_as="get")).values()
         read = self._read(process_id, answer, as_of)
-        if source is None or read.summary is None:
+        if not asked or read.summary is None:
             return read
-        products, billed = await self._products(source, answer.found, read.summary, deadline)
-        return Read(read.summary, with_products(read.summary, products), read.read_time, as_of, 1 + billed)
+        found: dict[str, bytes] = {}
+        billed = 1
+        for child in asked:
+            found[child.name], documents = await self._items(child, answer.found, read.summary, deadline)
+            billed += documents
+        return Read(read.summary, with_children(read.body, found), read.read_time, as_of, billed)
 
     async def get_many(self, process_ids: Sequence[str]) -> dict[str, Read]:
-        """Read several processes in one call, without products."""
+        """Read several processes in one call, without children."""
         as_of = self._clock()
         answers = await self._answers(process_ids, self._fields, self._deadline(), billed_as="get")
         return {id_: self._read(id_, answer, as_of) async for id_, answer in sliced(answers.items())}
@@ -117,7 +122,7 @@ class FirestoreReader:
 
     async def sample(self, limit: int) -> list[dict[str, object]]:
         """The projection's values of some documents, whether lists can hold them or not."""
-        asked = by_name(self._collection_id, limit, self._fields)
+        asked = in_order(self._collection_id, limit, self._fields)
         found = await self._find(self._parent, asked, self._deadline())
         self._observer.documents_billed("list", max(1, len(found)))
         return [self._schema.projection.of_message(document.fields) for document in found]
@@ -170,25 +175,25 @@ class FirestoreReader:
         summary = self._summarize(process_id, microseconds(answer.found.update_time), messages)
         return Read(summary, summary.body, read_time, as_of)
 
-    async def _products(
-        self, source: ProductsSource, document: Message, summary: ProcessSummary, deadline: float
+    async def _items(
+        self, child: Child, document: Message, summary: ProcessSummary, deadline: float
     ) -> tuple[bytes, int]:
-        """The products as JSON, rendered in slices, and how many documents were read for them."""
-        products, billed = Products(), 0
-        field = _field_at(source.path, document)
+        """The children of one name as JSON, rendered in slices, and how many documents were read for them."""
+        items, billed = Items(), 0
+        field = None if child.path is None else _field_at(child.path, document)
         if field is not None:
-            steps = products.of_field(field)
+            steps = items.of_field(field)
         else:
-            asked = by_name(source.subcollection, source.limit)
+            asked = in_order(child.subcollection, child.limit, by=child.order_by)
             found = await self._find(document.name, asked, deadline)
             billed = max(1, len(found))
             self._observer.documents_billed("get", billed)
-            steps = products.of_documents(each.fields for each in found)
+            steps = items.of_documents(each.fields for each in found)
         async for _ in sliced(steps):
             pass
-        if products.has_others:
-            self._observer.malformed(summary.process_id, summary.version, ("products",))
-        return products.json, billed
+        if items.has_others:
+            self._observer.malformed(summary.process_id, summary.version, (child.name,))
+        return items.json, billed
 
     def _summary_of(self, document: Message) -> ProcessSummary:
         return self._summarize(document.name.rpartition("/")[2], microseconds(document.update_time), document.fields)

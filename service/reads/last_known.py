@@ -21,7 +21,7 @@ class Demands:
 
     known_version: int = 0
     max_age_s: float | None = None
-    include_products: bool = False
+    children: tuple[str, ...] = ()
 
 
 class LastKnown:
@@ -36,7 +36,7 @@ class LastKnown:
     def cached(self, process_id: str, demands: Demands) -> Answer | None:
         """What the last read said, within its time to live."""
         now = self._clock()
-        read = self._reads.remembered(process_id, include_products=demands.include_products, now=now)
+        read = self._reads.remembered(process_id, children=demands.children, now=now)
         if read is None or not _is_young_enough(now - read.as_of, demands.max_age_s):
             return None
         return _unless_older(Source.CACHED, now - read.as_of, read, demands.known_version)
@@ -55,11 +55,9 @@ class LastKnown:
             return None
         limit_s = self._limit_s(demands.max_age_s)
         held, age_s, now = self._model.get(process_id), self._model.age_s, self._clock()
-        read = self._reads.remembered(process_id, include_products=demands.include_products, max_age_s=limit_s, now=now)
+        read = self._reads.remembered(process_id, children=demands.children, max_age_s=limit_s, now=now)
         is_newest = (
-            held is not None
-            and not demands.include_products
-            and (read is None or read.read_time <= self._model.read_time)
+            held is not None and not demands.children and (read is None or read.read_time <= self._model.read_time)
         )
         if held is not None and is_newest and age_s is not None and age_s <= limit_s:
             return (

@@ -33,6 +33,10 @@ class Rows:
     as_of: float
 
 
+Forms = dict[tuple[str, ...], Read]
+"""What was read of one process, by the children read with it: all of one version. Never changed once remembered."""
+
+
 @dataclass(frozen=True, slots=True)
 class CacheLimits:
     """How long direct reads are remembered, in seconds, and how many bytes of them."""
@@ -64,7 +68,7 @@ class ReadThrough:
         self._cache_ttl_s = limits.ttl_s
         self._negative_ttl_s = limits.negative_ttl_s
         self._keep_s = max(limits.ttl_s, limits.stale_if_error_s)
-        self._cache: TLRUCache[Hashable, Read | Rows] = TLRUCache(
+        self._cache: TLRUCache[Hashable, Forms | Rows] = TLRUCache(
             limits.max_bytes, ttu=self._kept_until, timer=clock, getsizeof=_size
         )
         self._gets: SingleFlight[Read | None] = SingleFlight()
@@ -81,14 +85,19 @@ class ReadThrough:
         return None if self._succeeded_at is None else self._clock() - self._succeeded_at
 
     def remembered(
-        self, process_id: str, *, include_products: bool, max_age_s: float | None = None, now: float | None = None
+        self,
+        process_id: str,
+        *,
+        children: tuple[str, ...] = (),
+        max_age_s: float | None = None,
+        now: float | None = None,
     ) -> Read | None:
-        """What the last direct read said, where that was within its time to live (or `max_age_s`, for stale ones).
+        """What the last direct read with these children said, within its time to live or, for stale ones, `max_age_s`.
 
         `now`: the clock as the caller has read it, where an age is claimed by that reading too.
         """
-        read = self._cache.get((process_id, include_products))
-        if not isinstance(read, Read) or self._is_superseded(process_id, read):
+        read = self._forms(process_id).get(children)
+        if read is None or self._is_superseded(process_id, read):
             return None
         if max_age_s is None:
             max_age_s = self._cache_ttl_s if read.summary is not None else self._negative_ttl_s
@@ -104,20 +113,20 @@ class ReadThrough:
         age_limit_s = self._cache_ttl_s if max_age_s is None else max_age_s
         return rows if (self._clock() if now is None else now) - rows.as_of <= age_limit_s else None
 
-    async def get(self, process_id: str, *, include_products: bool, fresh: bool = False) -> Read | None:
-        """Read one process; where `fresh`, by a read that began after this call.
+    async def get(self, process_id: str, *, children: tuple[str, ...] = (), fresh: bool = False) -> Read | None:
+        """Read one process, with these children; where `fresh`, by a read that began after this call.
 
         None where the listener has meanwhile said something later about it: ask again.
         Raises: Unreachable, ReadRefused, BudgetExhausted.
         """
         self.circuit.check()
-        key = (process_id, include_products)
+        key = (process_id, children)
         with self._tombstones.read_under_way():  # a read lands before its waiters run: an event in between counts too
-            read = await self._gets.share(key, lambda: self._get(process_id, include_products), fresh=fresh)
+            read = await self._gets.share(key, lambda: self._get(process_id, children), fresh=fresh)
             return None if read is None or self._is_superseded(process_id, read) else read
 
     async def get_many(self, process_ids: Collection[str], *, fresh: bool = False) -> dict[str, Read | None]:
-        """Read several processes, without products, in one call that takes one place in the budget.
+        """Read several processes, without children, in one call that takes one place in the budget.
 
         For each of them as `get` returns it. Raises as `get` does.
         """
@@ -137,10 +146,7 @@ class ReadThrough:
 
     def known(self, process_id: str) -> ProcessSummary | None:
         """The newest version in memory of a process that exists: what is read next may only confirm its content."""
-        found = [self._model.get(process_id)]
-        for include_products in (False, True):
-            read = self._cache.get((process_id, include_products))
-            found.append(read.summary if isinstance(read, Read) else None)
+        found = [self._model.get(process_id), *(read.summary for read in self._forms(process_id).values())]
         return max((each for each in found if each is not None), key=lambda each: each.version, default=None)
 
     def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
@@ -150,9 +156,7 @@ class ReadThrough:
         """
         self._delivered.add(process_id, summary, self._clock())
         self._tombstones.bury(process_id, read_time)
-        self._remember_read(
-            process_id, False, Read(summary, b"" if summary is None else summary.body, read_time, as_of)
-        )
+        self._remember_read(process_id, (), Read(summary, b"" if summary is None else summary.body, read_time, as_of))
 
     def _is_superseded(self, process_id: str, read: Read) -> bool:
         """Whether the listener has said something later about this process than what was read."""
@@ -161,13 +165,13 @@ class ReadThrough:
         held = self._model.get(process_id)
         return held is not None and held.version > _version(read) and self._model.read_time > read.read_time
 
-    async def _get(self, process_id: str, include_products: bool) -> Read | None:
+    async def _get(self, process_id: str, children: tuple[str, ...]) -> Read | None:
         with self._tombstones.read_under_way():
             with self._budget.one_read():
-                read = await self._reader.get(process_id, include_products=include_products)
+                read = await self._reader.get(process_id, children=children)
             self._succeeded_at = self._clock()
             self._budget.charge(read.billed - 1)
-            return self._landed(process_id, read, include_products=include_products)
+            return self._landed(process_id, read, children)
 
     async def _get_many(self, process_ids: tuple[str, ...]) -> dict[str, Read | None]:
         with self._tombstones.read_under_way():
@@ -175,13 +179,13 @@ class ReadThrough:
                 reads = await self._reader.get_many(process_ids)
             self._succeeded_at = self._clock()
             self._budget.charge(len(process_ids) - 1)
-            return {id_: self._landed(id_, read, include_products=False) for id_, read in reads.items()}
+            return {id_: self._landed(id_, read) for id_, read in reads.items()}
 
-    def _landed(self, process_id: str, read: Read, *, include_products: bool) -> Read | None:
+    def _landed(self, process_id: str, read: Read, children: tuple[str, ...] = ()) -> Read | None:
         """What was read, remembered; None where the listener has said something later about it."""
         if self._is_superseded(process_id, read):
             return None
-        self._remember_read(process_id, include_products, read)
+        self._remember_read(process_id, children, read)
         return read
 
     async def _list(self, query: ListQuery) -> Rows:
@@ -197,8 +201,7 @@ class ReadThrough:
         """Forget what the listener removed. What it changed is found out on the next request for it: a whole result can
         change every process held, in the one step in which it becomes visible."""
         for process_id in self._remembered_among(applied.removed):
-            self._cache.pop((process_id, False), None)
-            self._cache.pop((process_id, True), None)
+            self._cache.pop(process_id, None)
         if self._tombstones.are_needed:
             for process_id in applied.removed:
                 self._tombstones.bury(process_id, applied.read_time)
@@ -207,29 +210,40 @@ class ReadThrough:
         """A superset of the removed IDs that are remembered; costs as much as the smaller of the two."""
         if len(removed) <= len(self._cache):
             return removed
-        return {key[0] for key in self._cache if isinstance(key, tuple) and key[0] in removed}
+        return [key for key in self._cache if isinstance(key, str) and key in removed]
 
-    def _remember_read(self, process_id: str, include_products: bool, read: Read) -> None:
+    def _forms(self, process_id: str) -> Forms:
+        found = self._cache.get(process_id)
+        return found if isinstance(found, dict) else {}
+
+    def _remember_read(self, process_id: str, children: tuple[str, ...], read: Read) -> None:
         """Reads can land in another order than Firestore served them: the later `read_time` stays."""
-        for key in ((process_id, False), (process_id, True)):
-            known = self._cache.get(key)
-            if not isinstance(known, Read) or _version(known) == _version(read):
-                continue
-            if known.read_time > read.read_time:
+        known = self._forms(process_id)
+        alike = {form: each for form, each in known.items() if _version(each) == _version(read)}
+        if any(each.read_time > read.read_time for form, each in known.items() if form not in alike):
+            return
+        kept = {form: each for form, each in alike.items() if each.as_of > self._clock() - self._keep_s}
+        self._cache.pop(process_id, None)
+        for forms in ({**kept, children: read}, {children: read}, kept):
+            if forms and self._remember(process_id, forms):
                 return
-            self._cache.pop(key, None)
-        self._remember((process_id, include_products), read)
 
-    def _remember(self, key: Hashable, value: Read | Rows) -> None:
-        if _size(value) <= self._cache.maxsize:
+    def _remember(self, key: Hashable, value: Forms | Rows) -> bool:
+        """Returns whether there is room for it at all."""
+        has_room = _size(value) <= self._cache.maxsize
+        if has_room:
             self._cache[key] = value
+        return has_room
 
-    def _kept_until(self, key: Hashable, value: Read | Rows, _now: float) -> float:
+    def _kept_until(self, key: Hashable, value: Forms | Rows, _now: float) -> float:
         """A deletion that the model does not know of is kept as long as the model's older state could be answered."""
-        if isinstance(value, Read) and value.summary is None:
-            is_news = isinstance(key, tuple) and self._model.get(key[0]) is not None
-            return value.as_of + (self._keep_s if is_news else self._negative_ttl_s)
-        return value.as_of + self._keep_s
+        if isinstance(value, Rows):
+            return value.as_of + self._keep_s
+        as_of = max(read.as_of for read in value.values())
+        if any(read.summary is not None for read in value.values()):
+            return as_of + self._keep_s
+        is_news = isinstance(key, str) and self._model.get(key) is not None
+        return as_of + (self._keep_s if is_news else self._negative_ttl_s)
 
 
 def _version(read: Read) -> int:
@@ -237,7 +251,7 @@ def _version(read: Read) -> int:
     return 0 if read.summary is None else read.summary.version
 
 
-def _size(value: Read | Rows) -> int:
-    if isinstance(value, Read):
-        return _ENTRY_OVERHEAD_BYTES + len(value.body)
+def _size(value: Forms | Rows) -> int:
+    if isinstance(value, dict):
+        return sum(_ENTRY_OVERHEAD_BYTES + len(read.body) for read in value.values())
     return _ENTRY_OVERHEAD_BYTES + sum(_ENTRY_OVERHEAD_BYTES + len(summary.body) for summary in value.summaries)

@@ -47,12 +47,16 @@ def first_of_type(collection_id: str, order_field: str, order_type: OrderType | 
     return asked
 
 
-def by_name(collection_id: str, limit: int, fields: Sequence[str] = ()) -> StructuredQuery:
-    """The first documents of a collection by their IDs: whole, or these fields of them."""
+def in_order(collection_id: str, limit: int, fields: Sequence[str] = (), *, by: str | None = None) -> StructuredQuery:
+    """The first documents of a collection by their IDs, or by a field and their IDs: whole, or these fields of them.
+
+    A document without that field is not among them.
+    """
+    orders = [] if by is None else [_order(by, _Direction.ASCENDING)]
     return StructuredQuery(
         select=_projection(fields) if fields else None,
         from_=[_collection(collection_id)],
-        order_by=[_order("__name__", _Direction.ASCENDING)],
+        order_by=[*orders, _order("__name__", _Direction.ASCENDING)],
         limit=Int32Value(value=limit),
     )
 

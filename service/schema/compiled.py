@@ -18,8 +18,9 @@ from listeners.field_paths import FieldPath, Projection, parse_field_path
 from listeners.gc_untrack import untrack
 from service.api.list_query import MAX_FILTER_BYTES, Position, position_of
 from service.api.ordering import Order
+from service.schema.children import children_of
 from service.schema.readers import MALFORMED, Reader, raw_statuses, read_integer, reader_of, status_reader
-from service.schema.schema_file import Children, SchemaFile
+from service.schema.schema_file import SchemaFile
 
 FilterValue = str | int | None
 """What a document holds for a filter; None where it holds nothing that the filter can be equal to."""
@@ -125,7 +126,7 @@ class Schema:
             (*paths.values(), *filter_paths.values(), self.order_path),
             structured={paths[key].text for key, answer in file.answer.items() if answer.type == "json"},
         )
-        self.products = _products_source(file.children.get("products"), self.projection)
+        self.children = children_of(file)
         self._tuples: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._runs = self._compile_runs(paths)
         self._key_of = self.order.key_reader()
@@ -254,26 +255,3 @@ def _filter_value(value: object, type_: str) -> FilterValue:
         return sys.intern(value) if type(value) is str and len(value) <= MAX_FILTER_BYTES else None
     number = read_integer(value)
     return number if isinstance(number, int) else None
-
-
-class ProductsSource(NamedTuple):
-    """Where the products of a process are: an array of its document or, without that, a subcollection."""
-
-    path: FieldPath
-    subcollection: str
-    limit: int
-    mask: tuple[str, ...]
-    """What to ask Firestore for: the products, and all that the answer is made of."""
-
-
-def _products_source(children: Children | None, projection: Projection) -> ProductsSource | None:
-    if children is None:
-        return None
-    name = children.subcollection or "products"
-    path = parse_field_path(children.path or name)
-    return ProductsSource(path, name, children.limit, Projection((*projection.paths, path)).mask)
-
-
-def with_products(summary: ProcessSummary, products: bytes) -> bytes:
-    """The 200 body with its last key `products`, which are JSON already."""
-    return b"".join((summary.body[:-1], b',"products":', products, b"}"))

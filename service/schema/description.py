@@ -26,6 +26,7 @@ def describe(file: SchemaFile) -> Description:
         terminal=file.status.terminal,
         failed=tuple(sorted(file.status.ended_badly)),
         filters=tuple(filters),
+        children=tuple(file.children),
         has_products="products" in file.children,
     )
 

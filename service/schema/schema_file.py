@@ -128,11 +128,20 @@ class Filter(_Table):
     type: Literal["string", "integer"] = Field("string", alias="as")
 
 
+def _collection_id(text: str) -> str:
+    if not _COLLECTION.fullmatch(text) or text in (".", "..") or re.fullmatch("__.*__", text):
+        raise ValueError(f"{text!r} is no name of a collection")
+    return text
+
+
 class Children(_Table):
-    """Further documents of a process: an array of maps in its document or, where that is absent, a subcollection."""
+    """Further maps of a process: those of an array in its document or, where that is absent, a subcollection.
+
+    Without both `from` and `subcollection`, either has the children's own name.
+    """
 
     path: PathText | None = Field(None, alias="from")
-    subcollection: str | None = None
+    subcollection: Annotated[str, AfterValidator(_collection_id)] | None = None
     order_by: QueryablePath | None = None
     limit: StrictInt = Field(MAX_CHILD_LIMIT, ge=1, le=MAX_CHILD_LIMIT)
 
@@ -211,8 +220,9 @@ class SchemaFile(_Table):
             yield "answer.status: is text in every answer and list; write the path alone"
         if "process_id" in self.answer:
             yield "answer.process_id: is always the document ID; leave it out"
-        for name in self.answer.keys() & self.children.keys():
-            yield f"children.{name}: answer has a key of this name"
+        for name in self.children:
+            if name == "process_id" or name in self.answer:
+                yield f"children.{name}: answer has a key of this name"
 
     def _filter_faults(self) -> Iterable[str]:
         for name in self.filters:

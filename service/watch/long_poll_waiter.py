@@ -24,6 +24,7 @@ from service.watch.changes import Change
 @dataclass(frozen=True, slots=True)
 class WaitCondition:
     """What `caller` waits for: see Wanted. `if_none_match` names all versions that it knows, those of `after` too.
+    `children`: what the answer includes beside what the model holds.
 
     `seconds` from now on: none are left where the client has waited long enough before.
     """
@@ -32,7 +33,7 @@ class WaitCondition:
     seconds: float
     wanted: Wanted
     if_none_match: str
-    with_products: bool = False
+    children: tuple[str, ...] = ()
 
 
 OnComplete = Callable[[Answer | None], None]
@@ -109,7 +110,7 @@ class LongPollWaiter:
         if self.state is WaitState.WAITING:
             if change.key <= self.seen and not self._is_stall(change):
                 return
-            is_known = not self.condition.with_products and change.tells_nothing_new(self.seen)
+            is_known = not self.condition.children and change.tells_nothing_new(self.seen)
             if is_known and not self._is_stall(change):
                 self.seen = change.key
             elif self._host.accepts(change, self.condition):

@@ -75,7 +75,7 @@ class LongPolls:
         return waiter
 
     async def status(self, process_id: str, condition: WaitCondition, *, max_age_s: float | None = None) -> Answer:
-        """Wait in a handler's task. Without products. Raises: WatchRefused, and what Answers.status raises."""
+        """Wait in a handler's task. Without children. Raises: WatchRefused, and what Answers.status raises."""
         known = known_version(condition.if_none_match)
         if max_age_s is None:
             answer = self.free(process_id, condition.caller, known)
@@ -124,7 +124,7 @@ class LongPolls:
         if condition.wanted.until:
             return self.watchers.changes.is_wanted(answer.summary, condition.wanted)
         seen = condition.if_none_match
-        return not matches(seen, etag_for(answer.summary, seen, with_products=condition.with_products))
+        return not matches(seen, etag_for(answer.summary, seen, condition.children))
 
     async def _read(self, waiter: LongPollWaiter) -> Answer:
         """The answer where nothing in memory proves one. Raises: WatchRefused, as Answers.status does."""

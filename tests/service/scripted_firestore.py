@@ -79,7 +79,7 @@ class PendingGet:
     """One read under way: answer it, or make it fail."""
 
     process_id: str
-    include_products: bool
+    children: Sequence[str]
     as_of: float
     outcome: "asyncio.Future[Read]"
 
@@ -132,8 +132,8 @@ class ScriptedReader(FirestoreReader):
         self.found_start_time: object | None = None
         self.error: Exception | None = None
 
-    async def get(self, process_id: str, *, include_products: bool = False) -> Read:
-        pending = PendingGet(process_id, include_products, self._now(), asyncio.get_running_loop().create_future())
+    async def get(self, process_id: str, *, children: Sequence[str] = ()) -> Read:
+        pending = PendingGet(process_id, children, self._now(), asyncio.get_running_loop().create_future())
         self.gets.append(pending)
         return await pending.outcome
 
@@ -244,6 +244,6 @@ class Parts:
 
     async def gets(self, process_id: str = "p", **how: Any) -> "asyncio.Task[Read | None]":
         """A direct read, begun."""
-        reading = asyncio.create_task(self.reads.get(process_id, **{"include_products": False, **how}))
+        reading = asyncio.create_task(self.reads.get(process_id, **how))
         await settle()
         return reading

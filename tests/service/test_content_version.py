@@ -62,7 +62,7 @@ def test_an_etag_is_the_clients_where_it_names_the_content(
 
 
 def test_with_products_only_the_newest_writes_version_names_the_whole() -> None:
-    assert etag_for(seen((80, A), (90, A)), '"v80-p"', with_products=True) == '"v90-p"'
+    assert etag_for(seen((80, A), (90, A)), '"v80-p"', ["products"]) == '"v90-p"'
 
 
 def test_many_heartbeats_are_remembered_within_bounds() -> None:

@@ -12,11 +12,39 @@ SUFFIXES = ("-gzip", "--gzip", ";gzip", "-br", ";br", ";gz", "-zstd", "-x-gzip",
 
 def test_a_process_etag_is_its_version() -> None:
     assert version_etag(1_795_435_200_000_001) == '"v1795435200000001"'
-    assert version_etag(1_795_435_200_000_001, with_products=True) == '"v1795435200000001-p"'
+    assert version_etag(1_795_435_200_000_001, ["products"]) == '"v1795435200000001-p"'
 
 
-def test_the_version_is_read_back_from_either_form() -> None:
-    assert known_version(version_etag(17)) == known_version(version_etag(17, with_products=True)) == 17
+def test_children_stand_behind_the_version_in_their_order() -> None:
+    assert version_etag(5, ["logs"]) == '"v5~logs"'
+    assert version_etag(5, ["products", "logs"]) == '"v5-p~logs"'
+    assert version_etag(5, ["logs", "products"]) == '"v5~logs-p"'
+
+
+CHILDREN: tuple[list[str], ...] = (
+    [],
+    ["products"],
+    ["logs"],
+    ["products", "logs"],
+    ["gz", "br"],
+    ["p"],
+    ["_" * 64] * 9,
+)
+
+
+@pytest.mark.parametrize("children", CHILDREN)
+def test_the_version_is_read_back_from_every_form(children: list[str]) -> None:
+    tag = version_etag(17, children)
+    for changed in (tag, f"W/{tag}", tag[:-1] + '-gzip"', tag[:-1] + ';br"'):
+        assert known_version(changed) == 17
+        assert [matches(changed, version_etag(17, others)) for others in CHILDREN] == [
+            others == children for others in CHILDREN
+        ]
+
+
+@pytest.mark.parametrize("tag", ["v5~", "v5~~", "v5~1", "v5~a.b", "v5p", "v5-p-q", "v5-logs"])
+def test_what_names_no_children_names_no_version(tag: str) -> None:
+    assert known_version(f'"{tag}"') == 0
 
 
 def test_a_list_etag_is_the_same_everywhere_and_differs_with_the_content() -> None:
@@ -65,7 +93,13 @@ def test_an_event_id_that_means_nothing_is_older_than_all(text: str) -> None:
 
 def test_hostile_tags_take_linear_time() -> None:
     began = time.process_time()
-    for header in ('"' + "-gzip" * 6500 + 'x"', '"' * 32_000, '"v5' + "-" * 32_000 + '"', '"v1",' * 6500):
+    for header in (
+        '"' + "-gzip" * 6500 + 'x"',
+        '"' * 32_000,
+        '"v5' + "-" * 32_000 + '"',
+        '"v1",' * 6500,
+        f'"v5{"~a" * 16_000}!"',
+    ):
         known_version(header)
         matches(header, '"v5"')
     assert time.process_time() - began < 0.2

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from service.api import operations
 from service.api.contract import Operation, Parameter, QueryParameter, RepeatedParameter
 from service.api.openapi import openapi_document
+from service.api.parameters import include_parameter
 from service.api.waits import UNTIL
 from service.errors import BadParameter
 from service.schema.description import describe
@@ -18,6 +19,7 @@ from service.schema.schema_file import default_schema
 OPERATIONS = [value for value in vars(operations).values() if isinstance(value, Operation)]
 DOCUMENT = openapi_document(OPERATIONS, describe(default_schema()), needs_key=True)
 PARAMETERS = [parameter for operation in OPERATIONS for parameter in operation.parameters]
+PARAMETERS.append(include_parameter("products"))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 UNIONS = {"anyOf", "oneOf", "allOf"}
 

@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 from service.api import etags
 from service.api.list_query import ListQuery, is_process_id, write_page_token
 from service.api.operations import LISTING
-from service.api.parameters import CACHE_CONTROL, INCLUDE_PRODUCTS, BatchQuery, read_list_query, read_process_id
+from service.api.parameters import CACHE_CONTROL, BatchQuery, include_parameter, read_list_query, read_process_id
 from service.errors import BadParameter
 from tests.service.schemas import order
 
@@ -96,13 +96,13 @@ def test_what_is_no_process_id_is_refused(segment: str) -> None:
     [(None, False), (["true"], True), (["TRUE"], True), (["1"], True), (["False"], False), (["0"], False)],
 )
 def test_flags_are_true_false_1_or_0_in_any_case(values: list[str] | None, flag: bool) -> None:
-    assert INCLUDE_PRODUCTS.of({} if values is None else {"include_products": values}) is flag
+    assert include_parameter("products").of({} if values is None else {"include_products": values}) is flag
 
 
 @pytest.mark.parametrize("values", [["yes"], [""], ["2"], ["true", "true"], ["true "]])
 def test_other_flags_are_refused(values: list[str]) -> None:
     with pytest.raises(BadParameter, match="include_products"):
-        INCLUDE_PRODUCTS.of({"include_products": values})
+        include_parameter("products").of({"include_products": values})
 
 
 @pytest.mark.parametrize(

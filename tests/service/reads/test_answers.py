@@ -312,7 +312,7 @@ async def test_the_model_is_stale_on_error_within_its_bound() -> None:
     assert await stale(parts, known_version=8) is None
     assert await stale(parts, max_age_s=299) is None
     assert await stale(parts, max_age_s=0) is None
-    assert await stale(parts, include_products=True) is None
+    assert await stale(parts, children=("products",)) is None
     parts.clock.advance(0.1)
     assert await stale(parts) is None
 

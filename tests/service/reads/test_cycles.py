@@ -102,11 +102,11 @@ async def held(answers: Answers) -> None:
 
 
 async def with_products(answers: Answers) -> None:
-    assert b"sku" in (await answers.status("p2", SEES_EVERYTHING, include_products=True, max_age_s=0)).body
+    assert b"sku" in (await answers.status("p2", SEES_EVERYTHING, children=("products",), max_age_s=0)).body
 
 
 async def products_of_a_subcollection(answers: Answers) -> None:
-    await answers.status(ids.next(), SEES_EVERYTHING, include_products=True)
+    await answers.status(ids.next(), SEES_EVERYTHING, children=("products",))
 
 
 async def page(answers: Answers) -> None:

@@ -32,31 +32,31 @@ async def remembered_read(parts: Parts, version: int, **how: Any) -> None:
     await asked
 
 
-@pytest.mark.parametrize("include_products", [False, True])
-async def test_a_delivered_version_replaces_the_remembered_read(include_products: bool) -> None:
+@pytest.mark.parametrize("children", [(), ("products",), ("products", "logs")])
+async def test_a_delivered_version_replaces_the_remembered_read(children: tuple[str, ...]) -> None:
     parts = Parts(window_size=1)
-    await remembered_read(parts, 5, include_products=include_products)
+    await remembered_read(parts, 5, children=children)
     parts.reads.learn("p", summary("p", 7), 8, parts.clock())
 
-    asked = await parts.asks(include_products=include_products)
+    asked = await parts.asks(children=children)
 
-    if include_products:
+    if children:
         parts.reader.gets[-1].finds(summary("p", 7), read_time=9)
         assert ((await asked).source, (await asked).version) == (Source.MISS, 7)
     else:
         assert ((await asked).source, (await asked).version) == (Source.CACHED, 7)
 
 
-@pytest.mark.parametrize("include_products", [False, True])
-async def test_a_delivered_deletion_replaces_the_remembered_read(include_products: bool) -> None:
+@pytest.mark.parametrize("children", [(), ("products",), ("products", "logs")])
+async def test_a_delivered_deletion_replaces_the_remembered_read(children: tuple[str, ...]) -> None:
     parts = Parts(window_size=1)
-    await remembered_read(parts, 5, include_products=include_products)
+    await remembered_read(parts, 5, children=children)
     parts.reads.learn("p", None, 8, parts.clock())
 
     asked = await parts.asks()
 
     assert ((await asked).source, (await asked).summary) == (Source.CACHED, None)
-    asked = await parts.asks(include_products=True)
+    asked = await parts.asks(children=("products",))
     parts.reader.gets[-1].finds(None, read_time=9)
     assert (await asked).summary is None
 

@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 
 from service.errors import Unreachable
-from service.reads.products import Products
+from service.reads.children import Items
 from service.runtime.slicer import ITEMS_PER_SLICE
 from tests.service.reads.direct_reads import reader_of
 from tests.service.running import COLLECTION, firestore_client
@@ -57,7 +57,7 @@ async def test_a_megabyte_of_products_is_rendered_with_turns_of_the_loop_between
         if is_rendering:
             loop.call_soon(count_turn)
 
-    def counted(products: Products, value: bytes) -> Iterator[None]:
+    def counted(products: Items, value: bytes) -> Iterator[None]:
         nonlocal is_rendering
         is_rendering = True
         loop.call_soon(count_turn)
@@ -66,13 +66,13 @@ async def test_a_megabyte_of_products_is_rendered_with_turns_of_the_loop_between
             yield step
         is_rendering = False
 
-    of_field = Products.of_field
-    monkeypatch.setattr(Products, "of_field", counted)
+    of_field = Items.of_field
+    monkeypatch.setattr(Items, "of_field", counted)
     products = [{"sku": f"SKU-{number:040}", "ok": True} for number in range(8_000)]
     async with firestore_client(project) as client:
         await client.collection(COLLECTION).document("import-1").set({"status": "completed", "products": products})
         async with reader_of(firestore_host, project, timeout_s=30) as reader:
-            read = await reader.get("import-1", include_products=True)
+            read = await reader.get("import-1", children=("products",))
     assert json.loads(read.body)["products"] == products
     assert steps_in.total() >= 16_000
     assert max(steps_in.values()) <= ITEMS_PER_SLICE

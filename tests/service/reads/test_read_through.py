@@ -14,9 +14,9 @@ from tests.service.virtual_time import settle
 AN_HOUR_S = 3600.0
 
 
-def remembered(parts: Parts, process_id: str = "p", *, include_products: bool = False) -> int | None:
+def remembered(parts: Parts, process_id: str = "p", *, children: tuple[str, ...] = ()) -> int | None:
     """The version in the cache: 0 for a remembered absence, None for nothing."""
-    read = parts.reads.remembered(process_id, include_products=include_products)
+    read = parts.reads.remembered(process_id, children=children)
     return None if read is None else 0 if read.summary is None else read.summary.version
 
 
@@ -32,7 +32,7 @@ async def test_a_read_is_remembered_for_its_time_to_live() -> None:
     assert remembered(parts) == 3
     parts.clock.advance(0.001)
     assert remembered(parts) is None
-    assert parts.reads.remembered("p", include_products=False, max_age_s=300) == read
+    assert parts.reads.remembered("p", max_age_s=300) == read
 
 
 async def test_an_absence_is_remembered_for_a_shorter_time() -> None:
@@ -145,7 +145,7 @@ async def test_an_absence_unknown_to_the_listener_is_cached_as_long_as_any_other
     await reading
     parts.clock.advance(1.001)
     assert remembered(parts) is None
-    stale = parts.reads.remembered("p", include_products=False, max_age_s=300)
+    stale = parts.reads.remembered("p", max_age_s=300)
     assert stale is not None  # the model, which still holds it, must not be the last known state
     assert stale.summary is None
 
@@ -186,24 +186,57 @@ async def test_tombstones_are_kept_no_longer_than_a_read_needs_them() -> None:
 
 async def test_the_later_of_two_reads_stays_whatever_the_order_they_land_in() -> None:
     parts = Parts()
-    plain, with_products = await parts.gets(), await parts.gets(include_products=True)
+    plain, with_products = await parts.gets(), await parts.gets(children=("products",))
     parts.reader.gets[1].finds(summary("p", 8), read_time=20)
     await with_products
     parts.reader.gets[0].finds(summary("p", 5), read_time=10)
     await plain
     assert remembered(parts) is None
-    assert remembered(parts, include_products=True) == 8
+    assert remembered(parts, children=("products",)) == 8
+
+
+async def remembering(parts: Parts, *forms: tuple[str, ...], version: int = 5) -> None:
+    for number, children in enumerate(forms):
+        reading = await parts.gets(children=children)
+        parts.reader.gets[-1].finds(summary("p", version), read_time=10 * version + number)
+        await reading
+
+
+FORMS = ((), ("products",), ("logs",), ("products", "logs"))
+
+
+async def test_each_choice_of_children_is_remembered_by_itself() -> None:
+    parts = Parts()
+    await remembering(parts, *FORMS)
+    assert [remembered(parts, children=children) for children in FORMS] == [5, 5, 5, 5]
+    assert remembered(parts, children=("logs", "products")) is None
+    await remembering(parts, ("logs",), version=8)
+    assert [remembered(parts, children=children) for children in FORMS] == [None, None, 8, None]
+
+
+async def test_a_removal_ends_what_was_remembered_with_any_children() -> None:
+    parts = Parts()
+    await remembering(parts, *FORMS)
+    await parts.hears_removal(90, "p")
+    assert [remembered(parts, children=children) for children in FORMS] == [None] * 4
+
+
+async def test_children_beyond_the_caches_size_leave_room_for_the_newest_read() -> None:
+    body = summary("p", 5).body
+    parts = Parts(cache_max_bytes=2 * (700 + len(body)))
+    await remembering(parts, *FORMS)
+    assert [remembered(parts, children=children) for children in FORMS] == [None, None, 5, 5]
 
 
 async def test_an_absence_ends_what_was_remembered_with_products() -> None:
     parts = Parts()
-    with_products = await parts.gets(include_products=True)
+    with_products = await parts.gets(children=("products",))
     parts.reader.gets[0].finds(summary("p", 5), read_time=10)
     await with_products
     plain = await parts.gets()
     parts.reader.gets[1].finds(None, read_time=20)
     await plain
-    assert remembered(parts, include_products=True) is None
+    assert remembered(parts, children=("products",)) is None
     assert remembered(parts) == 0
 
 
@@ -212,7 +245,7 @@ async def test_the_last_to_leave_cancels_the_read_and_frees_its_budget() -> None
     waiting = [await parts.gets() for _ in range(3)]
     assert parts.budget.under_way == 1
     with pytest.raises(BudgetExhausted):
-        await parts.reads.get("q", include_products=False)
+        await parts.reads.get("q")
     for waiter in waiting:
         waiter.cancel()
     await settle()
@@ -264,7 +297,7 @@ async def test_a_list_is_charged_by_its_rows_and_remembered() -> None:
     assert len(ids(held.summaries) or []) == 30
     assert parts.reads.remembered_list(ListQuery(51)) is None
     with pytest.raises(BudgetExhausted) as refused:
-        await parts.reads.get("p", include_products=False)
+        await parts.reads.get("p")
     assert refused.value.retry_after_s == pytest.approx(2.1)
     parts.clock.advance(5.001)
     assert parts.reads.remembered_list(query) is None

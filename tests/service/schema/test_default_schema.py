@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from listeners.times import microseconds, moment
 from listeners.window import OrderType
-from service.schema.compiled import Summarized, with_products
+from service.schema.children import with_children
+from service.schema.compiled import Summarized
 from service.schema.readers import MALFORMED, read_time
 from service.schema.schema_file import default_schema
 from tests.service.schemas import schema
@@ -194,7 +195,7 @@ def test_no_value_of_firestores_makes_decoding_raise(fields: dict[str, object], 
 
 def test_products_are_the_last_key() -> None:
     made, _ = summarize("p1", 7, {}, "timestamp")
-    assert with_products(made, b"null").endswith(b'"products_failed":null,"products":null}')
+    assert with_children(made.body, {"products": b"null"}).endswith(b'"products_failed":null,"products":null}')
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

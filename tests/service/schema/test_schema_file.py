@@ -150,6 +150,16 @@ def test_what_ended_badly_is_named_or_guessed(failed: str, expected: set[str]) -
         (STATUS + "[roles]\nprogress_of = 10", "roles.progress_of: Input should be 1 or 100"),
         (STATUS + "[status]\nterminal = ['a']\nfailed = ['b']", "status: failed: 'b' must be in terminal too"),
         (STATUS + "[children.status]\nfrom = 'x'", "children.status: answer has a key of this name"),
+        (STATUS + "[children.process_id]\nfrom = 'x'", "children.process_id: answer has a key of this name"),
+        (STATUS + "[children.a]\nsubcollection = 'x/y'", "children.a.subcollection: 'x/y' is no name of a collection"),
+        (
+            STATUS + "[children.a]\nsubcollection = '__x__'",
+            "children.a.subcollection: '__x__' is no name of a collection",
+        ),
+        (
+            STATUS + "[children.a]\norder_by = 'x[0]'",
+            "children.a.order_by: 'x[0]' has an array's index, by which Firestore can't query",
+        ),
         (STATUS + "[children.logs]\nlimit = 1001", "children.logs.limit: Input should be less than or equal to 1000"),
         ("collection = 'a/b'\n" + STATUS, "collection: must be the name of a top-level collection"),
     ],

@@ -14,7 +14,7 @@ from google.cloud.firestore_v1.vector import Vector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.reads.products import Products
+from service.reads.children import Items
 from service.runtime.times import render_time
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ def raw(value: object) -> bytes:
 
 
 def rendered(value: bytes) -> tuple[bytes, bool]:
-    products = Products()
+    products = Items()
     for _ in products.of_field(value):
         pass
     return products.json, products.has_others
@@ -119,11 +119,11 @@ def test_products_are_a_list_of_maps(value: object, json_text: bytes, has_others
     ids=["many", "one with many fields", "one with a long list", "none of them a map"],
 )
 def test_no_step_renders_more_than_one_value(products: list[Any]) -> None:
-    assert len(list(Products().of_field(raw(products)))) >= 1_000
+    assert len(list(Items().of_field(raw(products)))) >= 1_000
 
 
 def test_documents_of_a_subcollection_are_products_each() -> None:
-    products = Products()
+    products = Items()
     fields = [encode_value({"sku": number})._pb.map_value.fields for number in range(3)]
     assert len(list(products.of_documents(fields))) >= 3
     assert products.json == b'[{"sku":0},{"sku":1},{"sku":2}]'

@@ -1,4 +1,6 @@
-"""Products as JSON, straight from Firestore's messages, in small steps: a document can hold 1 MiB of them. Pure.
+"""The children of a process as JSON, straight from Firestore's messages, in small steps. Pure.
+
+Small, because a document can hold 1 MiB of them.
 
 Keys are sorted, for Firestore keeps no order of them. What JSON has not is rendered as text: times as RFC 3339, bytes
 as base64, references as their path; geo points are maps of two numbers, vectors lists, numbers that are none null.
@@ -22,8 +24,8 @@ _REFERENCE_PREFIX = 5
 """`projects/…/databases/…/documents/` stands before a reference's path."""
 
 
-class Products:
-    """The list of them, as it grows. `has_others`: something was given that is no product."""
+class Items:
+    """The list of them, as it grows. `has_others`: something was given that is no map."""
 
     def __init__(self) -> None:
         self._json: bytearray | None = None
@@ -43,7 +45,7 @@ class Products:
             self.has_others = parse_value(value).WhichOneof("value_type") != "null_value"
 
     def of_documents(self, documents: Iterable[Fields | None]) -> Iterator[None]:
-        """A product for each; None is none. Some microseconds per step."""
+        """An item for each; None is none. Some microseconds per step."""
         json = self._json = bytearray(b"[")
         for fields in documents:
             if fields is not None:

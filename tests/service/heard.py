@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.chaos.history import History
+from service.api.caller import Caller
 from service.model.applied import Applied
 from service.model.read_model import ReadModel
 from service.reads.answers import Answer, Answers
@@ -31,8 +32,8 @@ class Heard:
         """Judge every answer that is asked for asynchronously: those that a read may have gone into."""
         original = Answers.status
 
-        async def status(answers: Answers, process_id: str, **how: Any) -> Answer:
-            answer = await original(answers, process_id, **how)
+        async def status(answers: Answers, process_id: str, caller: Caller, **how: Any) -> Answer:
+            answer = await original(answers, process_id, caller, **how)
             self._judge(process_id, answer)
             return answer
 

@@ -4,7 +4,10 @@ PYTHONS ?= 3.11 3.12 3.13 3.14
 VENV    ?= .venv
 BIN     := $(VENV)/bin
 
-.PHONY: help demo run test test-versions test-programs test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos fuzz soak check lock pin-base clean
+# Many containers set it. Without bytecode on disk every worker and every program under test compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo run test test-thorough test-versions test-programs test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos fuzz soak check lock pin-base clean
 
 help:                          ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,13 +33,18 @@ demo: $(VENV)/.runtime         ## a local Firestore, live data and the service, 
 run: $(VENV)/.runtime          ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_ID points at
 	@$(BIN)/python -m service serve
 
-test: $(VENV)/.installed       ## the test suite; what needs processes of its own has targets of its own
-	$(BIN)/pytest -n auto $(addprefix --ignore=tests/,programs deploy browser benchmarks)
+SUITE := -n auto --dist worksteal $(addprefix --ignore=tests/,programs deploy browser benchmarks)
+
+test: $(VENV)/.installed       ## the test suite, on the local Firestore; what takes longer has targets of its own
+	$(BIN)/pytest $(SUITE) -m "not thorough"
+
+test-thorough: $(VENV)/.installed  ## the rest of it: on Google's emulator, at random, byte by byte
+	$(BIN)/pytest $(SUITE) -m thorough
 
 test-versions:                 ## the test suite on each of PYTHONS that is found here, pyenv's too, each in an environment of its own
 	@for version in $(PYTHONS); do \
 		python=$$(PATH="$$(pyenv prefix $$version 2>/dev/null)/bin:$$PATH"; command -v python$$version); \
-		if "$$python" -c '' 2>/dev/null; then $(MAKE) test PYTHON="$$python" VENV=.venv-$$version || exit; \
+		if "$$python" -c '' 2>/dev/null; then $(MAKE) test test-thorough PYTHON="$$python" VENV=.venv-$$version || exit; \
 		else echo "python$$version is not found here: left out"; fi; \
 	done
 
@@ -82,6 +90,7 @@ check: $(VENV)/.installed      ## what CI asks: style, types, layers, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+	$(MAKE) test-thorough
 	$(MAKE) test-programs
 	$(MAKE) test-deploy
 	$(MAKE) test-browser

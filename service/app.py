@@ -291,7 +291,8 @@ class Service:
         await report_missing_names()
         self._background.start("listener", self.supervisor.run())
         self._background.start("recovery", self._recovery.run())
-        self._background.start("stalls", self._stalls.run(asyncio.sleep))
+        if self._stalls.are_found:
+            self._background.start("stalls", self._stalls.run(asyncio.sleep))
         self._background.start("audit", self.audit.run())
         if self._collector is not None:  # a process of its own, with a log of its own
             self._background.start("findings", self._findings.run())

@@ -8,6 +8,22 @@ import pytest
 from tests.emulator import HOW_TO_GET_IT, Emulator, shared_emulator
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests on Google's emulator as thorough. Those that do not compare it run on the local Firestore too."""
+    for item in items:
+        if _is_on_google_emulator(item):
+            item.add_marker(pytest.mark.thorough)
+
+
+def _is_on_google_emulator(item: pytest.Item) -> bool:
+    parameters = (
+        item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    )
+    named = getattr(item, "fixturenames", ())
+    return "emulator" in named or any(each in ("emulator", "google") for each in parameters)
+
+
 @pytest.fixture(scope="session")
 def emulator_is_installed() -> None:
     """Skips where Google's emulator is not installed; fails where it must be."""

@@ -72,11 +72,16 @@ class Stalls:
         self._schedule = Schedule()
         self._watching = slicer.lane()
         self._subscribers: list[Callable[[IsDue], None]] = []
-        if self._stalled_after_us:
+        if self.are_found:
             model.subscribe(self._on_applied)
 
     def __repr__(self) -> str:
         return f"<Stalls {len(self._schedule)} unfinished processes>"
+
+    @property
+    def are_found(self) -> bool:
+        """Whether any process ever stalls."""
+        return self._stalled_after_us > 0
 
     def subscribe(self, subscriber: Callable[[IsDue], None]) -> None:
         """Call `subscriber` at each check, with the test whether a process stalls by now."""
@@ -91,7 +96,7 @@ class Stalls:
     async def check(self) -> None:
         """Mark all that stall by now."""
         now = self._model.firestore_time
-        if now is None or not self._stalled_after_us:
+        if now is None or not self.are_found:
             return
         cutoff = now - self._stalled_after_us
         due: list[str] = []

@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from tests.fuzzing.requests import DEVIATIONS, in_parts, pipelines, splits
 from tests.service.http.both import LEAST, Both, head
 
+pytestmark = pytest.mark.thorough
+
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 CASES = int(os.environ.get("FUZZ_CASES", "200"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

@@ -19,6 +19,8 @@ from service.local_firestore.live_query import Entry, Kind, LiveQuery
 from service.local_firestore.messages import time_of
 from service.local_firestore.queries import Query, compile_query, run
 
+pytestmark = pytest.mark.thorough
+
 JOBS = Client(project="p", credentials=AnonymousCredentials()).collection("jobs")  # type: ignore[no-untyped-call]
 
 QUERIES: dict[str, BaseQuery] = {

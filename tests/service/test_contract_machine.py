@@ -24,7 +24,7 @@ from tests.service.checked_service import EPOCH_US, LEASE_S, LIE_NOTICED_S, READ
 from tests.service.virtual_time import settle
 from tests.service.virtual_time_loop import VirtualTimeLoop
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 
 RECOVERED_S = 600.0
 """The longest back-off of the listener is 90 s; on a busy machine it takes more than one try."""

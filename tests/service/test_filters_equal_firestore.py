@@ -137,6 +137,7 @@ async def sources_of(running: RunningService, expected: list[tuple[dict[str, str
     return sources - {"CACHED"}
 
 
+@pytest.mark.thorough
 async def test_every_list_by_the_schemas_filters_equals_firestores_answer(
     firestore_host: str,
     local_firestore: BackgroundFirestore,

@@ -12,6 +12,8 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.running import running_service
 
+pytestmark = pytest.mark.thorough
+
 DOCUMENTS = 2000
 FIRST_DAY = datetime(2026, 11, 1, tzinfo=UTC)
 LIMITS = (1, 10, 1000)

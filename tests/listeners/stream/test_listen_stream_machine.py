@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import grpc
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -20,6 +21,8 @@ from listeners.stream.document_targets import DocumentTarget
 from service.local_firestore import LocalFirestore
 from tests.listeners.listening import Consumer
 from tests.listeners.streams import keep_listening, stream_listener, turns
+
+pytestmark = pytest.mark.thorough
 
 WINDOW_SIZE = 3
 PROBE_INTERVAL_S = 0.04

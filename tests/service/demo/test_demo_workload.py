@@ -1,4 +1,4 @@
-"""The simulated workload, written through the real client to Google's emulator."""
+"""The simulated workload, written through the real client."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,6 @@ import pytest
 from google.cloud.firestore import AsyncClient
 
 from service.demo.workload import EXAMPLE_ID, Workload
-from tests.emulator import Emulator
 from tests.firestore_servers import BackgroundFirestore
 
 NOW = datetime(2026, 11, 23, 20, tzinfo=UTC)
@@ -80,8 +79,15 @@ def connect(monkeypatch: pytest.MonkeyPatch, project: str) -> Callable[[str], As
 
 
 @pytest.fixture
-async def client(emulator: Emulator, connect: Callable[[str], AsyncClient]) -> AsyncIterator[AsyncClient]:
-    made = connect(emulator.host)
+def host(request: pytest.FixtureRequest) -> str:
+    """Of the local Firestore, or of the one that a test names."""
+    host: str = request.getfixturevalue(getattr(request, "param", "local_firestore")).host
+    return host
+
+
+@pytest.fixture
+async def client(host: str, connect: Callable[[str], AsyncClient]) -> AsyncIterator[AsyncClient]:
+    made = connect(host)
     yield made
     await made._firestore_api.transport.close()
 
@@ -181,6 +187,7 @@ async def test_many_changes_a_second_share_commits(
     assert sum(after[each] != before.get(each) for each in after) == 20
 
 
+@pytest.mark.parametrize("host", ["local_firestore", "emulator"], indirect=True)
 async def test_processes_go_on_end_and_make_room_for_new_ones(
     client: AsyncClient, workload: Callable[..., Workload], time: Time
 ) -> None:

@@ -1,5 +1,6 @@
 """The demo's documents in the shape of any schema: each is read whole, and says what the simulation knows."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -27,12 +28,15 @@ KINDS: dict[str, set[Kind]] = {
 
 
 def lives(count: int) -> Iterator[SimulatedProcess]:
-    """Processes in every state of their lives."""
+    """Processes in every state of their lives, of those that are alike each fifth."""
     for seed in range(count):
         random = Random(seed)
         process = new_process(random, NOON + timedelta(minutes=seed))
+        seen: Counter[str] = Counter()
         while process.is_running:
-            yield process
+            if seen[process.status] % 5 == 0:
+                yield process
+            seen[process.status] += 1
             process.advance(random, process.last_updated + timedelta(seconds=5))
         yield process
 

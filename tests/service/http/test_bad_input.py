@@ -3,10 +3,13 @@
 from urllib.parse import quote, quote_from_bytes
 
 import aiohttp
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.service.running import RunningService
+
+pytestmark = pytest.mark.thorough
 
 ALLOWED = {200, 304, 400, 404}
 

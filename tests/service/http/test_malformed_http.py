@@ -81,6 +81,7 @@ async def service(
 @example(data=b"CONNECT  HTTP/1.1\r\n\r\n\r\n")
 @example(data=b"GET / HTTP/2.0\r\n\r\n")
 @example(data=b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+@pytest.mark.thorough
 @given(data=streams)
 async def test_no_bytes_give_a_500_or_a_hang_or_show_the_inside(service: RunningService, data: bytes) -> None:
     async with raw_connection(service.url) as connection:

@@ -143,6 +143,7 @@ def check(model: ReadModel, collection: Collection) -> int:
 )
 @example(seed=1, start_time_type="string", window_size=5)
 @example(seed=1, start_time_type="timestamp", window_size=0)
+@pytest.mark.thorough
 async def test_rows_are_firestores_or_none_after_any_sequence_of_events(
     seed: int, start_time_type: Type, window_size: int
 ) -> None:

@@ -67,6 +67,7 @@ def in_order(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+@pytest.mark.thorough
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.dictionaries(st.text(max_size=5), values, max_size=4), max_size=4))
 def test_every_product_is_rendered_as_it_is(products: list[dict[str, Any]]) -> None:

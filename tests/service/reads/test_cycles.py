@@ -17,8 +17,8 @@ from tests.firestore_servers import BackgroundFirestore
 from tests.service.running import COLLECTION, RunningService, running_service, waiting
 from tests.waiting import until
 
-TIMES = 40
-FEW = TIMES // 2
+READS_AT_LEAST = 40
+FEW = READS_AT_LEAST // 2
 """Objects found by one collection after so many reads: less than one per read."""
 
 OF_A_TRANSPORT = {
@@ -49,15 +49,18 @@ def seed(server: BackgroundFirestore, project: str) -> None:
         server.commit(project, {f"{COLLECTION}/p{number}": fields})
 
 
-async def found_after(read: Callable[[], Awaitable[object]], running: RunningService) -> list[str]:
+async def found_after(
+    read: Callable[[], Awaitable[object]], running: RunningService, *, reads_per_call: int = 1
+) -> list[str]:
     """The types of the objects that only a collection could free after the reads. The first reads make what stays."""
-    for _ in range(5):
+    calls = -(-READS_AT_LEAST // reads_per_call)
+    for _ in range(min(calls, 5)):
         await read()
     await until_idle(running)
     gc.collect()
     gc.disable()
     try:
-        for _ in range(TIMES):
+        for _ in range(calls):
             await read()
         await until_idle(running)
         gc.set_debug(gc.DEBUG_SAVEALL)
@@ -164,6 +167,7 @@ READS: list[Read] = [
     cancelled,
     over_budget,
 ]
+READS_PER_CALL: dict[Read, int] = {concurrent: 8, over_budget: 64}
 
 
 async def fails(answers: Answers) -> None:
@@ -176,7 +180,8 @@ async def test_a_read_leaves_no_reference_cycle(read: Read, own_firestore: Backg
     async with running_service(own_firestore.host, project, window_size=5, fallback_rate=1e6) as running:
         await running.synced()
         answers = running.service._answers
-        assert len(await found_after(lambda: read(answers), running)) < FEW
+        reads_per_call = READS_PER_CALL.get(read, 1)
+        assert len(await found_after(lambda: read(answers), running, reads_per_call=reads_per_call)) < FEW
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED, None])
@@ -214,7 +219,7 @@ async def test_polls_on_new_connections_leave_no_reference_cycle(
             replies = await asyncio.gather(*(raw_get(running, f"/status/{ids.next()}") for _ in range(8)))
             assert all(reply.startswith(b"HTTP/1.1 404") for reply in replies)
 
-        found = await found_after(poll, running)
+        found = await found_after(poll, running, reads_per_call=8)
         assert len([kind for kind in found if kind not in OF_A_TRANSPORT]) < FEW
 
 

@@ -55,7 +55,8 @@ from service.reads.budget import Budget
 from service.reads.circuit import Circuit
 from service.reads.connection import Connection
 from service.reads.firestore_reader import FirestoreReader
-from service.reads.read_through import CacheLimits, ReadThrough
+from service.reads.read_cache import CacheLimits
+from service.reads.read_through import ReadThrough
 from service.reads.readiness import ReadinessCheck
 from service.reads.recovery import Recovery
 from service.reads.start_findings import StartFindings

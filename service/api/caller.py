@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,11 @@ class Caller:
     name: str = ""
     owner: Hashable | None = None
     expires_at: float | None = None
+
+
+def seconds_left(caller: Caller, now: float) -> float:
+    """How long this caller's waits and streams can last; `now` in seconds since the epoch."""
+    return inf if caller.expires_at is None else max(0.0, caller.expires_at - now)
 
 
 SEES_EVERYTHING = Caller()

@@ -134,19 +134,19 @@ class EventStreams:
 
     async def every(self, request: web.Request) -> web.StreamResponse:
         """Every process in the model, or those that fit some filters."""
-        filters = self._listing.read_events(request.rel_url.raw_query_string)
+        filters, caller = self._listing.read_events(request.rel_url.raw_query_string), request[HEAD].caller
         since = LAST_EVENT_ID.of(request.headers)
         if since is not None:
             await self._resuming.catch_up(since)
         if not self._model.is_trusted():
             raise Unreachable("the model is not live, so there is no present state to begin a stream with")
-        stream = self._watchers.stream_model(filters, request[HEAD].caller, since)
+        stream = self._watchers.stream_model(filters, caller, since)
         try:
             response = self._begin(request, {})
             stream.begin(response)
             return await _flow(stream, response)
         finally:
-            self._watchers.leave_model(filters, stream)
+            self._watchers.leave_model(filters, caller, stream)
 
     def _begin(self, request: web.Request, headers: dict[str, str]) -> EventResponse:
         response = EventResponse(headers)

@@ -141,7 +141,7 @@ class Handlers:
         request[ROUTE_LABEL] = WAITED_STATUS
         seen = wait.seen(IF_NONE_MATCH.of(request.headers), children)
         max_age_s, head = CACHE_CONTROL.of(request.headers), request[HEAD]
-        granted_s = self._long_polls.granted_s(wait.seconds)
+        granted_s = self._long_polls.granted_s(wait.seconds, head.caller)
         condition = WaitCondition(head.caller, granted_s - head.waited_s, wait.wanted, seen, children)
         answer = await self._long_polls.status(process_id, condition, max_age_s=max_age_s)
         held = answer.summary

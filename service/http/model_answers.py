@@ -151,7 +151,7 @@ class ModelAnswers:
         if query is None or not head.target.process_id:
             return None
         seen = query.seen(head.text(b"if-none-match") or "")
-        granted_s = self._long_polls.granted_s(query.seconds)
+        granted_s = self._long_polls.granted_s(query.seconds, caller)
         condition = WaitCondition(caller, granted_s - head.waited_s, query.wanted, seen)
         begun = self._long_polls.begin(head.target.process_id, condition, on_complete)
         if isinstance(begun, LongPollWaiter):

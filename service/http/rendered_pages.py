@@ -3,7 +3,7 @@
 Lives on the event loop. Answers only what the model can prove; the handlers answer the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from service.api.caller import Caller
 from service.api.etags import content_etag
@@ -27,7 +27,7 @@ class RenderedPages:
         self._answers = answers
         self.listing = listing
         self._queries: dict[str, ListQuery | None] = {}
-        self._pages: dict[str, RenderedPage] = {}
+        self._pages: dict[str | tuple[str, Hashable], RenderedPage] = {}
         self._bytes = 0
 
     def model_changed(self, applied: Applied) -> None:
@@ -48,7 +48,7 @@ class RenderedPages:
         age_s = self._answers.model_age_s
         if age_s is None:
             return None
-        page = self._pages.get(raw_query) or self._rendered(raw_query, caller)
+        page = self._pages.get(_key(raw_query, caller)) or self._rendered(raw_query, caller)
         return None if page is None else (age_s, page)
 
     def _rendered(self, raw_query: str, caller: Caller) -> RenderedPage | None:
@@ -62,7 +62,7 @@ class RenderedPages:
         if len(self._pages) >= MAX_PAGES or self._bytes > MAX_BYTES:
             self._pages.clear()
             self._bytes = len(body)
-        self._pages[raw_query] = page
+        self._pages[_key(raw_query, caller)] = page
         return page
 
     def _query(self, raw_query: str) -> ListQuery | None:
@@ -78,3 +78,8 @@ class RenderedPages:
         except BadParameter:
             return None
         return query if isinstance(query, ListQuery) else None
+
+
+def _key(raw_query: str, caller: Caller) -> str | tuple[str, Hashable]:
+    """Callers share a page where they see the same."""
+    return raw_query if caller.owner is None else (raw_query, caller.owner)

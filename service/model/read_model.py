@@ -22,6 +22,7 @@ from service.model.finishes import Finishes
 from service.model.indexes import indexes_of
 from service.model.positions import Bound
 from service.model.process_index import ProcessIndex
+from service.model.sight import Sight
 from service.model.statistics import Statistics
 from service.runtime.sharded_set import ShardedSet
 from service.runtime.slicer import sliced
@@ -71,6 +72,7 @@ class ReadModel:
         self._clock = clock
         self._observer = observer
         self.indexes = indexes_of(schema.filter_names)
+        self.sight = Sight(schema)
         self.finishes = Finishes(schema.file)
         self._index = ProcessIndex(self.indexes, self.finishes)
         self._spare: ProcessIndex | None = ProcessIndex(self.indexes, self.finishes)

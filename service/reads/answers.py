@@ -23,6 +23,7 @@ from service.api.list_query import STALLED, ListQuery
 from service.api.sources import Source
 from service.errors import BudgetExhausted, ReadRefused, Unreachable
 from service.model.read_model import ReadModel
+from service.model.sight import fits_nothing
 from service.reads.answer import Answer, BatchAnswer, ListAnswer, answer_of_read, page_of, rounded
 from service.reads.last_known import Demands, LastKnown
 from service.reads.read_through import ReadThrough
@@ -64,13 +65,19 @@ class Answers:
         self._listener = listener
         self._clock = clock
         self._timeout_s = timeout_s
+        self._sight = model.sight
         self._last_known = LastKnown(model, reads, clock=clock, stale_if_error_s=stale_if_error_s)
 
     def held(self, process_id: str, caller: Caller, known_version: int = 0) -> tuple[ProcessSummary, int] | None:
-        """The held version and its age, under the lease, where it is not older than the one known. Costs no read."""
+        """The held version and its age, under the lease, where the caller sees it and knows none newer. Costs no read.
+
+        A process that the caller does not see is, here and in all that follows, one that does not exist.
+        """
         age_s = self._model.trusted_age_s
         held = self._model.get(process_id)
         if age_s is None or held is None or held.version < known_version:
+            return None
+        if caller.owner is not None and not self._sight.shows(caller, held):
             return None
         return held, ceil(age_s) if age_s > 0 else 0  # `rounded`, without the call
 
@@ -93,7 +100,11 @@ class Answers:
 
     def page_from_model(self, query: ListQuery, caller: Caller) -> ListAnswer | None:
         """The page from the model: under the lease, where the window proves it. Costs no read."""
-        return self._page_from_model(_and_one_more(query), None)
+        within = self._within(query, caller)
+        if fits_nothing(within.filters):
+            return self._no_rows(query)
+        page = self._page_from_model(_and_one_more(within), None)
+        return page if page is None or caller.owner is None else replace(page, filters=query.filters)
 
     async def status(
         self,
@@ -112,15 +123,15 @@ class Answers:
                 hit = self._hit(process_id, caller, known_version, max_age_s)
                 if hit is not None:
                     return hit
-            cached = self._last_known.cached(process_id, demands)
+            cached = self._last_known.cached(process_id, caller, demands)
             if cached is not None:
                 return cached
             fresh = attempt > 0 or max_age_s is not None or known_version > 0
             try:
-                reading = self._reads.get(process_id, children=children, fresh=fresh)
+                reading = self._reads.get(process_id, caller, children=children, fresh=fresh)
                 read = await _before(deadline, reading)
             except UNREADABLE:
-                stale = self._last_known.stale(process_id, demands)
+                stale = self._last_known.stale(process_id, caller, demands)
                 if stale is None:
                     raise
                 return stale
@@ -141,7 +152,7 @@ class Answers:
             is_confirmed = await self._is_confirmed(arrived, max_age_s, deadline)
             found = {
                 process_id: (self._hit(process_id, caller, 0, max_age_s) if is_confirmed else None)
-                or self._last_known.cached(process_id, demands)
+                or self._last_known.cached(process_id, caller, demands)
                 for process_id in others
             }
             asked = [process_id for process_id, answer in found.items() if answer is None]
@@ -150,9 +161,9 @@ class Answers:
                 return BatchAnswer(process_ids, known | read_now)
             try:
                 fresh = attempt > 0 or max_age_s is not None
-                reads = await _before(deadline, self._reads.get_many(asked, fresh=fresh))
+                reads = await _before(deadline, self._reads.get_many(asked, caller, fresh=fresh))
             except UNREADABLE:
-                stale = self._stale_batch(others, demands)
+                stale = self._stale_batch(others, caller, demands)
                 if stale is None:
                     raise
                 return BatchAnswer(process_ids, stale | read_now)
@@ -165,7 +176,25 @@ class Answers:
         raise Unreachable("the listener overtook every direct read")
 
     async def page(self, query: ListQuery, caller: Caller, *, max_age_s: float | None = None) -> ListAnswer:
-        """One page of processes. Raises: Unreachable, ReadRefused, BudgetExhausted."""
+        """One page of the processes that the caller sees. Raises: Unreachable, ReadRefused, BudgetExhausted.
+
+        Its token names the filters that were asked for: the owner is added to whoever comes with it.
+        """
+        within = self._within(query, caller)
+        if fits_nothing(within.filters):
+            return self._no_rows(query)
+        page = await self._page(within, caller, max_age_s)
+        return page if within is query else replace(page, filters=query.filters)
+
+    def _no_rows(self, query: ListQuery) -> ListAnswer:
+        """What Firestore would answer at any time."""
+        return ListAnswer(Source.HIT, self.model_age_s or 0, (), False, query.filters)
+
+    def _within(self, query: ListQuery, caller: Caller) -> ListQuery:
+        """The query for those alone that the caller sees."""
+        return query if caller.owner is None else replace(query, filters=self._sight.within(query.filters, caller))
+
+    async def _page(self, query: ListQuery, caller: Caller, max_age_s: float | None) -> ListAnswer:
         arrived, deadline = self._clock(), self._deadline()
         one_more = _and_one_more(query)
         fresh = max_age_s is not None
@@ -180,7 +209,7 @@ class Answers:
             if cached is not None:
                 return cached
             try:
-                rows = await _before(deadline, self._reads.rows(one_more, fresh=fresh))
+                rows = await _before(deadline, self._reads.rows(one_more, caller, fresh=fresh))
             except UNREADABLE:
                 stale = self._last_known.stale_page(one_more, max_age_s)
                 if stale is None:
@@ -221,9 +250,9 @@ class Answers:
         rows = await self._model.searched_rows(_and_one_more(query))
         return page_of(Source.HIT, age_s + self._clock() - began, rows, query)
 
-    def _stale_batch(self, process_ids: Sequence[str], demands: Demands) -> dict[str, Answer] | None:
+    def _stale_batch(self, process_ids: Sequence[str], caller: Caller, demands: Demands) -> dict[str, Answer] | None:
         """The last known state of all of them, or of none."""
-        found = {process_id: self._last_known.stale(process_id, demands) for process_id in process_ids}
+        found = {process_id: self._last_known.stale(process_id, caller, demands) for process_id in process_ids}
         known = {process_id: answer for process_id, answer in found.items() if answer is not None}
         return known if len(known) == len(found) else None
 

@@ -83,14 +83,23 @@ class FirestoreReader:
         self._observer = observer
         self._known = known
 
-    async def get(self, process_id: str, *, children: Sequence[str] = ()) -> Read:
-        """Read one process, then its children of these names, one after the other."""
+    async def get(
+        self,
+        process_id: str,
+        *,
+        children: Sequence[str] = (),
+        shows: Callable[[ProcessSummary], bool] = lambda _: True,
+    ) -> Read:
+        """Read one process, then its children of these names, one after the other.
+
+        `shows`: whether there is anyone to read children for; without, it costs what a missing process costs.
+        """
         as_of, deadline = self._clock(), self._deadline()
         asked = [self._schema.children[name] for name in children]
         fields = mask_with(self._schema.projection, asked) if asked else self._fields
         (answer,) = (await self._answers([process_id], fields, deadline, billed_as="get")).values()
         read = self._read(process_id, answer, as_of)
-        if not asked or read.summary is None:
+        if not asked or read.summary is None or not shows(read.summary):
             return read
         found: dict[str, bytes] = {}
         billed = 1

@@ -7,6 +7,7 @@ Where a query is given, it asks for one row beyond its page. An age is tested an
 from dataclasses import dataclass
 
 from listeners.listener import Clock
+from service.api.caller import Caller
 from service.api.list_query import ListQuery
 from service.api.sources import Source
 from service.model.read_model import ReadModel
@@ -33,10 +34,10 @@ class LastKnown:
         self._clock = clock
         self._stale_if_error_s = stale_if_error_s
 
-    def cached(self, process_id: str, demands: Demands) -> Answer | None:
+    def cached(self, process_id: str, caller: Caller, demands: Demands) -> Answer | None:
         """What the last read said, within its time to live."""
         now = self._clock()
-        read = self._reads.remembered(process_id, children=demands.children, now=now)
+        read = self._reads.remembered(process_id, caller, children=demands.children, now=now)
         if read is None or not _is_young_enough(now - read.as_of, demands.max_age_s):
             return None
         return _unless_older(Source.CACHED, now - read.as_of, read, demands.known_version)
@@ -49,13 +50,15 @@ class LastKnown:
             return None
         return page_of(Source.CACHED, now - cached.as_of, cached.summaries, one_more)
 
-    def stale(self, process_id: str, demands: Demands) -> Answer | None:
+    def stale(self, process_id: str, caller: Caller, demands: Demands) -> Answer | None:
         """The last known state within its bound: the model's or the cache's, the newer of them."""
         if not _is_young_enough(0, demands.max_age_s):
             return None
         limit_s = self._limit_s(demands.max_age_s)
         held, age_s, now = self._model.get(process_id), self._model.age_s, self._clock()
-        read = self._reads.remembered(process_id, children=demands.children, max_age_s=limit_s, now=now)
+        if not self._model.sight.shows(caller, held):
+            held = None
+        read = self._reads.remembered(process_id, caller, children=demands.children, max_age_s=limit_s, now=now)
         is_newest = (
             held is not None and not demands.children and (read is None or read.read_time <= self._model.read_time)
         )

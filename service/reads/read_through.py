@@ -4,12 +4,11 @@ Everything runs on the event loop. What the listener has said later than a read'
 read: such a read is never cached and never answered (invariant 1).
 """
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass
-
-from cachetools import TLRUCache
+from collections.abc import Collection
+from functools import partial
 
 from listeners.listener import Clock
+from service.api.caller import Caller
 from service.api.list_query import ListQuery
 from service.model.applied import Applied
 from service.model.read_model import ReadModel
@@ -17,34 +16,10 @@ from service.reads.budget import Budget
 from service.reads.circuit import Circuit
 from service.reads.delivered_states import DeliveredStates
 from service.reads.firestore_reader import FirestoreReader, Read
+from service.reads.read_cache import CacheLimits, ReadCache, Rows, version_of
 from service.reads.single_flight import SingleFlight
 from service.reads.tombstones import Tombstones
 from service.schema.compiled import ProcessSummary
-
-_ENTRY_OVERHEAD_BYTES = 700
-"""What an entry costs beside its body: the summary, the key and the cache's own bookkeeping, rounded up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A list that was read: the rows, and the local instant at or after which it was Firestore's answer."""
-
-    summaries: list[ProcessSummary]
-    as_of: float
-
-
-Forms = dict[tuple[str, ...], Read]
-"""What was read of one process, by the children read with it: all of one version. Never changed once remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheLimits:
-    """How long direct reads are remembered, in seconds, and how many bytes of them."""
-
-    ttl_s: float
-    negative_ttl_s: float
-    stale_if_error_s: float
-    max_bytes: int
 
 
 class ReadThrough:
@@ -65,17 +40,13 @@ class ReadThrough:
         self._budget = budget
         self.circuit = circuit
         self._clock = clock
-        self._cache_ttl_s = limits.ttl_s
-        self._negative_ttl_s = limits.negative_ttl_s
-        self._keep_s = max(limits.ttl_s, limits.stale_if_error_s)
-        self._cache: TLRUCache[Hashable, Forms | Rows] = TLRUCache(
-            limits.max_bytes, ttu=self._kept_until, timer=clock, getsizeof=_size
-        )
+        self._sight = model.sight
+        self._cache = ReadCache(model, limits, clock=clock)
         self._gets: SingleFlight[Read | None] = SingleFlight()
         self._batches: SingleFlight[dict[str, Read | None]] = SingleFlight()
         self._lists: SingleFlight[Rows] = SingleFlight()
         self._tombstones = Tombstones()
-        self._delivered = DeliveredStates(self._keep_s, model.indexes)
+        self._delivered = DeliveredStates(self._cache.keep_s, model.indexes)
         self._succeeded_at: float | None = None
         model.subscribe(self._on_applied)
 
@@ -87,6 +58,7 @@ class ReadThrough:
     def remembered(
         self,
         process_id: str,
+        caller: Caller,
         *,
         children: tuple[str, ...] = (),
         max_age_s: float | None = None,
@@ -94,59 +66,70 @@ class ReadThrough:
     ) -> Read | None:
         """What the last direct read with these children said, within its time to live or, for stale ones, `max_age_s`.
 
-        `now`: the clock as the caller has read it, where an age is claimed by that reading too.
+        `now`: the clock as it has been read already, where an age is claimed by that reading too.
         """
-        read = self._forms(process_id).get(children)
-        if read is None or self._is_superseded(process_id, read):
+        read = self._recalled(process_id, caller, children)
+        if read is None:
             return None
-        if max_age_s is None:
-            max_age_s = self._cache_ttl_s if read.summary is not None else self._negative_ttl_s
-        return read if (self._clock() if now is None else now) - read.as_of <= max_age_s else None
+        age_limit_s = self._cache.ttl_s(read) if max_age_s is None else max_age_s
+        return read if (self._clock() if now is None else now) - read.as_of <= age_limit_s else None
+
+    def _recalled(self, process_id: str, caller: Caller, children: tuple[str, ...]) -> Read | None:
+        """What the caller may know of the last read. Of a process it has never seen, only what it was told itself."""
+        read = self._cache.read(process_id, children)
+        if read is not None and self._is_superseded(process_id, read):
+            read = None
+        if caller.owner is None or (read is not None and self._sight.shows(caller, read.summary)):
+            return read
+        if self._sight.shows(caller, self._model.get(process_id)):
+            return None if read is None else _denial(read)
+        return self._cache.denied(process_id, caller.owner, children)
 
     def remembered_list(
         self, query: ListQuery, *, max_age_s: float | None = None, now: float | None = None
     ) -> Rows | None:
         """The rows of the same query, where they were read within the time to live (or `max_age_s`)."""
-        rows = self._cache.get(query)
-        if not isinstance(rows, Rows) or self._delivered.contradict(query, rows.summaries, rows.as_of):
+        rows = self._cache.rows(query)
+        if rows is None or self._delivered.contradict(query, rows.summaries, rows.as_of):
             return None
-        age_limit_s = self._cache_ttl_s if max_age_s is None else max_age_s
+        age_limit_s = self._cache.rows_ttl_s if max_age_s is None else max_age_s
         return rows if (self._clock() if now is None else now) - rows.as_of <= age_limit_s else None
 
-    async def get(self, process_id: str, *, children: tuple[str, ...] = (), fresh: bool = False) -> Read | None:
-        """Read one process, with these children; where `fresh`, by a read that began after this call.
+    async def get(
+        self, process_id: str, caller: Caller, *, children: tuple[str, ...] = (), fresh: bool = False
+    ) -> Read | None:
+        """Read one process with these children, as the caller sees it; where `fresh`, by a read that begins after this.
 
-        None where the listener has meanwhile said something later about it: ask again.
+        None where something later is known of it meanwhile: ask again.
         Raises: Unreachable, ReadRefused, BudgetExhausted.
         """
         self.circuit.check()
-        key = (process_id, children)
+        key = (process_id, children, caller.owner)
         with self._tombstones.read_under_way():  # a read lands before its waiters run: an event in between counts too
-            read = await self._gets.share(key, lambda: self._get(process_id, children), fresh=fresh)
-            return None if read is None or self._is_superseded(process_id, read) else read
+            read = await self._gets.share(key, lambda: self._get(process_id, caller, children), fresh=fresh)
+            return self._seen_by(caller, process_id, read)
 
-    async def get_many(self, process_ids: Collection[str], *, fresh: bool = False) -> dict[str, Read | None]:
+    async def get_many(
+        self, process_ids: Collection[str], caller: Caller, *, fresh: bool = False
+    ) -> dict[str, Read | None]:
         """Read several processes, without children, in one call that takes one place in the budget.
 
         For each of them as `get` returns it. Raises as `get` does.
         """
         self.circuit.check()
-        key = tuple(sorted(process_ids))
+        ids = tuple(sorted(process_ids))
         with self._tombstones.read_under_way():
-            reads = await self._batches.share(key, lambda: self._get_many(key), fresh=fresh)
-            return {
-                process_id: None if read is None or self._is_superseded(process_id, read) else read
-                for process_id, read in reads.items()
-            }
+            reads = await self._batches.share((ids, caller.owner), lambda: self._get_many(ids, caller), fresh=fresh)
+            return {process_id: self._seen_by(caller, process_id, read) for process_id, read in reads.items()}
 
-    async def rows(self, query: ListQuery, *, fresh: bool = False) -> Rows:
-        """Read the rows of one query. Raises as `get` does."""
+    async def rows(self, query: ListQuery, caller: Caller, *, fresh: bool = False) -> Rows:
+        """Read the rows of one query, which asks for nothing that the caller does not see. Raises as `get` does."""
         self.circuit.check()
-        return await self._lists.share(query, lambda: self._list(query), fresh=fresh)
+        return await self._lists.share(query, lambda: self._list(query, caller), fresh=fresh)
 
     def known(self, process_id: str) -> ProcessSummary | None:
         """The newest version in memory of a process that exists: what is read next may only confirm its content."""
-        found = [self._model.get(process_id), *(read.summary for read in self._forms(process_id).values())]
+        found = [self._model.get(process_id), *(read.summary for read in self._cache.reads(process_id))]
         return max((each for each in found if each is not None), key=lambda each: each.version, default=None)
 
     def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
@@ -156,102 +139,72 @@ class ReadThrough:
         """
         self._delivered.add(process_id, summary, self._clock())
         self._tombstones.bury(process_id, read_time)
-        self._remember_read(process_id, (), Read(summary, b"" if summary is None else summary.body, read_time, as_of))
+        read = Read(summary, b"" if summary is None else summary.body, read_time, as_of)
+        self._cache.remember_read(process_id, (), read)
 
     def _is_superseded(self, process_id: str, read: Read) -> bool:
         """Whether the listener has said something later about this process than what was read."""
         if self._tombstones.outdate(process_id, read.read_time):
             return True
         held = self._model.get(process_id)
-        return held is not None and held.version > _version(read) and self._model.read_time > read.read_time
+        return held is not None and held.version > version_of(read) and self._model.read_time > read.read_time
 
-    async def _get(self, process_id: str, children: tuple[str, ...]) -> Read | None:
+    def _seen_by(self, caller: Caller, process_id: str, read: Read | None) -> Read | None:
+        """What the caller gets of a read; None where something later is known that it sees."""
+        if read is None:
+            return None
+        if caller.owner is None or self._sight.shows(caller, read.summary):
+            return None if self._is_superseded(process_id, read) else read
+        held, known = self._model.get(process_id), self._cache.read(process_id, ())
+        is_held = self._sight.shows(caller, held) and self._model.read_time > read.read_time
+        is_known = known is not None and self._sight.shows(caller, known.summary) and known.read_time > read.read_time
+        return None if is_held or is_known else _denial(read)
+
+    async def _get(self, process_id: str, caller: Caller, children: tuple[str, ...]) -> Read | None:
+        shows = partial(self._sight.shows, caller)
         with self._tombstones.read_under_way():
             with self._budget.one_read():
-                read = await self._reader.get(process_id, children=children)
+                read = await self._reader.get(process_id, children=children, shows=shows)
             self._succeeded_at = self._clock()
             self._budget.charge(read.billed - 1)
-            return self._landed(process_id, read, children)
+            return self._landed(process_id, caller, read, children)
 
-    async def _get_many(self, process_ids: tuple[str, ...]) -> dict[str, Read | None]:
+    async def _get_many(self, process_ids: tuple[str, ...], caller: Caller) -> dict[str, Read | None]:
         with self._tombstones.read_under_way():
             with self._budget.one_read():
                 reads = await self._reader.get_many(process_ids)
             self._succeeded_at = self._clock()
             self._budget.charge(len(process_ids) - 1)
-            return {id_: self._landed(id_, read) for id_, read in reads.items()}
+            return {id_: self._landed(id_, caller, read, ()) for id_, read in reads.items()}
 
-    def _landed(self, process_id: str, read: Read, children: tuple[str, ...] = ()) -> Read | None:
-        """What was read, remembered; None where the listener has said something later about it."""
-        if self._is_superseded(process_id, read):
-            return None
-        self._remember_read(process_id, children, read)
-        return read
+    def _landed(self, process_id: str, caller: Caller, read: Read, children: tuple[str, ...]) -> Read | None:
+        """What was read, as the caller sees it, remembered; None where something later is known."""
+        is_shown = self._sight.shows(caller, read.summary)
+        if not self._is_superseded(process_id, read):
+            was_read = children if is_shown or read.summary is None else ()  # the reader saw no need for others
+            self._cache.remember_read(process_id, was_read, read)
+        if caller.owner is not None and not is_shown:
+            self._cache.deny(process_id, caller.owner, children, _denial(read))
+        return self._seen_by(caller, process_id, read)
 
-    async def _list(self, query: ListQuery) -> Rows:
+    async def _list(self, query: ListQuery, caller: Caller) -> Rows:
         as_of = self._clock()
         with self._budget.one_read():
             rows = Rows(await self._reader.rows(query), as_of)
         self._succeeded_at = self._clock()
         self._budget.charge(max(0, len(rows.summaries) - 1))
-        self._remember(query, rows)
+        self._cache.remember_rows(query, rows)
         return rows
 
     def _on_applied(self, applied: Applied) -> None:
         """Forget what the listener removed. What it changed is found out on the next request for it: a whole result can
         change every process held, in the one step in which it becomes visible."""
-        for process_id in self._remembered_among(applied.removed):
-            self._cache.pop(process_id, None)
+        self._cache.forget(applied.removed)
         if self._tombstones.are_needed:
             for process_id in applied.removed:
                 self._tombstones.bury(process_id, applied.read_time)
 
-    def _remembered_among(self, removed: Mapping[str, object]) -> Iterable[str]:
-        """A superset of the removed IDs that are remembered; costs as much as the smaller of the two."""
-        if len(removed) <= len(self._cache):
-            return removed
-        return [key for key in self._cache if isinstance(key, str) and key in removed]
 
-    def _forms(self, process_id: str) -> Forms:
-        found = self._cache.get(process_id)
-        return found if isinstance(found, dict) else {}
-
-    def _remember_read(self, process_id: str, children: tuple[str, ...], read: Read) -> None:
-        """Reads can land in another order than Firestore served them: the later `read_time` stays."""
-        known = self._forms(process_id)
-        alike = {form: each for form, each in known.items() if _version(each) == _version(read)}
-        if any(each.read_time > read.read_time for form, each in known.items() if form not in alike):
-            return
-        kept = {form: each for form, each in alike.items() if each.as_of > self._clock() - self._keep_s}
-        self._cache.pop(process_id, None)
-        for forms in ({**kept, children: read}, {children: read}, kept):
-            if forms and self._remember(process_id, forms):
-                return
-
-    def _remember(self, key: Hashable, value: Forms | Rows) -> bool:
-        """Returns whether there is room for it at all."""
-        has_room = _size(value) <= self._cache.maxsize
-        if has_room:
-            self._cache[key] = value
-        return has_room
-
-    def _kept_until(self, key: Hashable, value: Forms | Rows, _now: float) -> float:
-        """A deletion that the model does not know of is kept as long as the model's older state could be answered."""
-        if isinstance(value, Rows):
-            return value.as_of + self._keep_s
-        as_of = max(read.as_of for read in value.values())
-        if any(read.summary is not None for read in value.values()):
-            return as_of + self._keep_s
-        is_news = isinstance(key, str) and self._model.get(key) is not None
-        return as_of + (self._keep_s if is_news else self._negative_ttl_s)
-
-
-def _version(read: Read) -> int:
-    """0 where there is no document: older than every version."""
-    return 0 if read.summary is None else read.summary.version
-
-
-def _size(value: Forms | Rows) -> int:
-    if isinstance(value, dict):
-        return sum(_ENTRY_OVERHEAD_BYTES + len(read.body) for read in value.values())
-    return _ENTRY_OVERHEAD_BYTES + sum(_ENTRY_OVERHEAD_BYTES + len(summary.body) for summary in value.summaries)
+def _denial(read: Read) -> Read:
+    """What a caller gets who does not see the process."""
+    return Read(None, b"", read.read_time, read.as_of, read.billed)

@@ -7,7 +7,7 @@ it was, as it is, or not at all.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import ceil
@@ -88,9 +88,13 @@ class StatisticsReads:
         self._collecting: SingleFlight[_Collected] = SingleFlight()
 
     def page(self, raw_query: str, caller: Caller) -> tuple[int, RenderedPage] | None:
-        """The age in seconds and the answer about all processes; None for a query, and while the lease has lapsed."""
+        """The age in seconds and the answer about all processes; None while the lease has lapsed, and for others.
+
+        That is for a query, and for a caller who does not see all of them.
+        """
         age_s, now = self._answers.model_age_s, self._model.firestore_time
-        return None if raw_query or age_s is None or now is None else (age_s, self._render_all(now))
+        is_of_all = not raw_query and caller.owner is None
+        return (age_s, self._render_all(now)) if is_of_all and age_s is not None and now is not None else None
 
     def gauges(self) -> ProcessGauges | None:
         """For metrics, whatever the lease says; None before the first load. Shares what is read with the model."""
@@ -104,7 +108,11 @@ class StatisticsReads:
     async def answer(
         self, query: ListQuery, caller: Caller, *, max_age_s: float | None = None, by_minute: int | None = None
     ) -> StatisticsAnswer:
-        """About the processes that fit the query; `by_minute`: with how many single minutes. Raises: Unreachable."""
+        """About the processes that the caller sees and that fit the query. Raises: Unreachable.
+
+        `by_minute`: with how many single minutes.
+        """
+        query = replace(query, filters=self._model.sight.within(query.filters, caller))
         is_confirmed = max_age_s is None or await self._answers.confirm(max_age_s)
         now, age_s = self._model.firestore_time, self._model.age_s
         source = Source.HIT

@@ -20,7 +20,7 @@ class Change:
     A later version of the same process has a greater key, an earlier version a smaller one.
     """
 
-    __slots__ = ("_frame", "_stalled_frame", "is_last", "key", "process_id", "summary")
+    __slots__ = ("_frame", "_out_of_sight", "_stalled_frame", "is_last", "key", "process_id", "summary")
 
     def __init__(self, process_id: str, key: int, summary: ProcessSummary | None, *, is_last: bool) -> None:
         self.process_id = process_id
@@ -29,6 +29,7 @@ class Change:
         self.is_last = is_last
         self._frame: Frame | None = None
         self._stalled_frame: Frame | None = None
+        self._out_of_sight: Change | None = None
 
     def __repr__(self) -> str:
         return f"<Change {self.process_id} {self.key}{'' if self.summary else ' deleted'}>"
@@ -36,6 +37,13 @@ class Change:
     def tells_nothing_new(self, seen: int) -> bool:
         """Whether a client that knows the version `seen` knows this content, under an older version."""
         return self.summary is not None and self.summary.is_same_as(seen)
+
+    @property
+    def out_of_sight(self) -> "Change":
+        """The same to those who do not see the process: it does not exist, or no longer."""
+        if self._out_of_sight is None:
+            self._out_of_sight = self if self.summary is None else Change(self.process_id, self.key, None, is_last=True)
+        return self._out_of_sight
 
     @property
     def frame(self) -> Frame:

@@ -176,7 +176,7 @@ class Deliveries:
         """Deleted, or only out of the window: where the listener does not know which, the document itself decides."""
         if deleted or (deleted is None and self._model.holds_everything):
             self._deliver(process, self.changes.deletion(process.process_id, read_time))
-        elif process.watchers:
+        elif any(watcher.has_seen for watcher in process.watchers):
             self._try_to_keep_current(process)
             if process.followed is not None:
                 self._deliver_followed(process, process.followed)
@@ -228,4 +228,4 @@ class Deliveries:
         self._deliver(process, changes.deletion(process_id, read_time) if summary is None else changes.upsert(summary))
 
     def _deliver(self, process: WatchedProcess, change: Change) -> None:
-        self._slicer.add(process.deliver(change, self._failures))
+        self._slicer.add(process.deliver(change, self._model.sight, self._failures))

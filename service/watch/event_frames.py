@@ -63,5 +63,8 @@ RESET = frame(reset_block(BEFORE_ALL))
 COMMENT = frame(b": nothing new\n\n")
 """Shows proxies and clients that the connection is alive."""
 
+CALLER_EXPIRES = frame(b": the token of this stream has expired; connect again with another\n\n")
+"""The last frame of a stream whose caller is no longer known."""
+
 SERVER_STOPS = frame(b": this server is stopping; connect again\n\n")
 """The last frame of a stream that ends although its process has not ended."""

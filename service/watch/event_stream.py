@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from enum import Enum
 from typing import Protocol
 
-from service.watch.event_frames import COMMENT, SERVER_STOPS, Frame
+from service.watch.event_frames import CALLER_EXPIRES, COMMENT, SERVER_STOPS, Frame
 
 
 class Client(Protocol):
@@ -74,9 +74,17 @@ class EventStream(ABC):
             self._send(COMMENT)
 
     def finish(self) -> None:
-        """End the stream because the server stops. A client that does not read is dropped."""
+        """End the stream because the server stops."""
+        self._end(SERVER_STOPS)
+
+    def expire(self) -> None:
+        """End the stream because its caller's token has expired."""
+        self._end(CALLER_EXPIRES)
+
+    def _end(self, last: Frame) -> None:
+        """A client that does not read is dropped."""
         if self.state is StreamState.FLOWING:
-            self._send(SERVER_STOPS)
+            self._send(last)
         if self.state is StreamState.STUCK:
             self._drop()
         elif not self.is_over:

@@ -85,6 +85,16 @@ class LongPollWaiter:
         self._on_complete: OnComplete
         self._timer: Timer | None = None
 
+    @property
+    def caller(self) -> Caller:
+        """See Watcher."""
+        return self.condition.caller
+
+    @property
+    def has_seen(self) -> bool:
+        """See Watcher."""
+        return self.seen > 0
+
     def __repr__(self) -> str:
         return f"<LongPollWaiter {self.process_id} {self.state.value}>"
 
@@ -106,8 +116,10 @@ class LongPollWaiter:
         return completed
 
     def on_change(self, change: Change) -> None:
-        """See Watcher."""
+        """See Watcher. The end of a process that the client waits for to begin is no news to it."""
         if self.state is WaitState.WAITING:
+            if change.summary is None and not self.seen:
+                return
             if change.key <= self.seen and not self._is_stall(change):
                 return
             is_known = not self.condition.children and change.tells_nothing_new(self.seen)

@@ -54,9 +54,9 @@ class LongPolls:
         self._lease_s = lease_s
         self._max_wait_s = max_wait_s
 
-    def granted_s(self, seconds: int) -> int:
-        """The seconds that a request for this many is granted."""
-        return min(seconds, self._max_wait_s)
+    def granted_s(self, seconds: int, caller: Caller) -> int:
+        """The seconds that a request for this many is granted: none beyond the caller's own time."""
+        return int(min(seconds, self._max_wait_s, self.watchers.seconds_left(caller)))
 
     def begin(
         self, process_id: str, condition: WaitCondition, on_complete: OnComplete
@@ -68,10 +68,11 @@ class LongPolls:
         present = self.free(process_id, condition.caller, known_version(condition.if_none_match))
         if present is None or present.summary is None or STALLED in condition.wanted.until:
             return None
-        if condition.seconds < LEAST_S or self._meets(present, condition):
+        limit_s = self._limit(condition)
+        if limit_s < LEAST_S or self._meets(present, condition):
             return present
         waiter = self._add(process_id, condition)
-        waiter.wait(present.version, self._limit(condition), on_complete)
+        waiter.wait(present.version, limit_s, on_complete)
         return waiter
 
     async def status(self, process_id: str, condition: WaitCondition, *, max_age_s: float | None = None) -> Answer:
@@ -81,13 +82,14 @@ class LongPolls:
             answer = self.free(process_id, condition.caller, known)
             if answer is not None and self._meets(answer, condition):
                 return answer
-        ends_at = self._clock() + self._limit(condition)
+        limit_s = self._limit(condition)
+        ends_at = self._clock() + limit_s
         waiter = self._add(process_id, condition)
         try:
             answer = await self.present(process_id, condition.caller, known, max_age_s)
             existed = answer.summary is not None
             while not self._meets(answer, condition, existed=existed):
-                if condition.seconds < LEAST_S or self.watchers.is_stopping:
+                if limit_s < LEAST_S or self.watchers.is_stopping:
                     break
                 if answer.summary is not None:
                     self.watchers.keep_current(process_id)
@@ -115,7 +117,7 @@ class LongPolls:
         return waiter
 
     def _limit(self, condition: WaitCondition) -> float:
-        return min(condition.seconds, self._max_wait_s)
+        return min(condition.seconds, self._max_wait_s, self.watchers.seconds_left(condition.caller))
 
     def _meets(self, answer: Answer, condition: WaitCondition, *, existed: bool = False) -> bool:
         """Whether the present state ends the wait. A deleted process does, one that never existed does not."""
@@ -191,6 +193,8 @@ class LongPolls:
             return None
         followed, age_s = found
         summary = followed.summary
+        if caller.owner is not None and not self._model.sight.shows(caller, summary):
+            return None  # a process that does not exist is not followed
         if summary is None:
             return Answer(Source.HIT, rounded(age_s), None, b"") if followed.read_time > known else None
         return Answer(Source.HIT, rounded(age_s), summary, summary.body) if summary.version >= known else None

@@ -14,15 +14,19 @@ A stream with a status filter gets a change where the process matches before or 
 every change, whatever the status. A process that leaves another filter is sent as `removed`, because its body need not
 show that it no longer matches. So a client never keeps believing that a process matches.
 
+A caller who sees only its own processes has a filter by owner beside the others. For such a caller a process that goes
+to another owner is deleted.
+
 The present state is sent while it is walked through, a piece at a time, whatever changes meanwhile. A version after the
 read time at which the stream began is left to its batch, which is delivered later.
 """
 
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 
 from sortedcontainers import SortedKeyList
 
+from service.api.caller import Caller
 from service.api.event_ids import BEFORE_ALL
 from service.api.list_query import Filters
 from service.model.applied import Applied
@@ -38,11 +42,13 @@ from service.watch.model_stream import PIECE_BYTES, Backlog, Beginning, Item, Mo
 
 
 class _Group:
-    """The streams with the same filters."""
+    """The streams with the same filters. `sight`: those of them that say what the caller sees."""
 
-    def __init__(self, filters: Filters, scope: Scope) -> None:
+    def __init__(self, filters: Filters, scope: Scope, sight: Scope) -> None:
+        self.filters = filters
         self.status = filters.get("status")
         self.scope = scope
+        self.sight = sight
         self.streams: ChunkedSet[ModelStream] = ChunkedSet()
 
     def news(self, applied: Applied) -> Iterator[Item | None]:
@@ -55,12 +61,16 @@ class _Group:
                 continue
             matched = self._matched(summary.process_id, applied, summary.filters)
             if not self.scope.holds(summary.filters):
-                yield Removed(summary.process_id, applied.read_time, False) if matched else None
+                yield self.left(summary, applied.read_time) if matched else None
             else:
                 yield summary if matched or self.status in (None, summary.status) else None
         for process_id, deleted in applied.removed.items():
             matched = self._matched(process_id, applied, ())
             yield Removed(process_id, applied.read_time, deleted) if matched else None
+
+    def left(self, summary: ProcessSummary, read_time: int) -> Removed:
+        """The process, which is held, does not match any longer."""
+        return Removed(summary.process_id, read_time, deleted=not self.sight.holds(summary.filters))
 
     def holds(self, summary: ProcessSummary) -> bool:
         """Whether the process matches."""
@@ -79,28 +89,35 @@ class ModelStreams:
         self._model = model
         self._failures = slicer.failures
         self._log = BatchLog()
-        self._groups: dict[frozenset[tuple[str, str | int]], _Group] = {}
+        self._groups: dict[Hashable, _Group] = {}
         self._batches = slicer.lane()
 
-    def open(self, filters: Filters, since: int | None) -> ModelStream:
-        """A stream that gets everything that becomes visible from now on. `since`: the last ID its client has seen."""
+    def open(self, filters: Filters, caller: Caller, since: int | None) -> ModelStream:
+        """A stream of all that becomes visible to the caller from now on. `since`: the last ID its client has seen."""
         latest = self._log.latest
         ceiling = max(latest, self._model.newest_version)
-        key = frozenset(filters.items())
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = _Group(filters, Scope(self._model.indexes, filters))
+        group = self._group(filters, caller)
         if since is not None and self._log.can_resume(since):
             backlog = self._changed_since(since, ceiling, self._log.since(since), group)
         else:
-            backlog = self._present(filters, ceiling, is_reset=since is not None)
+            backlog = self._present(group.filters, ceiling, is_reset=since is not None)
         stream = ModelStream(backlog, latest, latest)
         group.streams.add(stream)
         return stream
 
-    def close(self, filters: Filters, stream: ModelStream) -> None:
+    def _group(self, filters: Filters, caller: Caller) -> _Group:
+        key = _key(filters, caller)
+        group = self._groups.get(key)
+        if group is None:
+            indexes, sight = self._model.indexes, self._model.sight
+            filters = sight.within(filters, caller)
+            group = _Group(filters, Scope(indexes, filters), Scope(indexes, sight.within({}, caller)))
+            self._groups[key] = group
+        return group
+
+    def close(self, filters: Filters, caller: Caller, stream: ModelStream) -> None:
         """The stream gets nothing more."""
-        key = frozenset(filters.items())
+        key = _key(filters, caller)
         group = self._groups[key]
         group.streams.discard(stream)
         if not group.streams:
@@ -175,7 +192,7 @@ class ModelStreams:
         """
         moved: set[str] = set()
         stalled: list[Stalled] = []
-        yield from self._left_since(remembered, group.scope, moved)
+        yield from self._left_since(remembered, group, moved)
         changed = SortedKeyList(key=lambda summary: summary.content_version)
         for summary in self._model.walk(group.scope.filters):
             if summary is None or summary.content_version > ceiling:
@@ -189,8 +206,9 @@ class ModelStreams:
         yield from changed
         yield from stalled
 
-    def _left_since(self, remembered: Sequence[Moves], scope: Scope, moved: set[str]) -> Backlog:
+    def _left_since(self, remembered: Sequence[Moves], group: _Group, moved: set[str]) -> Backlog:
         """What has left the model or the scope and is not back. `moved` gets what can be new there at any version."""
+        scope = group.scope
         last: dict[str, Removed] = {}
         for batch in remembered:
             for process_id, deleted in batch.removed.items():
@@ -200,14 +218,23 @@ class ModelStreams:
             for process_id, before in batch.filters_before.items():
                 moved.add(process_id)
                 if scope.filters and process_id not in batch.removed and scope.holds(before):
-                    last[process_id] = Removed(process_id, batch.read_time, False)
+                    # Not even whether it still exists is told of a process that can have gone to another owner.
+                    last[process_id] = Removed(process_id, batch.read_time, None if group.sight.filters else False)
                 yield None
             for process_id in batch.belated:
                 moved.add(process_id)
                 yield None
         for removed in last.values():
             held = self._model.get(removed.process_id)
-            yield removed if held is None or not scope.holds(held.filters) else None
+            if held is None or not scope.holds(held.filters):
+                yield removed if held is None else group.left(held, removed.read_time)
+            else:
+                yield None
+
+
+def _key(filters: Filters, caller: Caller) -> Hashable:
+    """The same for streams that get the same."""
+    return frozenset(filters.items()), caller.owner
 
 
 def _stalled(summary: ProcessSummary) -> Stalled:

@@ -22,6 +22,11 @@ class ProcessStream(EventStream):
         self._is_stalled = False  # and the client has been sent that
         self._waiting: Change | None = None
 
+    @property
+    def has_seen(self) -> bool:
+        """See Watcher."""
+        return self._client is not None
+
     def begin(self, client: Client, present: Change | None, since: int | None, *, is_reset: bool = False) -> None:
         """Send the present state unless the client has seen it (`since`); from now on changes follow.
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from service.api.caller import Caller
+from service.model.sight import Sight
 from service.runtime.chunked_set import ChunkedSet
 from service.runtime.clock import Timer
 from service.runtime.failure_log import FailureLog
@@ -16,7 +18,15 @@ WATCHERS_PER_STEP = 4
 
 
 class Watcher(CanFail, Protocol):
-    """Gets the changes of one process."""
+    """Gets the changes of one process, as its caller sees them."""
+
+    @property
+    def caller(self) -> Caller:
+        """Whose wait or stream it is."""
+
+    @property
+    def has_seen(self) -> bool:
+        """Whether its client has been told that the process exists."""
 
     def on_change(self, change: Change) -> None:
         """The process has changed. The client may know this change, or a newer one, already."""
@@ -62,13 +72,17 @@ class WatchedProcess:
     def __repr__(self) -> str:
         return f"<WatchedProcess {self.process_id}, {len(self.watchers)} watchers>"
 
-    def deliver(self, change: Change, failures: FailureLog) -> Iterator[None]:
-        """Give the change to every watcher, WATCHERS_PER_STEP in each step."""
+    def deliver(self, change: Change, sight: Sight, failures: FailureLog) -> Iterator[None]:
+        """Give the change to every watcher, WATCHERS_PER_STEP in each step.
+
+        A process that leaves a caller's sight is deleted for its watchers.
+        """
         delivered = 0
         for chunk in self.watchers.chunks():
             for watcher in chunk:
                 try:
-                    watcher.on_change(change)
+                    is_seen = watcher.caller.owner is None or sight.shows(watcher.caller, change.summary)
+                    watcher.on_change(change if is_seen else change.out_of_sight)
                 except Exception as error:  # noqa: BLE001 - contained
                     contain(failures, watcher, "on_change", error)
                 delivered += 1

@@ -5,12 +5,14 @@ watcher first and looks at the present state second misses nothing. Waiters cost
 the backlog of every client is bounded. Changes that a lapsed lease holds back are delivered when the lapse is over.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from random import Random
+from time import time
 from typing import Protocol
 
-from service.api.caller import Caller
+from service.api.caller import Caller, seconds_left
 from service.api.list_query import Filters
 from service.errors import WatchRefused
 from service.model.applied import Applied
@@ -22,6 +24,7 @@ from service.schema.compiled import ProcessSummary, Schema
 from service.watch.comments import Comments
 from service.watch.containment import contain
 from service.watch.deliveries import ChangeSources, Deliveries, DeliveryObserver, FollowsDocuments, LearnsStates
+from service.watch.event_stream import EventStream
 from service.watch.model_stream import ModelStream
 from service.watch.model_streams import ModelStreams
 from service.watch.process_stream import ProcessStream
@@ -57,13 +60,17 @@ class Watchers:
         call_later: CallLater,
         observer: WatchObserver,
         rng: Random,
+        epoch_clock: Callable[[], float] = time,
     ) -> None:
+        """`epoch_clock`: seconds since the epoch, by which callers expire."""
         self._slicer = slicer
         self._failures = slicer.failures
         self._max_watchers = options.max_watchers
         self._call_later = call_later
         self._observer = observer
         self._rng = rng
+        self._epoch_clock = epoch_clock
+        self._expiries: dict[EventStream, Timer] = {}
         self.count = 0
         self.is_stopping = False
         self.wake_ups = slicer.lane()
@@ -103,7 +110,7 @@ class Watchers:
         """Add a stream of one process. `leave` must follow. Raises: WatchRefused."""
         stream = ProcessStream(caller, follows=follows)
         self.add(process_id, stream)
-        self._comments.add(stream)
+        self._open(stream, caller)
         return stream
 
     def leave(self, process_id: str, watcher: Watcher) -> None:
@@ -116,7 +123,7 @@ class Watchers:
         except Exception as error:  # noqa: BLE001 - contained
             contain(self._failures, watcher, "close", error)
         if isinstance(watcher, ProcessStream):
-            self._comments.discard(watcher)
+            self._close(watcher)
         if not process.watchers:
             self._deliveries.abandoned(process)
 
@@ -137,15 +144,39 @@ class Watchers:
     def stream_model(self, filters: Filters, caller: Caller, since: int | None) -> ModelStream:
         """Add a stream of every process in the model that fits. `leave_model` must follow. Raises: WatchRefused."""
         self._enter()
-        stream = self._model_streams.open(filters, since)
-        self._comments.add(stream)
+        stream = self._model_streams.open(filters, caller, since)
+        self._open(stream, caller)
         return stream
 
-    def leave_model(self, filters: Filters, stream: ModelStream) -> None:
+    def leave_model(self, filters: Filters, caller: Caller, stream: ModelStream) -> None:
         """Remove the stream and everything that belongs to it."""
-        self._model_streams.close(filters, stream)
-        self._comments.discard(stream)
+        self._model_streams.close(filters, caller, stream)
+        self._close(stream)
         self._left()
+
+    # -- streams of both kinds
+
+    def _open(self, stream: EventStream, caller: Caller) -> None:
+        self._comments.add(stream)
+        remaining_s = self.seconds_left(caller)
+        if remaining_s < inf:
+            self._expiries[stream] = self._call_later(remaining_s, lambda: self._expire(stream))
+
+    def _close(self, stream: EventStream) -> None:
+        self._comments.discard(stream)
+        expiry = self._expiries.pop(stream, None)
+        if expiry is not None:
+            expiry.cancel()
+
+    def _expire(self, stream: EventStream) -> None:
+        try:
+            stream.expire()
+        except Exception as error:  # noqa: BLE001 - contained
+            contain(self._failures, stream, "expire", error)
+
+    def seconds_left(self, caller: Caller) -> float:
+        """How long a wait or a stream of this caller can last."""
+        return seconds_left(caller, self._epoch_clock())
 
     def retry_ms(self) -> int:
         """When a stream's client should connect again: jittered, because all streams of a server end together."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from listeners.window import OrderType
 from service.api.ordering import Order
 from service.schema.compiled import Schema
-from service.schema.schema_file import Filter, SchemaFile, default_schema
+from service.schema.schema_file import Access, Filter, SchemaFile, default_schema
 
 
 def schema(order_type: OrderType = "timestamp", *, terminal: Sequence[str] | None = None) -> Schema:
@@ -24,3 +24,8 @@ def with_filters(order_type: OrderType = "timestamp") -> SchemaFile:
 
 def order(order_type: OrderType = "timestamp") -> Order:
     return Order("start_time", order_type)
+
+
+def with_owner(order_type: OrderType = "timestamp") -> SchemaFile:
+    """The same, where the filter by text says whose a process is."""
+    return with_filters(order_type).model_copy(update={"access": Access(owner="owner")})

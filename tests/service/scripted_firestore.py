@@ -1,7 +1,7 @@
 """A reader whose answers come when the test says so, and the listener's words in short: for races driven by hand."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -17,7 +17,8 @@ from service.reads.answers import Answer, Answers
 from service.reads.budget import Budget
 from service.reads.circuit import Circuit
 from service.reads.firestore_reader import FirestoreReader, Read
-from service.reads.read_through import CacheLimits, ReadThrough
+from service.reads.read_cache import CacheLimits
+from service.reads.read_through import ReadThrough
 from service.schema.compiled import ProcessSummary
 from tests.service.schemas import schema
 from tests.service.virtual_time import Clock, settle
@@ -132,7 +133,13 @@ class ScriptedReader(FirestoreReader):
         self.found_start_time: object | None = None
         self.error: Exception | None = None
 
-    async def get(self, process_id: str, *, children: Sequence[str] = ()) -> Read:
+    async def get(
+        self,
+        process_id: str,
+        *,
+        children: Sequence[str] = (),
+        shows: Callable[[ProcessSummary], bool] = lambda _: True,
+    ) -> Read:
         pending = PendingGet(process_id, children, self._now(), asyncio.get_running_loop().create_future())
         self.gets.append(pending)
         return await pending.outcome
@@ -244,6 +251,6 @@ class Parts:
 
     async def gets(self, process_id: str = "p", **how: Any) -> "asyncio.Task[Read | None]":
         """A direct read, begun."""
-        reading = asyncio.create_task(self.reads.get(process_id, **how))
+        reading = asyncio.create_task(self.reads.get(process_id, SEES_EVERYTHING, **how))
         await settle()
         return reading

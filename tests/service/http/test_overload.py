@@ -73,7 +73,7 @@ async def test_a_flood_of_made_up_ids_is_refused_and_known_ones_stay_hits(
         assert reads < FLOOD / 2
         assert await running.metric("fallback_rejected_total") >= seen[503, "made up"]
         assert len(running.service.reads._gets) == 0
-        assert running.service.reads._cache.currsize <= 100_000
+        assert running.service.reads._cache.size_bytes <= 100_000
 
 
 async def test_a_request_that_arrives_byte_by_byte_is_408(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.api.caller import SEES_EVERYTHING
 from service.api.list_query import ListQuery
 from service.errors import BudgetExhausted, Unreachable
 from service.model.applied import Applied
@@ -16,7 +17,7 @@ AN_HOUR_S = 3600.0
 
 def remembered(parts: Parts, process_id: str = "p", *, children: tuple[str, ...] = ()) -> int | None:
     """The version in the cache: 0 for a remembered absence, None for nothing."""
-    read = parts.reads.remembered(process_id, children=children)
+    read = parts.reads.remembered(process_id, SEES_EVERYTHING, children=children)
     return None if read is None else 0 if read.summary is None else read.summary.version
 
 
@@ -32,7 +33,7 @@ async def test_a_read_is_remembered_for_its_time_to_live() -> None:
     assert remembered(parts) == 3
     parts.clock.advance(0.001)
     assert remembered(parts) is None
-    assert parts.reads.remembered("p", max_age_s=300) == read
+    assert parts.reads.remembered("p", SEES_EVERYTHING, max_age_s=300) == read
 
 
 async def test_an_absence_is_remembered_for_a_shorter_time() -> None:
@@ -145,7 +146,7 @@ async def test_an_absence_unknown_to_the_listener_is_cached_as_long_as_any_other
     await reading
     parts.clock.advance(1.001)
     assert remembered(parts) is None
-    stale = parts.reads.remembered("p", max_age_s=300)
+    stale = parts.reads.remembered("p", SEES_EVERYTHING, max_age_s=300)
     assert stale is not None  # the model, which still holds it, must not be the last known state
     assert stale.summary is None
 
@@ -245,7 +246,7 @@ async def test_the_last_to_leave_cancels_the_read_and_frees_its_budget() -> None
     waiting = [await parts.gets() for _ in range(3)]
     assert parts.budget.under_way == 1
     with pytest.raises(BudgetExhausted):
-        await parts.reads.get("q")
+        await parts.reads.get("q", SEES_EVERYTHING)
     for waiter in waiting:
         waiter.cancel()
     await settle()
@@ -288,7 +289,7 @@ async def test_what_is_larger_than_the_cache_is_answered_and_not_kept() -> None:
 async def test_a_list_is_charged_by_its_rows_and_remembered() -> None:
     parts = Parts(rate=10)
     query = ListQuery(50)
-    reading = asyncio.create_task(parts.reads.rows(query))
+    reading = asyncio.create_task(parts.reads.rows(query, SEES_EVERYTHING))
     await settle()
     parts.reader.lists[0].outcome.set_result([summary(f"p{number}", 1, number) for number in range(30)])
     assert len((await reading).summaries) == 30
@@ -297,7 +298,7 @@ async def test_a_list_is_charged_by_its_rows_and_remembered() -> None:
     assert len(ids(held.summaries) or []) == 30
     assert parts.reads.remembered_list(ListQuery(51)) is None
     with pytest.raises(BudgetExhausted) as refused:
-        await parts.reads.get("p")
+        await parts.reads.get("p", SEES_EVERYTHING)
     assert refused.value.retry_after_s == pytest.approx(2.1)
     parts.clock.advance(5.001)
     assert parts.reads.remembered_list(query) is None

@@ -147,7 +147,7 @@ class Service:
 
     def leave(self, process_id: str, client: Client) -> None:
         if isinstance(client.watcher, ModelStream):
-            self.watchers.leave_model({}, client.watcher)
+            self.watchers.leave_model({}, SEES_EVERYTHING, client.watcher)
         elif not (isinstance(client, Direct) and client.answers):
             self.watchers.leave(process_id, client.watcher)
 

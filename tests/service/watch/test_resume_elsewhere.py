@@ -133,7 +133,7 @@ class Connection:
         del self._unread[:count]
 
     def cut(self) -> None:
-        self._replica.watched.watchers.leave_model(self._mirror.filters, self._stream)
+        self._replica.watched.watchers.leave_model(self._mirror.filters, SEES_EVERYTHING, self._stream)
 
 
 @pytest.mark.parametrize("window_size", [0, 3])

@@ -72,7 +72,7 @@ async def test_a_model_stream_that_does_not_drain_is_dropped_alone() -> None:
     assert (len(slow.frames), slow.is_aborted) == (1, True)
     assert len(quick.frames) == version - 99
     assert await slow_stream.wait() is StreamState.DROPPED
-    watched.watchers.leave_model({}, slow_stream)
+    watched.watchers.leave_model({}, SEES_EVERYTHING, slow_stream)
     assert watched.observer.count == 1
 
 
@@ -86,7 +86,7 @@ async def test_comments_come_every_fifteen_seconds_to_each_stream() -> None:
         watched.run()
 
     assert reader.text.count(": nothing new") == 3
-    watched.watchers.leave_model({}, stream)
+    watched.watchers.leave_model({}, SEES_EVERYTHING, stream)
     assert watched.timers.pending == 0
 
 

@@ -120,9 +120,8 @@ async def test_a_delivery_copies_at_most_one_chunk_of_watchers() -> None:
     for _ in range(1_000):
         watched.waiting()
     watched_process = watched.watchers._deliveries.processes[PROCESS]
-    delivery = watched_process.deliver(
-        watched.watchers.changes.upsert(schema("string").summarize(PROCESS, 150, {})[0]), FailureLog()
-    )
+    change = watched.watchers.changes.upsert(schema("string").summarize(PROCESS, 150, {})[0])
+    delivery = watched_process.deliver(change, watched.model.sight, FailureLog())
     next(delivery)
     in_hand = [len(held) for held in delivery.gi_frame.f_locals.values() if isinstance(held, tuple)]  # type: ignore[attr-defined]
     assert in_hand == [CHUNK]

@@ -1,0 +1,50 @@
+"""Which processes a caller sees: those whose owner is the caller's. Pure.
+
+The owner of a process is its value of one of the schema's filters. A process without a readable value there belongs to
+nobody: only callers who see everything see it.
+"""
+
+from service.api.caller import Caller
+from service.api.list_query import MAX_FILTER_BYTES, Filters
+from service.schema.compiled import ProcessSummary, Schema
+
+NOBODY = "\0" * (MAX_FILTER_BYTES + 1)
+"""An owner that no process has: a filter's value is never so long."""
+
+_INT64 = range(-(2**63), 2**63)
+
+
+class Sight:
+    """The one place that compares owners."""
+
+    def __init__(self, schema: Schema) -> None:
+        name = schema.file.access.owner
+        self._filter = "status" if name is None else name  # without owners every filter serves to name NOBODY
+        self._place = None if name is None else schema.filter_names.index(name)
+        self._is_text = name is not None and schema.file.filters[name].type == "string"
+
+    def shows(self, caller: Caller, summary: ProcessSummary | None) -> bool:
+        """Whether there is a process, and the caller sees it."""
+        if summary is None or caller.owner is None:
+            return summary is not None
+        return self._place is not None and summary.filters[self._place] == self._owner_of(caller)
+
+    def within(self, filters: Filters, caller: Caller) -> Filters:
+        """The filters of what the caller sees of a list. Where they name another owner they fit nothing."""
+        if caller.owner is None:
+            return filters
+        owner = self._owner_of(caller)
+        is_own = self._place is not None and filters.get(self._filter, owner) == owner
+        return {**filters, self._filter: owner if is_own else NOBODY}
+
+    def _owner_of(self, caller: Caller) -> str | int:
+        """As filters compare: text with text, whole numbers with whole numbers."""
+        owner = caller.owner
+        if type(owner) is str and self._is_text and 0 < len(owner.encode()) <= MAX_FILTER_BYTES:
+            return owner
+        return owner if type(owner) is int and not self._is_text and owner in _INT64 else NOBODY
+
+
+def fits_nothing(filters: Filters) -> bool:
+    """Whether no process can fit these filters."""
+    return NOBODY in filters.values()

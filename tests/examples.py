@@ -28,6 +28,16 @@ def documents(name: str) -> dict[str, dict[str, Any]]:
     return {process_id: _python_values(fields) for process_id, fields in raw_documents(name).items()}
 
 
+def children(name: str, child: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """The documents of a subcollection, `builds.logs.json`: fields by the process's ID and by their own."""
+    file = FOLDER / f"{name}.{child}.json"
+    found = json.loads(file.read_text()) if file.exists() else {}
+    return {
+        process_id: {each: _python_values(fields) for each, fields in documents.items()}
+        for process_id, documents in found.items()
+    }
+
+
 def _python_values(fields: dict[str, Any]) -> dict[str, Any]:
     message = ParseDict({"fields": fields}, Document.pb()())
     values: Any = decode_dict(Document.wrap(message).fields, None)

@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from listeners.field_paths import parse_field_path
+from service.schema.children import children_of
 from service.schema.schema_file import SchemaFile, read_schema_file
 from tests.examples import NAMES, documents, schema_file
 from tests.firestore_servers import BackgroundFirestore
@@ -30,6 +31,8 @@ def named_paths(file: SchemaFile) -> dict[tuple[str | int, ...], str]:
         parse_field_path(answer.path or key).steps: answer.type for key, answer in file.answer.items()
     }
     paths |= {parse_field_path(each.path or name).steps: "string" for name, each in file.filters.items()}
+    arrays = [each.path for each in children_of(file).values() if each.path is not None]
+    paths |= {path.steps: "json" for path in arrays}  # items of children are answered whole
     return paths | {parse_field_path(file.order.field).steps: "time"}
 
 
@@ -72,8 +75,9 @@ def unreadable(file: SchemaFile) -> dict[str, Any]:
 async def all_that_is_said(running: RunningService, file: SchemaFile, ids: list[str]) -> str:
     """Heads and bodies of every kind of answer."""
     batch = "&".join(f"process_id={each}" for each in [*ids, MALFORMED])
+    included = ("", *(f"?include_{child}=true" for child in ("products", *file.children)))
     paths = [
-        *(f"/status/{each}{query}" for each in [*ids, MALFORMED, "nobody"] for query in ("", "?include_products=true")),
+        *(f"/status/{each}{query}" for each in [*ids, MALFORMED, "nobody"] for query in included),
         *("/status?limit=1000", f"/status?{batch}", "/status?limit=1", "/status?status=x", "/status?odd=1"),
         *(f"/status?{name}={CANARY[:0]}1" for name in file.filters),
         *("/", "/healthz", "/readyz", "/openapi.json", "/ui", "/ui/schema.json", "/metrics", "/nowhere"),

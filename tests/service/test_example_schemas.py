@@ -1,6 +1,7 @@
-"""Each example schema, served whole: by ID, in lists, page by page, to waiting clients, as events, to the page.
+"""Each example schema, served whole: by ID, with children, in lists, page by page, as events, in waits, to the page.
 
-Expected answers by ID stand in example_answers.json, written out. Lists are compared with straight queries.
+Expected answers by ID stand in example_answers.json and CHILDREN, written out. Lists are compared with straight
+queries.
 """
 
 import itertools
@@ -20,7 +21,7 @@ from service.schema.schema_file import SchemaFile, read_schema_file
 from service.settings import Settings
 from service.terminal.schema_commands import init
 from tests.emulator import Emulator
-from tests.examples import NAMES, documents, schema_file
+from tests.examples import NAMES, children, documents, schema_file
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.event_source import event_source
 from tests.service.running import RunningService, firestore_client, running_service, waiting
@@ -51,6 +52,36 @@ RAW_STATUSES: dict[str, dict[str, list[Any]]] = {
         "7": ["7", 7],
     }
 }
+LOGS: dict[str, Any] = {
+    "logs": [
+        {"at": "2026-11-28T09:05:00Z", "level": 20, "line": "checked out"},
+        {"at": "2026-11-28T09:05:02Z", "line": "compiling"},
+        {"at": "2026-11-28T09:05:02Z", "context": {"file": "a.c", "lines": [3, 4]}, "line": "warned"},
+    ]
+}
+FROM_SUBCOLLECTION = {"artifacts": [{"name": "log"}, {"name": "trace"}, {"name": "core"}]}
+FROM_ARRAY: dict[str, Any] = {
+    "artifacts": [
+        {"built": "2026-11-28T09:18:30.25Z", "bytes": 9007199254740993, "name": "app.tar"},
+        {
+            "coverage": None,
+            "digest": "AP8=",
+            "labels": ["x", None, {"a": True}],
+            "name": "report",
+        },
+    ]
+}
+CHILDREN: dict[str, dict[str, dict[str, Any]]] = {
+    "builds": {
+        "b0": {"artifacts": [], "logs": []},
+        "b1": {"artifacts": [], **LOGS},
+        "b2": {**FROM_ARRAY, "logs": []},
+        "b3": {**FROM_SUBCOLLECTION, "logs": []},
+        "b5": {"artifacts": [], "logs": []},
+        "b6": {"artifacts": None, "logs": []},
+    }
+}
+"""Of the examples that have some, by process: everything that can be included."""
 IN_AN_ARRAY = "agent_runs"
 """Its status can't be asked Firestore for: expected lists are filtered by hand."""
 
@@ -70,6 +101,10 @@ class Example:
         batch = self._client.batch()
         for process_id, fields in self.documents.items():
             batch.set(self.collection.document(process_id), fields)
+        for child in self.file.children:
+            for process_id, found in children(self.name, child).items():
+                for child_id, fields in found.items():
+                    batch.set(self.collection.document(process_id).collection(child).document(child_id), fields)
         await batch.commit()
 
     def questions(self) -> list[dict[str, Any]]:
@@ -143,6 +178,7 @@ async def test_an_example_schema_serves_its_collection(
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore.host)
     async with served(name, firestore.host, project, listener) as (example, running):
         await by_id(example, running)
+        await with_children(example, running)
         await in_lists(example, running, await expected_lists(example, server))
         await page_by_page(example, running)
         await described(example, running)
@@ -180,6 +216,32 @@ async def by_id(example: Example, running: RunningService) -> None:
         reply = await running.get(f"/status/{process_id}")
         assert (reply.headers["X-Cache"], reply.json()) == ("HIT", expected)
         assert list(reply.json()) == ["process_id", *example.file.answer]
+
+
+async def with_children(example: Example, running: RunningService) -> None:
+    names = list(example.file.children)
+    expected = CHILDREN.get(example.name, {})
+    assert bool(names) is bool(expected)
+    for process_id, children_of in expected.items():
+        path = f"/status/{process_id}"
+        version = (await running.get(path)).headers["ETag"].strip('"')
+        for included in all_choices(names):
+            query = "&".join(f"include_{name}={'true' if name in included else 'false'}" for name in reversed(names))
+            reply = await running.get(f"{path}?{query}")
+            body = {**example.answers[process_id], **{name: children_of[name] for name in included}}
+            assert (reply.json(), list(reply.json())) == (body, list(body)), reply.body
+            tag = f'"{version}{"".join(f"~{name}" for name in included)}"'
+            assert (reply.headers["ETag"], reply.headers["X-Cache"]) == (tag, "MISS" if included else "HIT")
+            same = await running.get(f"{path}?{query}", headers={"If-None-Match": f"W/{tag}"})
+            assert (same.status, same.headers["X-Cache"]) == (304, "HIT")
+    for name in [*names, "others"]:
+        missing = await running.get(f"/status/nobody?include_{name}=true")
+        assert missing.status == (404 if name in names else 400), missing.body
+        assert name in names or "include_others" in missing.json()["message"]
+
+
+def all_choices(names: list[str]) -> list[tuple[str, ...]]:
+    return [each for count in range(len(names) + 1) for each in itertools.combinations(names, count)]
 
 
 async def in_lists(example: Example, running: RunningService, expected: list[tuple[dict[str, Any], list[str]]]) -> None:

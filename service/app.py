@@ -10,10 +10,11 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import google.auth
 from aiohttp import web
@@ -78,6 +79,9 @@ from service.telemetry.metrics import Metrics
 from service.watch.long_polls import LongPolls
 from service.watch.resuming import Resuming
 from service.watch.watchers import Watchers, WatchOptions
+
+if TYPE_CHECKING:
+    from service.access.id_tokens import IdTokens
 
 
 class Service:
@@ -214,7 +218,14 @@ class Service:
         filters = {name: each.type for name, each in self.schema.file.filters.items()}
         self._listing = Listing(self.schema.order, filters, described.children)
         keys = tuple(key.encode() for key in settings.api_keys)
-        access = AccessRules(keys, settings.cors_origins, OPEN_PATHS | page.open_paths)
+        self._id_tokens = _id_tokens(settings, self.schema, self._clock)
+        access = AccessRules(
+            keys,
+            settings.cors_origins,
+            OPEN_PATHS | page.open_paths,
+            None if self._id_tokens is None else self._id_tokens.callers,
+            (settings.auth_header or "authorization").encode(),
+        )
         self._statistics = StatisticsReads(
             self.model,
             self._answers,
@@ -230,7 +241,13 @@ class Service:
         self._handlers = Handlers(
             self._answers,
             self._long_polls,
-            ReadinessCheck(self.model, self.supervisor, settings.listener, self.reads),
+            ReadinessCheck(
+                self.model,
+                self.supervisor,
+                settings.listener,
+                self.reads,
+                lambda: "" if self._id_tokens is None else self._id_tokens.trouble,
+            ),
             self.metrics,
             listing=self._listing,
             statistics=self._statistics,
@@ -253,7 +270,12 @@ class Service:
         routes = self._handlers.routes() + streams.routes()
         if self.settings.metrics_port is None:
             routes.append(self._handlers.metrics_route())
-        described = with_document(routes, describe(self.schema.file), needs_key=bool(self.settings.api_keys))
+        described = with_document(
+            routes,
+            describe(self.schema.file),
+            needs_key=bool(access.keys),
+            token_header=None if access.tokens is None else access.token_header.decode(),
+        )
         router = self.router = Router([*(route.definition for route in described), *page.routes()])
         accounting = Accounting(self.metrics, self._request_log)
         self.middleware = streams.middleware = self._middleware(accounting, access)
@@ -295,6 +317,8 @@ class Service:
         if self._stalls.are_found:
             self._background.start("stalls", self._stalls.run(asyncio.sleep))
         self._background.start("audit", self.audit.run())
+        if self._id_tokens is not None:
+            self._id_tokens.start(self._background)
         if self._collector is not None:  # a process of its own, with a log of its own
             self._background.start("findings", self._findings.run())
             self._background.start("garbage", self._collector.run(lambda: self.watchers.count, asyncio.sleep))
@@ -312,6 +336,8 @@ class Service:
 
     async def _stop(self, _: web.Application) -> None:
         await self._background.stop()
+        if self._id_tokens is not None:
+            await self._id_tokens.close()
         self.metrics.processes.close()
         await self.documents.close()
         if self._metrics_runner is not None:
@@ -337,6 +363,19 @@ def _endpoint(settings: Settings) -> Endpoint:
         return EmulatorEndpoint(settings.firestore_emulator_host)
     credentials, _ = google.auth.default(scopes=FirestoreGrpcAsyncIOTransport.AUTH_SCOPES)
     return GoogleEndpoint(credentials=credentials)
+
+
+def _id_tokens(settings: Settings, schema: Schema, clock: Clock) -> "IdTokens | None":
+    """What verifies ID tokens, where they are taken: only there its library is loaded."""
+    provider = settings.provider(settings.project_id)
+    if provider is None:
+        return None
+    from service.access.callers import ClaimNames
+    from service.access.id_tokens import IdTokens
+
+    owner = None if schema.file.access.owner is None else settings.auth_owner_claim
+    names = ClaimNames(owner, settings.auth_admin_claim or "")
+    return IdTokens(provider, names, clock=clock, wall_clock=time.time, rng=random.Random())  # noqa: S311 - jitter
 
 
 def _window(settings: Settings, schema: Schema) -> Window:

@@ -29,6 +29,10 @@ class WatchRefused(Exception):
         self.retry_after_s = retry_after_s
 
 
+class NotAdmitted(Exception):
+    """A request without a key or token that is known; the text is the client's answer: what to send."""
+
+
 class WrongToken(Exception):
     """An ID token that is not accepted; the text is the client's answer and holds nothing of the token."""
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ByteSize, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from listeners.window import OrderType
+from service.access.settings import AccessSettings
 from service.runtime.addresses import ANY_IPV4, bind_addresses, emulator_host, web_origin
 from service.runtime.environment import WrongSettings, read_environment
 from service.schema.schema_file import SchemaFile, WrongSchema, default_schema, read_schema_file
@@ -42,7 +43,7 @@ def _lease_of_listener(earlier_fields: dict[str, Any]) -> float:
     return LISTENER_LEASE_S[earlier_fields.get("listener", "on_snapshot")]
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """What the operator decided. Durations are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
@@ -117,7 +118,9 @@ class Settings(BaseSettings):
             return value
         return value.upper() if getattr(info, "field_name", "") == "log_level" else value.lower()
 
-    @field_validator("host", "terminal_statuses", "api_keys", "cors_origins", "metrics_sockets", mode="before")
+    @field_validator(
+        "host", "terminal_statuses", "api_keys", "auth_audience", "cors_origins", "metrics_sockets", mode="before"
+    )
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):

@@ -17,13 +17,11 @@ class CannotFetch(Exception):
 
 
 class KeyFetcher:
-    """Opens its client session on the running loop; `close` it at the end."""
+    """Opens a client session with the first fetch; `close` it at the end."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), headers=_ACCEPT, cookie_jar=aiohttp.DummyCookieJar()
-        )
+        self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self) -> tuple[Keys, float]:
         """The keys, and for how many seconds they are current. Raises: CannotFetch."""
@@ -35,7 +33,8 @@ class KeyFetcher:
             raise CannotFetch(f"the key set at {url} cannot be used: {wrong}") from None
 
     async def close(self) -> None:
-        await self._session.close()
+        if self._session is not None:
+            await self._session.close()
 
     async def _discovered_url(self) -> str:
         provider = self._provider
@@ -50,6 +49,10 @@ class KeyFetcher:
         return url
 
     async def _get(self, url: str) -> tuple[bytes, float]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), headers=_ACCEPT, cookie_jar=aiohttp.DummyCookieJar()
+            )
         try:
             async with self._session.get(url, allow_redirects=False) as answer:
                 if answer.status != 200:

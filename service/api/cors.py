@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from service.api.contract import Operation
 from service.api.headers import LOGGED_HEADERS
-from service.api.openapi import EVERY_ANSWER, OF_REFUSALS, SECURITY_SCHEMES
+from service.api.openapi import EVERY_ANSWER, OF_REFUSALS, security_schemes
 from service.api.operations import OPERATIONS
 from service.api.parameters import REQUEST_ID
 
@@ -16,10 +16,11 @@ ALWAYS_READABLE = frozenset({"Cache-Control", "Content-Language", "Content-Lengt
 """Response headers that browsers show to every page (Fetch, CORS-safelisted response-header name)."""
 
 
-def sent_to(operations: Iterable[Operation]) -> list[str]:
-    """The names of the request headers that are read, in order."""
+def sent_to(operations: Iterable[Operation], token_header: str) -> list[str]:
+    """The names of the request headers that are read, in order. `token_header` carries ID tokens."""
     declared = (each.name for operation in operations for each in operation.parameters if each.location == "header")
-    keys = (scheme.get("name", "Authorization") for scheme in SECURITY_SCHEMES.values())
+    schemes = security_schemes(needs_key=True, token_header=token_header)
+    keys = (scheme.get("name", "Authorization") for scheme in schemes.values())
     return sorted({*declared, *keys, REQUEST_ID.name, *LOGGED_HEADERS})
 
 
@@ -30,5 +31,9 @@ def read_from(operations: Iterable[Operation]) -> list[str]:
     return sorted({header.name for header in (*declared, *EVERY_ANSWER, *OF_REFUSALS)} - ALWAYS_READABLE)
 
 
-ALLOWED_HEADERS = ", ".join(sent_to(OPERATIONS))
+def allowed_headers(token_header: str) -> str:
+    """What a page of another origin can send."""
+    return ", ".join(sent_to(OPERATIONS, token_header))
+
+
 EXPOSED_HEADERS = ", ".join(read_from(OPERATIONS))

@@ -1,5 +1,5 @@
 """The API's declarations as an OpenAPI 3.1 document. Pure. It depends on the schema in force, and on whether
-keys are needed.
+keys or ID tokens are needed.
 
 Objects and unions stand under `components` alone, where they have names: clients generate a type from each.
 """
@@ -12,7 +12,7 @@ from service.api.bodies import SCHEMAS, answers
 from service.api.contract import Header, Operation, Parameter, PathParameter, Response
 from service.api.description import Description
 from service.api.headers import BASE_HEADERS, OPEN_PATHS
-from service.api.operations import BAD_REQUEST, TAGS
+from service.api.operations import BAD_REQUEST, TAGS, UNAVAILABLE
 from service.api.parameters import REQUEST_ID
 
 X_REQUEST_ID = Header(REQUEST_ID.name, REQUEST_ID.schema, "The request's own ID, or a new one; log lines have it.")
@@ -21,19 +21,24 @@ EVERY_ANSWER = (
     *(Header(name, {"const": value}, "The same on every answer.") for name, value in BASE_HEADERS.items()),
 )
 
-WWW_AUTHENTICATE = Header("WWW-Authenticate", {"const": "Bearer"}, "How to send an API key.")
+WWW_AUTHENTICATE = Header(
+    "WWW-Authenticate",
+    {"type": "string", "pattern": "^Bearer( error=|$)"},
+    "How to send an API key or an ID token, and what is wrong with the token that came (RFC 6750).",
+)
 OF_REFUSALS = (WWW_AUTHENTICATE, Header("Allow", {"type": "string"}, "The methods of the path, where another came."))
 """Of answers that come before any operation."""
 
 NO_KEY = Response(
-    "The API key is missing or unknown",
+    "The API key or the ID token is missing or not accepted",
     (WWW_AUTHENTICATE,),
     BAD_REQUEST.content,
 )
-SECURITY_SCHEMES = {
+_KEY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key as a bearer token"},
     "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+AUTHORIZATION = "authorization"
 DESCRIPTION = """\
 Status of background processes, answered from a read model that Firestore keeps current.
 
@@ -43,11 +48,25 @@ Every error is `{"status":"error","message":"…"}`, also where the request is m
 """
 
 
-def openapi_document(operations: Iterable[Operation], described: Description, *, needs_key: bool) -> dict[str, Any]:
+def security_schemes(*, needs_key: bool, token_header: str | None) -> dict[str, dict[str, str]]:
+    """How a request says who sends it; any one of these is enough, and where there is none nobody needs to."""
+    schemes = dict(_KEY_SCHEMES) if needs_key else {}
+    if token_header == AUTHORIZATION:
+        schemes["id_token"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An ID token"}
+    elif token_header is not None:
+        schemes["id_token"] = {"type": "apiKey", "in": "header", "name": token_header, "description": "An ID token"}
+    return schemes
+
+
+def openapi_document(
+    operations: Iterable[Operation], described: Description, *, needs_key: bool, token_header: str | None = None
+) -> dict[str, Any]:
     """The document. `described`: what is answered about processes.
 
-    `needs_key`: every operation except those on OPEN_PATHS demands an API key.
+    `needs_key`: every operation except those on OPEN_PATHS demands an API key, or an ID token in `token_header`.
     """
+    schemes = security_schemes(needs_key=needs_key, token_header=token_header)
+    refusals = {} if not schemes else {401: NO_KEY} if token_header is None else {401: NO_KEY, 503: UNAVAILABLE}
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -58,27 +77,28 @@ def openapi_document(operations: Iterable[Operation], described: Description, *,
         },
         "servers": [{"url": "."}],  # relative to this document, so that it is right behind any path prefix
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
-        "paths": {operation.path: _path(operation, needs_key=needs_key) for operation in operations},
+        "paths": {operation.path: _path(operation, refusals) for operation in operations},
         "components": {
             "schemas": {**answers(described), **SCHEMAS},
             "headers": {header.name: _header(header) for header in EVERY_ANSWER},
         },
     }
-    if needs_key:
-        document["security"] = [{scheme: []} for scheme in SECURITY_SCHEMES]
-        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    if schemes:
+        document["security"] = [{scheme: []} for scheme in schemes]
+        document["components"]["securitySchemes"] = schemes
     return document
 
 
-def _path(operation: Operation, *, needs_key: bool) -> dict[str, Any]:
+def _path(operation: Operation, refusals: Mapping[int, Response]) -> dict[str, Any]:
+    """`refusals`: the answers to who is not admitted; none where everyone is."""
     is_open = operation.path in OPEN_PATHS
-    responses = dict(operation.responses) if is_open or not needs_key else {**operation.responses, 401: NO_KEY}
+    responses = dict(operation.responses) if is_open else {**refusals, **operation.responses}
     methods = {"get": _method(operation, operation.name, operation.summary, responses)}
     if operation.has_head:
         bodiless = {status: Response(full.description, full.headers) for status, full in responses.items()}
         name = f"head{operation.name[0].upper()}{operation.name[1:]}"
         methods["head"] = _method(operation, name, f"{operation.summary}: the headers alone", bodiless)
-    if is_open and needs_key:
+    if is_open and refusals:
         for method in methods.values():
             method["security"] = []
     return {"parameters": [_parameter(parameter) for parameter in (*operation.parameters, REQUEST_ID)], **methods}

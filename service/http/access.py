@@ -1,29 +1,93 @@
-"""Access: API keys and cross-origin requests. Pure; keys never appear in anything it returns."""
+"""Access: who sends a request, and which pages of other origins can read the answer.
+
+API keys and ID tokens never appear in anything that is returned or raised here.
+"""
 
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 from service.api.caller import SEES_EVERYTHING, Caller
-from service.api.cors import ALLOWED_HEADERS, EXPOSED_HEADERS
+from service.api.cors import EXPOSED_HEADERS, allowed_headers
 from service.api.headers import OPEN_PATHS
+from service.errors import NotAdmitted
+
+AUTHORIZATION, X_API_KEY = b"authorization", b"x-api-key"
+
+
+class Tokens(Protocol):
+    """See service.access.callers."""
+
+    def remembered(self, token: bytes) -> Caller | None: ...
+
+    async def caller(self, token: bytes) -> Caller: ...
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """`keys` empty: no key is needed. `open_paths` need none either."""
+    """Where there are neither `keys` nor `tokens`, nobody needs either. `open_paths` never do.
+
+    `token_header` carries the tokens; in `Authorization` they are bearer tokens, as keys are.
+    """
 
     keys: tuple[bytes, ...] = ()
     origins: tuple[str, ...] = ()
     open_paths: frozenset[str] = OPEN_PATHS
+    tokens: Tokens | None = None
+    token_header: bytes = AUTHORIZATION
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everyone is admitted."""
+        return not self.keys and self.tokens is None
 
     def caller(self, path: str, fields: Mapping[bytes, bytes]) -> Caller | None:
-        """Who sends a request with these fields (as in Head); None where it lacks the key that it needs."""
-        if not self.keys or path in self.open_paths:
+        """Who sends a request with these fields (as in Head), as far as it can be said without awaiting."""
+        if self.is_open or path in self.open_paths:
             return SEES_EVERYTHING
-        place = place_of_key(self.keys, fields.get(b"authorization", b""), fields.get(b"x-api-key", b""))
+        if self.tokens is not None and X_API_KEY not in fields:
+            token = self._token(fields)
+            caller = None if token is None else self.tokens.remembered(token)
+            if caller is not None:
+                return caller
+        place = place_of_key(self.keys, fields.get(AUTHORIZATION, b""), fields.get(X_API_KEY, b""))
         return None if place is None else _holder_of_key(place)
+
+    async def admit(self, path: str, fields: Mapping[bytes, bytes]) -> Caller:
+        """Who sends it. Raises: NotAdmitted, WrongToken, ProviderUnreachable."""
+        caller = self.caller(path, fields)
+        if caller is not None:
+            return caller
+        token = self._token(fields)
+        if self.tokens is None or token is None:
+            raise NotAdmitted(self._what_is_needed())
+        return await self.tokens.caller(token)
+
+    def credential_headers(self) -> frozenset[bytes]:
+        """Headers that say who sends a request, so that none can be there twice."""
+        return frozenset() if self.is_open else frozenset({AUTHORIZATION, X_API_KEY, self.token_header})
+
+    def _token(self, fields: Mapping[bytes, bytes]) -> bytes | None:
+        """What could be a token: three parts, which a key is never told apart from any further."""
+        value = fields.get(self.token_header, b"")
+        scheme, _, token = value.partition(b" ")
+        if scheme.lower() == b"bearer":
+            value = token.strip()
+        elif self.token_header == AUTHORIZATION:
+            return None
+        return value if value.count(b".") == 2 else None
+
+    def _what_is_needed(self) -> str:
+        key = "'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
+        if self.tokens is None:
+            return f"An API key is needed: send it as {key}"
+        header = self.token_header.decode()
+        token = "'Authorization: Bearer TOKEN'" if header == "authorization" else f"'{header}: TOKEN'"
+        if not self.keys:
+            return f"An ID token is needed: send it as {token}"
+        return f"An ID token or an API key is needed: send a token as {token}, a key as 'X-API-Key: KEY'"
 
 
 @cache
@@ -52,8 +116,10 @@ def cors_headers(origins: Sequence[str], origin: str | None) -> dict[str, str]:
     }
 
 
-PREFLIGHT_HEADERS = {
-    "Access-Control-Allow-Methods": "GET, HEAD",
-    "Access-Control-Allow-Headers": ALLOWED_HEADERS,
-    "Access-Control-Max-Age": "600",
-}
+def preflight_headers(token_header: bytes) -> dict[str, str]:
+    """The answer to a preflight request."""
+    return {
+        "Access-Control-Allow-Methods": "GET, HEAD",
+        "Access-Control-Allow-Headers": allowed_headers(token_header.decode()),
+        "Access-Control-Max-Age": "600",
+    }

@@ -11,8 +11,17 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from service.api.operations import LISTING, STATUS
-from service.errors import BadParameter, BudgetExhausted, ReadRefused, Unreachable, WatchRefused
-from service.http.access import PREFLIGHT_HEADERS, AccessRules, cors_headers
+from service.errors import (
+    BadParameter,
+    BudgetExhausted,
+    NotAdmitted,
+    ProviderUnreachable,
+    ReadRefused,
+    Unreachable,
+    WatchRefused,
+    WrongToken,
+)
+from service.http.access import AccessRules, cors_headers, preflight_headers
 from service.http.accounting import CLIENT_CLOSED_REQUEST, Accounting
 from service.http.requests import Head
 from service.http.responses import body_of, complete, error_response, retry_after
@@ -43,6 +52,8 @@ class Middleware:
         self._accounting = accounting
         self._access = access
         self._show_details = show_details
+        self._preflight = preflight_headers(access.token_header)
+        self._credentials = access.credential_headers()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; every header of the response is set. Raises nothing but what ends a task."""
@@ -80,7 +91,7 @@ class Middleware:
     async def _answer(self, request: web.Request, head: Head) -> web.StreamResponse:
         route = head.target.label
         try:
-            refusal = self._refusal(request, head)
+            refusal = await self._refusal(request, head)
             if refusal is not None:
                 return refusal
             request[PARAMETER] = head.target.value
@@ -103,32 +114,52 @@ class Middleware:
                 log.exception("unexpected error in %s", route)
             return self._failure(route, error)
 
-    def _refusal(self, request: web.Request, head: Head) -> web.Response | None:
+    async def _refusal(self, request: web.Request, head: Head) -> web.Response | None:
         """The answer to a request that reaches no handler."""
         if head.refusal is not None:
             return error_response(*head.refusal)
         if head.method == b"OPTIONS" and self._access.origins and b"access-control-request-method" in head.fields:
-            return web.Response(status=204, headers=PREFLIGHT_HEADERS)
-        caller = self._access.caller(head.target.path, head.fields)
-        if caller is None:
-            message = "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
-            return error_response(401, message, headers={"WWW-Authenticate": "Bearer"})
-        head.caller = caller
-        if head.expectation is not None:
-            return error_response(417, "Of Expect only 100-continue is known here")
-        if head.target.route is None:
-            return error_response(404, not_found(head))
-        methods = methods_of(head.target.route)
-        if request.method not in methods:
-            allowed = ",".join(methods)
-            message = f"{request.method[:20]} is not allowed here; allowed: {allowed}"
-            return error_response(405, message, headers={"Allow": allowed})
+            return web.Response(status=204, headers=self._preflight)
+        refusal = await self._not_admitted(head)
+        return _route_refusal(request, head) if refusal is None else refusal
+
+    async def _not_admitted(self, head: Head) -> web.Response | None:
+        """Note who sends the request, or say what is wrong with its key or its token."""
+        sent = [name.lower() for name, _ in head.lines] if len(head.lines) != len(head.fields) else []
+        twice = [name for name in self._credentials if sent.count(name) > 1]
+        if twice:
+            return error_response(400, f"{twice[0].decode()} is there twice: it must be clear who sends the request")
+        try:
+            head.caller = await self._access.admit(head.target.path, head.fields)
+        except NotAdmitted as error:
+            return error_response(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+        except WrongToken as error:
+            said = str(error).replace('"', "'")
+            challenge = f'Bearer error="invalid_token", error_description="{said}"'
+            return error_response(401, f"Not accepted: {error}", headers={"WWW-Authenticate": challenge})
+        except ProviderUnreachable as error:
+            message = "ID tokens can't be checked at the moment; try again later"
+            return error_response(503, message, headers=retry_after(error.retry_after_s))
         return None
 
     def _failure(self, route: str, error: Exception) -> web.Response:
         message = _FAILURES.get(route, "Internal error")
         details = "".join(traceback.format_exception(error)) if self._show_details else None
         return error_response(500, message, details=details)
+
+
+def _route_refusal(request: web.Request, head: Head) -> web.Response | None:
+    """The answer to a request that no handler is for."""
+    if head.expectation is not None:
+        return error_response(417, "Of Expect only 100-continue is known here")
+    if head.target.route is None:
+        return error_response(404, not_found(head))
+    methods = methods_of(head.target.route)
+    if request.method not in methods:
+        allowed = ",".join(methods)
+        message = f"{request.method[:20]} is not allowed here; allowed: {allowed}"
+        return error_response(405, message, headers={"Allow": allowed})
+    return None
 
 
 def not_found(head: Head) -> str:

@@ -29,11 +29,13 @@ class Route:
         return web.get(self.operation.path, self.handler, allow_head=self.operation.has_head)
 
 
-def with_document(routes: Iterable[Route], described: Description, *, needs_key: bool) -> list[Route]:
+def with_document(
+    routes: Iterable[Route], described: Description, *, needs_key: bool, token_header: str | None
+) -> list[Route]:
     """The routes, and GET /openapi.json, which describes them and itself. What it answers is rendered here, once."""
     shown = list(routes)
     operations = [*(route.operation for route in shown), DOCUMENT]
-    body = orjson.dumps(openapi_document(operations, described, needs_key=needs_key))
+    body = orjson.dumps(openapi_document(operations, described, needs_key=needs_key, token_header=token_header))
     etag = content_etag(body)
     headers: dict[str, str] = {hdrs.ETAG: etag}
 

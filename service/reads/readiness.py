@@ -1,5 +1,6 @@
 """Whether this replica can answer: from the model, or by direct reads that are proven to work."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -57,11 +58,20 @@ class Readiness:
 class ReadinessCheck:
     """Asks the model first; a direct read is made only while the model can't answer, and shared and remembered."""
 
-    def __init__(self, model: ReadModel, listener: SupervisedListener, listener_kind: str, reads: ReadThrough) -> None:
+    def __init__(
+        self,
+        model: ReadModel,
+        listener: SupervisedListener,
+        listener_kind: str,
+        reads: ReadThrough,
+        trouble: Callable[[], str] = lambda: "",
+    ) -> None:
+        """`trouble`: what else a caller should know, though this replica can answer; "" is nothing."""
         self._model = model
         self._listener = listener
         self._listener_kind = listener_kind
         self._reads = reads
+        self._trouble = trouble
 
     async def check(self) -> Readiness:
         """Never raises for what Firestore does: that is the answer."""
@@ -71,7 +81,7 @@ class ReadinessCheck:
         age_s = self._model.age_s
         return Readiness(
             ready=ready,
-            reason=reason,
+            reason="; ".join(filter(None, (reason, self._trouble()))),
             listener_kind=self._listener_kind,
             listener_state=self._listener.state.value,
             listener_reason=self._listener.reason.partition(":")[0],

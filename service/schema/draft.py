@@ -12,17 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from listeners.window import OrderType
+from service.schema.draft_children import arrays_of_maps, proposals
+from service.schema.draft_names import as_key, looks_secret, quoted, step
 from service.schema.readers import MALFORMED, read_time
 
 MAX_DEPTH = 3
 MAX_STATUSES = 20
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-
-_SECRET = re.compile(
-    r"token|secret|passw|credential|api_?key|deploy_?key|private|signed|signature|authorization|cookie|session|prompt"
-    r"|(client|remote|user)_?ip$|^ip$|e_?mail|phone",
-    re.IGNORECASE,
-)
 _STATUS = (r"^(status|state)$", r"(status|state)$", r"^(phase|stage)$")
 _CREATED = (
     r"^(created|create)",
@@ -39,6 +34,8 @@ _FAILED = (r"^failed$", r"(failed|failures|errors)(_?count)?$")
 _TOTAL = (r"^total$", r"total(_?count)?$")
 _ERROR = (r"^error$", r"^error_?message$", r"^(message|detail|reason)$", r"error|failure")
 _OWNER = (r"^(uid|owner|owner_?id|user_?id|created_?by)$", r"^(tenant|tenant_?id|account_?id|org_?id|team_?id)$")
+_KEYS = ("status", "start_time", "end_time", "last_updated", "progress", "processed", "failed", "total", "error")
+"""All that a draft can answer without a person's help."""
 _TERMINAL = re.compile(
     r"^(done|complete|success|succe|finish|fail|error|cancel|abort|crash|ready|reject|expire|skip|timed|ended|dead|clos)",
     re.IGNORECASE,
@@ -90,9 +87,10 @@ class Draft:
     def __init__(self, collection: str, documents: Sequence[Mapping[str, Any]]) -> None:
         self.collection = collection
         self.document_count = len(documents)
+        self.arrays = arrays_of_maps(documents)
         fields = _fields(documents)
-        self.secrets = [field for field in fields if _looks_secret(field)]
-        self.fields = [field for field in fields if not _looks_secret(field)]
+        self.secrets = [field for field in fields if looks_secret(field.path)]
+        self.fields = [field for field in fields if not looks_secret(field.path)]
         self.status = self._status()
         times = [field for field in self.fields if field.time_unit is not None and field is not self.status]
         self.order = _best([field for field in times if self._order_type(field) is not None], _CREATED)
@@ -120,20 +118,28 @@ class Draft:
     def toml(self) -> str:
         """The draft. Says in comments what was found, and what needs a person's eye."""
         if self.status is None:
-            return f"# No field of {_quoted(self.collection)} looks like a status.\n[answer]\n# status = …\n"
-        parts = (self._head, self._status_lines, self._answer, self._filters, self._roles, self._left_out)
+            return f"# No field of {quoted(self.collection)} looks like a status.\n[answer]\n# status = …\n"
+        parts = (
+            self._head,
+            self._status_lines,
+            self._answer,
+            self._filters,
+            self._children,
+            self._roles,
+            self._left_out,
+        )
         return "\n".join(line for part in parts for line in part()) + "\n"
 
     def _head(self) -> Iterator[str]:
         yield f"# Drafted from {self.document_count} documents. Correct it, then set SCHEMA_FILE to it."
-        yield f"collection = {_quoted(self.collection)}"
+        yield f"collection = {quoted(self.collection)}"
         yield ""
         if self.order is None:
             yield "# No field has times that lists could be ordered by."
             return
         yield f"[order]  # in {len(self.order.values)} of {self.document_count} documents"
-        yield f"field = {_quoted(self.order.path)}"
-        yield f"type = {_quoted(str(self._order_type(self.order)))}"
+        yield f"field = {quoted(self.order.path)}"
+        yield f"type = {quoted(str(self._order_type(self.order)))}"
         yield ""
 
     def _status_lines(self) -> Iterator[str]:
@@ -141,16 +147,16 @@ class Draft:
         seen = sorted({str(value) for value in self.status.values})
         terminal = [word for word in seen if looks_terminal(word)]
         yield f"[status]  # seen: {', '.join(seen)}"
-        yield f"terminal = [{', '.join(map(_quoted, terminal))}]"
+        yield f"terminal = [{', '.join(map(quoted, terminal))}]"
         if self.status.is_integer:
-            names = ", ".join(f"{word} = {_quoted(word)}" for word in seen)
+            names = ", ".join(f"{word} = {quoted(word)}" for word in seen)
             yield f"names = {{ {names} }}  # say what they mean, and which are terminal"
         yield ""
 
     def _answer(self) -> Iterator[str]:
         assert self.status is not None  # noqa: S101 - toml has asked
         yield "[answer]  # only what stands here ever leaves"
-        yield f"status = {_quoted(self.status.path)}"
+        yield f"status = {quoted(self.status.path)}"
         used = [self.status]
         for key, time in (("start_time", self.started), ("end_time", self.ended), ("last_updated", self.updated)):
             if time is not None:
@@ -169,15 +175,19 @@ class Draft:
                 yield f"{key} = {_read_as(found, kind)}"
         for field in self.fields:
             if field not in used:
-                yield f"# {_key(field)} = {_declaration(field)}"
+                yield f"# {as_key(field.path)} = {_declaration(field)}"
         yield ""
 
     def _filters(self) -> Iterator[str]:
         owner = _best([field for field in self.fields if field.is_text and "[" not in field.path], _OWNER)
         if owner is not None:
             yield "[filters]  # GET /status?owner=…"
-            yield f"owner = {_quoted(owner.path)}"
+            yield f"owner = {quoted(owner.path)}"
             yield ""
+
+    def _children(self) -> Iterator[str]:
+        taken = {"process_id", *_KEYS, *(as_key(field.path) for field in self.fields)}
+        yield from proposals(self.arrays, self.document_count, taken)
 
     def _roles(self) -> Iterator[str]:
         progress = _best([field for field in self.fields if field.is_number], _PROGRESS)
@@ -187,9 +197,12 @@ class Draft:
             yield ""
 
     def _left_out(self) -> Iterator[str]:
-        if self.secrets:
+        arrays = [
+            f"{array.path}, whose items have {', '.join(array.secrets)}" for array in self.arrays if array.secrets
+        ]
+        if self.secrets or arrays:
             yield "# Left out, since they look like secrets or personal data:"
-            yield from (f"#   {field.path}" for field in self.secrets)
+            yield from (f"#   {path}" for path in (*(field.path for field in self.secrets), *arrays))
 
 
 def _fields(documents: Sequence[Mapping[str, Any]]) -> list[Field]:
@@ -204,8 +217,7 @@ def _fields(documents: Sequence[Mapping[str, Any]]) -> list[Field]:
 
 def _flat(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
-        quoted = name if _PLAIN.fullmatch(name) else "`" + re.sub(r"([\\`])", r"\\\1", name) + "`"
-        path = prefix + quoted
+        path = prefix + step(name)
         if isinstance(value, Mapping):
             if depth < MAX_DEPTH:
                 yield from _flat(value, f"{path}.", depth + 1)
@@ -219,10 +231,6 @@ def _flat(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[
 def looks_terminal(word: str) -> bool:
     """Whether a status sounds like an end."""
     return _TERMINAL.match(word) is not None
-
-
-def _looks_secret(field: Field) -> bool:
-    return any(_SECRET.search(step) for step in re.split(r"[.\[\]]+", field.path))
 
 
 def _best(fields: Iterable[Field], patterns: Sequence[str]) -> Field | None:
@@ -240,7 +248,7 @@ def _is(field: Field, kind: str) -> bool:
 
 
 def _time(field: Field) -> str:
-    options = [f"from = {_quoted(field.path)}", 'as = "time"']
+    options = [f"from = {quoted(field.path)}", 'as = "time"']
     if field.time_unit == "ms":
         options.append('unit = "ms"')
     if 0 in field.values:
@@ -257,14 +265,4 @@ def _declaration(field: Field) -> str:
 
 
 def _read_as(field: Field, kind: str) -> str:
-    return _quoted(field.path) if kind == "string" else f"{{ from = {_quoted(field.path)}, as = {_quoted(kind)} }}"
-
-
-def _key(field: Field) -> str:
-    return re.sub(r"\W+", "_", field.path, flags=re.ASCII).strip("_")
-
-
-def _quoted(text: str) -> str:
-    """As a basic TOML string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04X}" for char in escaped) + '"'
+    return quoted(field.path) if kind == "string" else f"{{ from = {quoted(field.path)}, as = {quoted(kind)} }}"

@@ -32,10 +32,13 @@ from service.schema.draft import Draft
 from service.schema.findings import Finding
 from service.schema.indexes import index_file
 from service.settings import Settings
+from service.terminal.children_check import child_findings
 
 Say = Callable[[str], None]
 
 TIMEOUT_S = 10.0
+FEW = 10
+"""Documents whose children are looked at."""
 
 _NO_CREDENTIALS = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
 _DEPLOY_INDEXES = "`process-status indexes > firestore.indexes.json`, then `firebase deploy --only firestore:indexes`"
@@ -99,12 +102,20 @@ async def _findings(settings: Settings, documents: int) -> AsyncIterator[Finding
     yield findings.of_statuses(schema, [each.status for each in summaries if each.status is not None])
     async for finding in _index_findings(client, settings.collection, schema, values):
         yield finding
+    if schema.children:
+        newest = await _newest_query(client, settings.collection, schema, FEW).get(timeout=TIMEOUT_S, retry=None)
+        async for finding in child_findings(schema.children, newest):
+            yield finding
 
 
 async def _newest(client: AsyncClient, collection: str, schema: Schema, documents: int) -> list[dict[str, object]]:
     """The first of a list: what is written today. Documents that no list holds are not among them."""
+    return await _sample(_newest_query(client, collection, schema, documents), schema)
+
+
+def _newest_query(client: AsyncClient, collection: str, schema: Schema, documents: int) -> AsyncQuery:
     query = client.collection(collection).where(filter=FieldFilter(schema.order.field, ">=", schema.order.smallest))
-    return await _sample(query.order_by(schema.order.field, direction="DESCENDING").limit(documents), schema)
+    return query.order_by(schema.order.field, direction="DESCENDING").limit(documents)
 
 
 async def _sample(query: AsyncQuery, schema: Schema) -> list[dict[str, object]]:

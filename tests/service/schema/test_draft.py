@@ -1,6 +1,7 @@
 """A drafted schema reads the collection it was drafted from: status and times as its own schema does."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +64,42 @@ def test_what_looks_like_a_secret_is_named_and_left_out() -> None:
     assert "#   auth.accessToken\n#   client_ip\n" in text
     assert '# note = "note"' in text
     assert "accessToken" not in text.split("# Left out")[0]
+
+
+def uncommented(text: str) -> str:
+    """The draft once a person has taken every proposal of children."""
+    return "\n".join(
+        line.removeprefix("# ") if re.match("# (\\[children|from)", line) else line for line in text.splitlines()
+    )
+
+
+def test_arrays_of_maps_are_proposed_as_children() -> None:
+    steps = [{"name": "fetch", "at": NOON}, {"name": "encode", "took": {"s": 3}}]
+    documents: list[dict[str, Any]] = [
+        {
+            "status": "done",
+            "at": NOON,
+            "steps": steps,
+            "run": {"a-b": [{"x": 1}]},
+            "tags": ["x"],
+            "error": [{"code": 1}],
+        },
+        {"status": "done", "at": NOON, "steps": [], "mixed": [{"x": 1}]},
+        {"status": "done", "at": NOON, "steps": None, "mixed": [{"x": 1}, 5]},
+    ]
+    text = Draft("jobs", documents).toml()
+    assert "# [children.steps]  # ?include_steps=true; in 1 of 3 documents\n" in text
+    assert '# from = "steps"  # each item is answered whole: name, at, took.s\n' in text
+    assert not parse_schema(text).children
+    taken = parse_schema(uncommented(text)).children
+    assert {name: child.path for name, child in taken.items()} == {"steps": "steps", "a_b": "run.`a-b`"}
+
+
+def test_an_array_whose_items_hold_secrets_is_named_and_not_proposed() -> None:
+    documents = [{"status": "done", "at": NOON, "calls": [{"url": "x", "auth": [{"apiKey": "y"}]}, {"url": "z"}]}]
+    text = Draft("jobs", documents).toml()
+    assert "#   calls, whose items have auth.apiKey\n" in text
+    assert "[children" not in text
 
 
 def test_a_collection_without_a_status_says_so() -> None:

@@ -8,11 +8,15 @@ from typing import Any
 
 import grpc
 import pytest
+from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError
+from google.cloud.firestore_v1 import AsyncClient
 
 from service.local_firestore import LocalFirestore
+from service.schema.compiled import Schema
 from service.schema.schema_file import parse_schema
 from service.settings import Settings
+from service.terminal.children_check import child_findings
 from service.terminal.schema_commands import check, indexes, init
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -221,3 +225,60 @@ def test_indexes_prints_those_of_the_schema_in_force() -> None:
     file = Path(__file__).parents[3] / "examples" / "schemas" / "imports.toml"
     printed = json.loads(indexes(Settings(project_id="p", schema_file=file)))
     assert [index["collectionGroup"] for index in printed["indexes"]] == ["jobs", "jobs", "jobs"]
+
+
+CHILDREN = """
+[answer]
+status = "status"
+[children.steps]
+[children.logs]
+subcollection = "logs"
+order_by = "meta.at"
+"""
+
+
+def write_children(server: LocalFirestore, steps: object, logs: Mapping[str, Mapping[str, Any]]) -> None:
+    write(server, {"a": {"status": "completed", "start_time": NOON, "steps": steps}})
+    write(server, {f"a/logs/{name}": fields for name, fields in logs.items()})
+
+
+async def checked_children(server: LocalFirestore, folder: Path) -> list[str]:
+    file = folder / "schema.toml"
+    file.write_text(CHILDREN)
+    _, lines = await checked(settings_for(server, schema_file=file, firestore_collection="webServiceLogs"))
+    return [line for line in lines if "children." in line]
+
+
+async def test_children_that_fit_are_all_right(server: LocalFirestore, tmp_path: Path) -> None:
+    write_children(server, [{"name": "fetch"}], {"x": {"meta": {"at": NOON}}})
+    assert await checked_children(server, tmp_path) == [
+        "ok     children.steps: steps is in 1 of 1 documents",
+        "ok     children.logs: subcollection logs of 1 documents: 1 items were looked at, 1 have meta.at",
+    ]
+
+
+async def test_children_that_answers_leave_out_are_named(server: LocalFirestore, tmp_path: Path) -> None:
+    write_children(server, ["fetch"], {"x": {"meta": {"at": NOON}}, "y": {"at": NOON}})
+    steps, logs = await checked_children(server, tmp_path)
+    assert steps.startswith("wrong  children.steps: steps is in 1 of 1 documents; in 1 it is no array of maps, ")
+    assert "2 items were looked at, 1 have meta.at; the others have no meta.at and are never answered; " in logs
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (grpc.StatusCode.FAILED_PRECONDITION, "end the exemption of meta.at in logs from single-field indexes"),
+        (grpc.StatusCode.PERMISSION_DENIED, "see whether the account may read subcollections"),
+    ],
+)
+async def test_a_subcollection_that_cant_be_read_is_named(
+    server: LocalFirestore, status: grpc.StatusCode, advice: str
+) -> None:
+    write_children(server, [], {})
+    collection = AsyncClient(project="p", credentials=AnonymousCredentials()).collection("webServiceLogs")  # type: ignore[no-untyped-call]
+    documents = await collection.get()
+    children = Schema(parse_schema(CHILDREN)).children
+    server.faults.fail_calls("RunQuery", status, calls=None)
+    found = [finding async for finding in child_findings(children, documents)]
+    assert [finding.subject for finding in found] == ["children.steps", "children.logs"]
+    assert found[1].advice.startswith(advice)

@@ -38,9 +38,9 @@ def document_path(number: int) -> str:
     return f"{COLLECTION}/{process_id(number)}"
 
 
-def firestore_process() -> Child:
+def firestore_process(*, gives_way: bool = False) -> Child:
     """Answers the requests of `Desk`."""
-    return Child(_firestore_main, name="local firestore")
+    return Child(_firestore_main, name="local firestore", gives_way=gives_way)
 
 
 def _firestore_main(pipe: Connection) -> None:

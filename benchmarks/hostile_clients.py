@@ -120,8 +120,11 @@ connections, each with a request that costs nothing."""
 
 
 def hostile_process(port: int) -> Child:
-    """Answers `flood(kind, seconds, share)`, which returns how many began; `share` of the rate is what comes."""
-    return Child(_main, port, name="hostile clients")
+    """Answers `flood(kind, seconds, share)`, which returns how many began; `share` of the rate is what comes.
+
+    Gives way: well-behaved clients on the same core suffer from what is done to the service, and from nothing else.
+    """
+    return Child(_main, port, name="hostile clients", gives_way=True)
 
 
 def _main(pipe: Connection, port: int) -> None:

@@ -15,14 +15,21 @@ from typing import Any, Self
 
 Handler = Callable[..., Coroutine[Any, Any, Any]]
 
+LEAST_URGENT = 19
+"""The nice value of a process that gives way."""
+
 
 class Child:
-    """A spawned process that runs `main(pipe, *arguments)` and answers requests. A context manager."""
+    """A spawned process that runs `main(pipe, *arguments)` and answers requests. A context manager.
 
-    def __init__(self, main: Callable[..., None], *arguments: Any, name: str) -> None:
+    `gives_way`: to every other process on its core, for what must not be measured by sharing that core with it.
+    """
+
+    def __init__(self, main: Callable[..., None], *arguments: Any, name: str, gives_way: bool = False) -> None:
         context = multiprocessing.get_context("spawn")  # gRPC does not survive a fork
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=main, args=(theirs, *arguments), name=name, daemon=True)
+        target, passed = (_give_way, (main, theirs, *arguments)) if gives_way else (main, (theirs, *arguments))
+        self._process = context.Process(target=target, args=passed, name=name, daemon=True)
 
     def __enter__(self) -> Self:
         self._process.start()
@@ -44,6 +51,11 @@ class Child:
         if outcome == "failed":
             raise RuntimeError(f"{self._process.name}: {value}")
         return value
+
+
+def _give_way(main: Callable[..., None], *arguments: Any) -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, LEAST_URGENT)
+    main(*arguments)
 
 
 async def answer_requests(pipe: Connection, handlers: dict[str, Handler]) -> None:

@@ -21,11 +21,11 @@ SERVICE = "this service"
 
 
 @contextmanager
-def firestore(run: Run, documents: int) -> Iterator[Child]:
-    """A local Firestore on the helpers' cores, with that many processes."""
+def firestore(run: Run, documents: int, *, gives_way: bool = False) -> Iterator[Child]:
+    """A local Firestore on the helpers' cores, with that many processes. `gives_way`: see Child."""
     run.progress.step(f"seeding {documents:,} processes")
     with pinned(run.cores.helpers):
-        child = firestore_process()
+        child = firestore_process(gives_way=gives_way)
         child.__enter__()
     with ExitStack() as stack:
         stack.push(child)

@@ -149,6 +149,12 @@ class Connection(asyncio.Protocol):
             self._enter(State.READY)
             self._resume()
 
+    def eof_received(self) -> bool:
+        """The client has closed its side. Idle connections are closed in slices: thousands can leave at once."""
+        if self.is_idle:
+            self._server.close_later(self)
+        return self.is_idle
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Each of these is done, whatever becomes of the others."""
         task, parked = self._task, self._parked

@@ -69,6 +69,7 @@ class HttpServer:
         """What has arrived is still answered; what arrives from now on is thrown away."""
         self._context = contextvars.copy_context()
         self._redispatching = parts.slicer.lane()
+        self._closing = parts.slicer.lane()
         self._connections: set[Connection] = set()
         self._all_gone = asyncio.Event()
 
@@ -127,6 +128,10 @@ class HttpServer:
         """Let the handlers answer its wait, in slices: after a lapse there can be thousands."""
         self._redispatching.add(_redispatch(connection))
 
+    def close_later(self, connection: Connection) -> None:
+        """Close a connection whose client has left, in slices."""
+        self._closing.add(_close(connection))
+
     # -- the end
 
     def pre_shutdown(self) -> None:
@@ -165,6 +170,11 @@ def _no_answer(*_: object) -> None:
 
 def _redispatch(connection: Connection) -> Iterator[None]:
     connection.redispatch()
+    yield
+
+
+def _close(connection: Connection) -> Iterator[None]:
+    connection.close()
     yield
 
 

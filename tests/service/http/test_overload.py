@@ -15,6 +15,8 @@ import pytest
 
 from benchmarks.processes import resident_bytes
 from service.http.connection import Connection
+from service.http.server import HttpServer
+from service.runtime.slicer import STEPS_PER_SLICE
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.raw_http import raw_connection, responses_in
 from tests.service.running import COLLECTION, running_service
@@ -131,6 +133,44 @@ async def test_a_client_that_does_not_read_is_cut_off_and_its_answers_freed(
                     break
             await until(lambda: len(server.connections) == 0, "the connection is gone")
         assert (await running.get("/status/import-1")).headers["X-Cache"] == "HIT"
+
+
+@pytest.mark.parametrize("begun", [b"", GET % b"/status/import-1", b"GET /sta"])
+async def test_clients_that_leave_together_are_closed_in_slices(
+    begun: bytes, local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    turn = 0
+    closed_in: Counter[int] = Counter()
+
+    def count_turns() -> None:
+        nonlocal turn
+        turn += 1
+        loop.call_soon(count_turns)
+
+    def closed(server: HttpServer, connection: Connection) -> None:
+        closed_in[turn] += 1
+        forget(server, connection)
+
+    async with running_service(local_firestore.host, project, listener="stream") as running, AsyncExitStack() as stack:
+        await running.synced()
+        server = running.service.runner.server
+        before = len(server.connections)
+        clients = [await stack.enter_async_context(raw_connection(running.url)) for _ in range(100)]
+        for client in clients:
+            await client.send(begun)
+        await until(lambda: len(server.connections) >= before + 100, "all are connected")
+        if begun.endswith(b"\r\n"):
+            for client in clients:
+                assert (await client.reply())[0] == 200
+        forget = HttpServer.closed
+        monkeypatch.setattr(HttpServer, "closed", closed)
+        loop.call_soon(count_turns)
+        for client in clients:
+            client.end()
+        await until(lambda: len(server.connections) <= before, "all are closed")
+    assert sum(closed_in.values()) >= 100
+    assert max(closed_in.values()) <= STEPS_PER_SLICE
 
 
 async def test_idle_connections_delay_no_answer(local_firestore: BackgroundFirestore, project: str) -> None:

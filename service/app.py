@@ -157,7 +157,11 @@ class Service:
             settings.cache_ttl_s, settings.negative_ttl_s, settings.stale_if_error_s, settings.cache_max_bytes
         )
         budget = Budget(
-            settings.fallback_concurrency, settings.fallback_rate, clock=clock, on_refusal=self.metrics.read_rejected
+            settings.fallback_concurrency,
+            settings.fallback_rate,
+            share=settings.share_of_a_caller,
+            clock=clock,
+            on_refusal=self.metrics.read_rejected,
         )
         self.reads = ReadThrough(self.reader, self.model, budget, circuit, limits, clock=clock)
         self.audit = Audit(
@@ -192,7 +196,7 @@ class Service:
             self.documents,
             self.reads,
             self._slicer,
-            WatchOptions(settings.max_watchers, self.schema),
+            WatchOptions(settings.max_watchers, self.schema, settings.share_of_a_caller),
             call_later=loop.call_later,
             observer=self.metrics,
             rng=random.Random(),  # noqa: S311 - jitter

@@ -75,6 +75,7 @@ class Settings(AccessSettings):
     firestore_timeout_s: Seconds = Field(5, gt=0)
     fallback_concurrency: int = Field(64, ge=1)
     fallback_rate: Annotated[float, AfterValidator(_finite)] = Field(500, gt=0)
+    caller_share: Annotated[float, AfterValidator(_finite)] = Field(0.5, gt=0, le=1)
     max_watchers: int = Field(20_000, ge=0)
     max_wait_s: int = Field(55, ge=1)
 
@@ -100,6 +101,11 @@ class Settings(AccessSettings):
             order_type=self.start_time_type,
             terminal=self.terminal_statuses,
         )
+
+    @property
+    def share_of_a_caller(self) -> float:
+        """Of direct reads and of watchers; all of them where nobody else can ask."""
+        return self.caller_share if self.auth is not None or len(self.api_keys) > 1 else 1.0
 
     @property
     def collection(self) -> str:

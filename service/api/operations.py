@@ -105,6 +105,7 @@ METRICS = Operation(
             "All metrics of this replica",
             content={"text/plain": {"type": "string"}, "application/openmetrics-text": {"type": "string"}},
         ),
+        403: _error("The caller sees the processes of one owner alone; metrics count all"),
         500: FAILED,
     },
     (p.ACCEPT,),

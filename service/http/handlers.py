@@ -101,6 +101,8 @@ class Handlers:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus text, OpenMetrics on request. `name[]` parameters are Prometheus's own; none are taken."""
+        if request[HEAD].caller.owner is not None:
+            return error_response(403, "Metrics count the processes of all owners")
         body, content_type = self._metrics.render(ACCEPT.of(request.headers))
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 

@@ -1,48 +1,57 @@
-"""A limit on direct reads, at once and per second: requests for invented IDs cannot run up the bill."""
+"""A limit on direct reads, at once and per second: requests for invented IDs cannot run up the bill.
+
+One caller gets a share of it at most, so that it cannot keep the others from theirs.
+"""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from listeners.listener import Clock
+from service.api.caller import Caller
 from service.errors import BudgetExhausted
 
+MOST_CALLERS = 1_000
+"""Callers remembered; beyond them those are forgotten whose share is untouched."""
 
-class Budget:
+
+class _Allowance:
     """A token bucket that holds one second of `rate` document reads, and a limit on reads under way."""
 
-    def __init__(
-        self, concurrency: int, rate: float, *, clock: Clock, on_refusal: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, concurrency: int, rate: float, clock: Clock) -> None:
         self._concurrency = concurrency
         self._rate = rate
         self._clock = clock
-        self._on_refusal = on_refusal
-        self._under_way = 0
+        self.under_way = 0
         self._capacity = max(1.0, rate)
         self._tokens = self._capacity
         self._filled_at = clock()
 
     @property
-    def under_way(self) -> int:
-        """Direct reads that have begun and not ended."""
-        return self._under_way
+    def is_untouched(self) -> bool:
+        """Whether a new one would be the same."""
+        self._refill()
+        return not self.under_way and self._tokens >= self._capacity
+
+    @property
+    def refusal(self) -> BudgetExhausted | None:
+        """What another read is refused with, if it is."""
+        self._refill()
+        if self._tokens < 1 or self.under_way >= self._concurrency:
+            return BudgetExhausted(max(1.0, (1 - self._tokens) / self._rate))
+        return None
 
     @contextmanager
     def one_read(self) -> Iterator[None]:
-        """Hold a place for one read. Raises: BudgetExhausted, at once: no read waits for its turn."""
-        self._refill()
-        if self._tokens < 1 or self._under_way >= self._concurrency:
-            self._on_refusal()
-            raise BudgetExhausted(max(1.0, (1 - self._tokens) / self._rate))
+        """Hold a place for one read."""
         self._tokens -= 1
-        self._under_way += 1
+        self.under_way += 1
         try:
             yield
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
     def charge(self, documents: int) -> None:
-        """Take what a read cost beyond its first document; the bucket can go below empty and recovers with time."""
+        """Take so many; the bucket can go below empty and recovers with time."""
         self._refill()
         self._tokens -= documents
 
@@ -50,3 +59,58 @@ class Budget:
         now = self._clock()
         self._tokens = min(self._capacity, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
+
+
+class Budget:
+    """What all have together, and a `share` of it for each caller with a name."""
+
+    def __init__(
+        self,
+        concurrency: int,
+        rate: float,
+        *,
+        share: float = 1.0,
+        clock: Clock,
+        on_refusal: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._concurrency = max(1, int(concurrency * share))
+        self._rate = rate * share
+        self._has_shares = share < 1
+        self._clock = clock
+        self._on_refusal = on_refusal
+        self._together = _Allowance(concurrency, rate, clock)
+        self._by_caller: dict[str, _Allowance] = {}
+
+    @property
+    def under_way(self) -> int:
+        """Direct reads that have begun and not ended."""
+        return self._together.under_way
+
+    @contextmanager
+    def one_read(self, caller: Caller) -> Iterator[None]:
+        """Hold a place for one read. Raises: BudgetExhausted, at once: no read waits for its turn."""
+        with ExitStack() as held:
+            allowances = self._of(caller)
+            for allowance in allowances:
+                refusal = allowance.refusal
+                if refusal is not None:
+                    self._on_refusal()
+                    raise refusal
+            for allowance in allowances:
+                held.enter_context(allowance.one_read())
+            yield
+
+    def charge(self, documents: int, caller: Caller) -> None:
+        """Take what a read cost beyond its first document."""
+        for allowance in self._of(caller):
+            allowance.charge(documents)
+
+    def _of(self, caller: Caller) -> list[_Allowance]:
+        if not caller.name or not self._has_shares:
+            return [self._together]
+        own = self._by_caller.get(caller.name)
+        if own is None:
+            if len(self._by_caller) >= MOST_CALLERS:
+                self._by_caller = {name: each for name, each in self._by_caller.items() if not each.is_untouched}
+            own = self._by_caller[caller.name] = _Allowance(self._concurrency, self._rate, self._clock)
+        return [own, self._together]

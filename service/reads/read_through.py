@@ -163,18 +163,18 @@ class ReadThrough:
     async def _get(self, process_id: str, caller: Caller, children: tuple[str, ...]) -> Read | None:
         shows = partial(self._sight.shows, caller)
         with self._tombstones.read_under_way():
-            with self._budget.one_read():
+            with self._budget.one_read(caller):
                 read = await self._reader.get(process_id, children=children, shows=shows)
             self._succeeded_at = self._clock()
-            self._budget.charge(read.billed - 1)
+            self._budget.charge(read.billed - 1, caller)
             return self._landed(process_id, caller, read, children)
 
     async def _get_many(self, process_ids: tuple[str, ...], caller: Caller) -> dict[str, Read | None]:
         with self._tombstones.read_under_way():
-            with self._budget.one_read():
+            with self._budget.one_read(caller):
                 reads = await self._reader.get_many(process_ids)
             self._succeeded_at = self._clock()
-            self._budget.charge(len(process_ids) - 1)
+            self._budget.charge(len(process_ids) - 1, caller)
             return {id_: self._landed(id_, caller, read, ()) for id_, read in reads.items()}
 
     def _landed(self, process_id: str, caller: Caller, read: Read, children: tuple[str, ...]) -> Read | None:
@@ -189,10 +189,10 @@ class ReadThrough:
 
     async def _list(self, query: ListQuery, caller: Caller) -> Rows:
         as_of = self._clock()
-        with self._budget.one_read():
+        with self._budget.one_read(caller):
             rows = Rows(await self._reader.rows(query), as_of)
         self._succeeded_at = self._clock()
-        self._budget.charge(max(0, len(rows.summaries) - 1))
+        self._budget.charge(max(0, len(rows.summaries) - 1), caller)
         self._cache.remember_rows(query, rows)
         return rows
 

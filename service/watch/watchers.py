@@ -5,6 +5,7 @@ watcher first and looks at the present state second misses nothing. Waiters cost
 the backlog of every client is bounded. Changes that a lapsed lease holds back are delivered when the lapse is over.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -37,6 +38,8 @@ class WatchOptions:
 
     max_watchers: int
     schema: Schema
+    share: float = 1.0
+    """How much of `max_watchers` one caller with a name can have."""
 
 
 class WatchObserver(DeliveryObserver, Protocol):
@@ -66,6 +69,9 @@ class Watchers:
         self._slicer = slicer
         self._failures = slicer.failures
         self._max_watchers = options.max_watchers
+        self._has_shares = options.share < 1
+        self._max_of_a_caller = max(1, int(options.max_watchers * options.share))
+        self._by_caller: Counter[str] = Counter()
         self._call_later = call_later
         self._observer = observer
         self._rng = rng
@@ -103,7 +109,7 @@ class Watchers:
 
     def add(self, process_id: str, watcher: Watcher) -> None:
         """Deliver the process's changes to the watcher from now on. `leave` must follow. Raises: WatchRefused."""
-        self._enter()
+        self._enter(watcher.caller)
         self._deliveries.process(process_id).watchers.add(watcher)
 
     def stream(self, process_id: str, caller: Caller, *, follows: bool = False) -> ProcessStream:
@@ -117,7 +123,7 @@ class Watchers:
         """Remove the watcher and everything that belongs to it."""
         process = self._deliveries.processes[process_id]
         process.watchers.discard(watcher)
-        self._left()
+        self._left(watcher.caller)
         try:
             watcher.close()
         except Exception as error:  # noqa: BLE001 - contained
@@ -143,7 +149,7 @@ class Watchers:
 
     def stream_model(self, filters: Filters, caller: Caller, since: int | None) -> ModelStream:
         """Add a stream of every process in the model that fits. `leave_model` must follow. Raises: WatchRefused."""
-        self._enter()
+        self._enter(caller)
         stream = self._model_streams.open(filters, caller, since)
         self._open(stream, caller)
         return stream
@@ -152,7 +158,7 @@ class Watchers:
         """Remove the stream and everything that belongs to it."""
         self._model_streams.close(filters, caller, stream)
         self._close(stream)
-        self._left()
+        self._left(caller)
 
     # -- streams of both kinds
 
@@ -191,16 +197,23 @@ class Watchers:
         self._deliveries.stop()
         self._slicer.add(self._finish_all())
 
-    def _enter(self) -> None:
+    def _enter(self, caller: Caller) -> None:
         if self.is_stopping:
             raise WatchRefused("This server is stopping; try again", 0)
-        if self.count >= self._max_watchers:
+        has_share = self._has_shares and caller.name
+        if self.count >= self._max_watchers or (has_share and self._by_caller[caller.name] >= self._max_of_a_caller):
             raise WatchRefused("Too many open waits and event streams; try again later", 5)
+        if has_share:
+            self._by_caller[caller.name] += 1
         self.count += 1
         self._observer.watching(self.count)
 
-    def _left(self) -> None:
+    def _left(self, caller: Caller) -> None:
         self.count -= 1
+        if self._by_caller[caller.name] > 1:
+            self._by_caller[caller.name] -= 1
+        else:
+            del self._by_caller[caller.name]
         self._observer.watching(self.count)
 
     def _finish(self, watcher: Watcher | ModelStream) -> None:

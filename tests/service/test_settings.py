@@ -43,6 +43,7 @@ def test_the_defaults_are_the_contracts(monkeypatch: pytest.MonkeyPatch) -> None
         "firestore_timeout_s": 5,
         "fallback_concurrency": 64,
         "fallback_rate": 500,
+        "caller_share": 0.5,
         "max_watchers": 20_000,
         "max_wait_s": 55,
         "audit_interval_s": 30,
@@ -227,3 +228,13 @@ def test_a_schema_file_with_faults_is_a_wrong_setting_with_a_line_for_each(
     order, unknown = wrong.value.report().splitlines()[-2:]
     assert f"SCHEMA_FILE: {file}: order.type: Input should be 'timestamp'" in order
     assert f"SCHEMA_FILE: {file}: statuses: unknown key" in unknown
+
+
+@pytest.mark.parametrize(
+    ("callers", "share"),
+    [({"API_KEYS": "a,b"}, 0.25), ({"AUTH": "firebase"}, 0.25), ({"API_KEYS": "a"}, 1.0), ({}, 1.0)],
+)
+def test_a_share_applies_only_where_there_can_be_several_callers(
+    monkeypatch: pytest.MonkeyPatch, callers: dict[str, str], share: float
+) -> None:
+    assert settings_of(monkeypatch, PROJECT_ID="shop", CALLER_SHARE="0.25", **callers).share_of_a_caller == share

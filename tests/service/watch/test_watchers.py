@@ -3,7 +3,7 @@
 import pytest
 
 from listeners.events import Removal
-from service.api.caller import SEES_EVERYTHING
+from service.api.caller import SEES_EVERYTHING, Caller
 from service.errors import WatchRefused
 from service.runtime.chunked_set import CHUNK
 from service.runtime.failure_log import FailureLog
@@ -125,3 +125,20 @@ async def test_a_delivery_copies_at_most_one_chunk_of_watchers() -> None:
     next(delivery)
     in_hand = [len(held) for held in delivery.gi_frame.f_locals.values() if isinstance(held, tuple)]  # type: ignore[attr-defined]
     assert in_hand == [CHUNK]
+
+
+async def test_one_caller_has_a_share_of_the_watchers_and_gets_it_back() -> None:
+    watched = await Watched(max_watchers=4, share=0.5).load(process(1))
+    watchers, ann, bob = watched.watchers, Caller("ann"), Caller("bob")
+    first, second = watchers.stream("x", ann), watchers.stream_model({}, ann, None)
+    for open_another in (lambda: watchers.stream("x", ann), lambda: watchers.stream_model({}, ann, None)):
+        with pytest.raises(WatchRefused, match="Too many"):
+            open_another()
+    watchers.stream("x", bob)
+    watchers.leave("x", first)
+    watchers.leave_model({}, ann, second)
+    assert watchers.stream("x", ann)
+    watched.add()
+    watched.add()
+    with pytest.raises(WatchRefused, match="Too many"):
+        watched.add()

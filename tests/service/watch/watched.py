@@ -146,7 +146,13 @@ class Watched:
     """A model, its watchers, and the means to move both."""
 
     def __init__(
-        self, *, window_size: int = 0, max_watchers: int = 10_000, limit: int = 100, in_force: Schema | None = None
+        self,
+        *,
+        window_size: int = 0,
+        max_watchers: int = 10_000,
+        share: float = 1.0,
+        limit: int = 100,
+        in_force: Schema | None = None,
     ) -> None:
         self.clock = Clock()
         self.timers = Timers(self.clock)
@@ -167,7 +173,7 @@ class Watched:
             self.documents,
             self.reads,
             slicer,
-            WatchOptions(max_watchers, in_force or schema("string", terminal=("completed",))),
+            WatchOptions(max_watchers, in_force or schema("string", terminal=("completed",)), share),
             call_later=self.timers.call_later,
             observer=self.observer,
             rng=Random(1),

@@ -6,6 +6,9 @@ epoch, which is their precision in Firestore. `as_of` is on the listener's own i
 the event describes was Firestore's state at that instant or later, so `clock() - as_of` is a bound on its age
 that holds however long the event took to arrive.
 
+`foreign` is how many further documents are in the listener's result: of the collection group, but not of the pattern.
+They take places of the window, and are in no list.
+
 The documents' list is the consumer's own, which takes them out of it as it goes: a large result is then never held
 twice, and never freed in one go.
 """
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One version of one document.
+    """One version of one document; `id` is its key (see `collection_path`).
 
     `fields` holds the fields the listener was asked for, those the document has, as Python values: None, bool,
     int, float, str, bytes and, for timestamps, aware datetimes. A value of any other type (array, map,
@@ -47,6 +50,7 @@ class Replaced:
     documents: list[Document]
     read_time: int
     as_of: float
+    foreign: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Changed:
     removals: Sequence[Removal]
     read_time: int
     as_of: float
+    foreign: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Confirmed:
 
     read_time: int
     as_of: float
+    foreign: int = 0
 
 
 Event = Replaced | Changed | Confirmed

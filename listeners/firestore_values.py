@@ -1,4 +1,4 @@
-"""Raw protobuf documents of one collection → `Document`. Pure, and the hot path.
+"""Raw protobuf documents → `Document`. Pure, and the hot path.
 
 Reads only the fields asked for, straight from the parsed message: nothing is wrapped or copied, and what is not asked
 for (products, above all) is never touched. No value a document can hold makes this raise.
@@ -61,15 +61,10 @@ def value_of(value: Message) -> object:
 
 
 class DocumentDecoder:
-    """Knows one collection's names and the values that are wanted of its documents."""
+    """Knows the values that are wanted of a collection's documents."""
 
-    def __init__(self, collection_path: str, values_of: Callable[[Mapping[str, Message]], dict[str, object]]) -> None:
-        self._prefix = f"{collection_path}/"
+    def __init__(self, values_of: Callable[[Mapping[str, Message]], dict[str, object]]) -> None:
         self._values_of = values_of
-
-    def id_of(self, name: str) -> str | None:
-        """The ID of a document of the collection; None for any other document's name."""
-        return name[len(self._prefix) :] if name.startswith(self._prefix) else None
 
     def decode(self, document_id: str, update_time: int, document: Message) -> Document:
         """One version of one document."""

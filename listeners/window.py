@@ -1,4 +1,4 @@
-"""Which documents a listener holds: the newest of one collection, or the whole of it.
+"""Which documents a listener holds: the newest of one collection or collection group, or the whole of it.
 
 Firestore sorts values of different types one after the other and a range filter keeps to one type, so a window
 carries a range filter on its ordering field: model and Firestore then agree on what belongs to a list.
@@ -12,6 +12,8 @@ from typing import Any, Literal
 from google.cloud.firestore_v1.base_query import BaseQuery, FieldFilter
 from google.cloud.firestore_v1.types import StructuredQuery, Value
 from google.protobuf.wrappers_pb2 import Int32Value
+
+from listeners.collection_path import CollectionPath, collection_path
 
 OrderType = Literal["timestamp", "string", "milliseconds", "seconds"]
 
@@ -41,7 +43,8 @@ class Ordering:
 class Window:
     """The `size` documents of `collection` that come first in descending order, ties by document ID descending.
 
-    `size` 0 is the whole collection, documents whose ordering field has another type included.
+    `size` 0 is the whole collection, documents whose ordering field has another type included. Of a pattern these are
+    the documents of its collection group, foreign ones among them.
     """
 
     project: str
@@ -60,9 +63,15 @@ class Window:
         """`projects/…/databases/…/documents`: the parent of the collection."""
         return f"{self.database_path}/documents"
 
+    @property
+    def path(self) -> CollectionPath:
+        """The collection, with the names and keys of its documents."""
+        return collection_path(self.collection, f"{self.documents_path}/")
+
     def query(self, client: Any) -> BaseQuery:
         """The window as the client library's query, for its synchronous or its asynchronous client."""
-        collection = client.collection(self.collection)
+        path = self.path
+        collection = client.collection_group(path.id) if path.is_group else client.collection(path.id)
         if not self.size:
             return collection  # type: ignore[no-any-return]
         field = self.ordering.field
@@ -71,7 +80,9 @@ class Window:
 
     def structured_query(self) -> StructuredQuery:
         """The window as the protocol's query."""
-        query = StructuredQuery(from_=[StructuredQuery.CollectionSelector(collection_id=self.collection)])
+        path = self.path
+        selector = StructuredQuery.CollectionSelector(collection_id=path.id, all_descendants=path.is_group)
+        query = StructuredQuery(from_=[selector])
         if not self.size:
             return query
         field = StructuredQuery.FieldReference(field_path=self.ordering.field)

@@ -220,7 +220,13 @@ class Service:
         described, self._date = describe(self.schema.file), DateHeader()
         page = Page(described)
         filters = {name: each.type for name, each in self.schema.file.filters.items()}
-        self._listing = Listing(self.schema.order, filters, described.children)
+        self._listing = Listing(
+            self.schema.order,
+            filters,
+            described.children,
+            path=self.schema.path,
+            owner=self.schema.file.access.owner,
+        )
         keys = tuple(key.encode() for key in settings.api_keys)
         self._id_tokens = _id_tokens(settings, self.schema, self._clock)
         access = AccessRules(

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ByteSize, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from listeners.collection_path import collection_path
 from listeners.window import OrderType
 from service.access.settings import AccessSettings
 from service.runtime.addresses import ANY_IPV4, bind_addresses, emulator_host, web_origin
@@ -23,7 +24,6 @@ from service.schema.schema_file import SchemaFile, WrongSchema, default_schema, 
 DEMO_PROJECT = "demo-process-status"
 """The project used where only FIRESTORE_EMULATOR_HOST is set; emulators accept any."""
 
-DEFAULT_COLLECTION = "webServiceLogs"
 
 LISTENER_LEASE_S: dict[str, float] = {"on_snapshot": 60.0, "stream": 15.0}
 """The default lease of each listener: one can be probed every few seconds, the other is only heard or audited."""
@@ -110,7 +110,7 @@ class Settings(AccessSettings):
     @property
     def collection(self) -> str:
         """Whose documents are served."""
-        return self.schema_in_force.collection or DEFAULT_COLLECTION
+        return self.schema_in_force.path.text
 
     @field_validator("fallback_rate", mode="before")
     @classmethod
@@ -153,11 +153,9 @@ class Settings(AccessSettings):
 
     @field_validator("firestore_collection")
     @classmethod
-    def _collection_is_one_path_segment(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if "/" in value or value in (".", "..") or (value.startswith("__") and value.endswith("__")):
-            raise ValueError("must be the ID of a top-level collection: no '/', not '.', '..' or '__…__'")
+    def _collection_can_be_one(cls, value: str | None) -> str | None:
+        if value is not None:
+            collection_path(value)
         return value
 
     @field_validator("project_id")
@@ -182,4 +180,6 @@ def read_settings(**overrides: Any) -> Settings:
         settings.schema_in_force  # noqa: B018 - reads the file
     except WrongSchema as wrong:
         raise WrongSettings([f"SCHEMA_FILE: {fault}" for fault in wrong.faults]) from None
+    if settings.schema_in_force.path.is_group:
+        raise WrongSettings([f"SCHEMA_FILE: collection: {settings.collection} must be a top-level collection"])
     return settings

@@ -30,9 +30,8 @@ class OneDocument(Window):
 
     def query(self, client: Any) -> BaseQuery:
         """See Window."""
-        collection = client.collection(self.collection)
-        named = collection.document(self.document_id)
-        return collection.where(filter=FieldFilter("__name__", "==", named))  # type: ignore[no-any-return]
+        named = client.document(self.path.name_of(self.document_id).removeprefix(f"{self.documents_path}/"))
+        return named.parent.where(filter=FieldFilter("__name__", "==", named))  # type: ignore[no-any-return]
 
 
 class DocumentWatch:

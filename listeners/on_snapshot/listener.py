@@ -110,11 +110,11 @@ class OnSnapshotListener:
     def _event(self, point: Point, *, first: bool) -> Event:
         as_of = self._ages.as_of(point.read_time)
         if first:
-            return Replaced(point.upserts, point.read_time, as_of)
+            return Replaced(point.upserts, point.read_time, as_of, point.foreign)
         if not point.upserts and not point.removed_ids:
-            return Confirmed(point.read_time, as_of)
+            return Confirmed(point.read_time, as_of, point.foreign)
         removals = [Removal(document_id, deleted=None) for document_id in point.removed_ids]
-        return Changed(point.upserts, removals, point.read_time, as_of)
+        return Changed(point.upserts, removals, point.read_time, as_of, point.foreign)
 
     async def _supervise(self, connection: Connection, inbox: "_Inbox") -> None:
         """Notice a watch that died or fell silent without a word. Time counts in steps, so a freeze is one of them."""

@@ -26,6 +26,7 @@ from google.cloud.firestore_v1.types import ListenResponse
 from google.cloud.firestore_v1.watch import ChangeType, Watch
 
 from listeners import compat
+from listeners.collection_path import CollectionPath, collection_path, is_foreign
 from listeners.events import Document
 from listeners.field_paths import Projection
 from listeners.on_snapshot.watch_inspection import Emit, Inspector, Opened, Point, failure_of_error
@@ -77,9 +78,21 @@ def end_with_first_stream(client: firestore.Client, emit: Emit) -> None:
 class _Snapshot(DocumentSnapshot):  # type: ignore[type-arg]
     """One version of a document, as Watch makes them; `document` is what the events carry."""
 
-    def __init__(self, projection: Projection, *, reference: Any, data: Any, update_time: Any, **rest: Any) -> None:
+    def __init__(
+        self,
+        path: CollectionPath,
+        projection: Projection,
+        *,
+        reference: Any,
+        data: Any,
+        update_time: Any,
+        **rest: Any,
+    ) -> None:
         super().__init__(reference=reference, data=data, update_time=update_time, **rest)
-        self.document = Document(reference.id, microseconds(update_time), projection.of_values(data))
+        key = path.key_of(reference.path) if path.is_group else reference.id
+        if key is None:
+            raise ValueError(f"{reference.path!r} is not in the collection listened to")
+        self.document = Document(key, microseconds(update_time), projection.of_values(data))
 
 
 def _any_order(_one: object, _other: object) -> int:
@@ -101,6 +114,7 @@ class _Watch(Watch):
         self.heard = 0
         self.working = False
         self.changes_at_point: list[Any] = []  # DocumentChange
+        self.foreign = 0
         # Last: it starts the thread that calls on_snapshot.
         super().__init__(reference, client, target, _any_order, self.keep_changes, snapshot_class)
 
@@ -131,11 +145,14 @@ class _Watch(Watch):
         upserts: list[Document] = []
         removed_ids: list[str] = []
         for change in self.changes_at_point:
-            if change.type is ChangeType.REMOVED:
-                removed_ids.append(change.document.id)
+            document = change.document.document
+            if is_foreign(document.id):
+                self.foreign += (change.type is ChangeType.ADDED) - (change.type is ChangeType.REMOVED)
+            elif change.type is ChangeType.REMOVED:
+                removed_ids.append(document.id)
             else:
-                upserts.append(change.document.document)
-        self.inspector.emit(Point(upserts, removed_ids, microseconds(read_time), is_delta))
+                upserts.append(document)
+        self.inspector.emit(Point(upserts, removed_ids, microseconds(read_time), is_delta, self.foreign))
 
     def keep_changes(self, _documents: Any, changes: list[Any], _read_time: Any) -> None:
         """The library's callback, called out of `push`."""
@@ -181,7 +198,8 @@ class Connection:
             if isinstance(query, CollectionReference):
                 query = Query(query)
             inspector = Inspector(emit, self._projection)
-            self.watch = _Watch.for_query(query, inspector, functools.partial(_Snapshot, self._projection))
+            path = collection_path(self._window.collection)
+            self.watch = _Watch.for_query(query, inspector, functools.partial(_Snapshot, path, self._projection))
 
     def close(self) -> None:
         """Stop the watch and its threads, then the channel. Waits for an `open` in progress."""

@@ -47,13 +47,14 @@ class Point:
     """A consistent point; no changes: still what it was. `read_time` in microseconds since the epoch.
 
     `is_delta`: it came without the whole result. Servers that send deltas, production among them, also send
-    heartbeats of an idle result; Google's emulator does neither.
+    heartbeats of an idle result; Google's emulator does neither. `foreign`: see `events`.
     """
 
     upserts: list[Document]
     removed_ids: Sequence[str]
     read_time: int
     is_delta: bool
+    foreign: int = 0
 
 
 WatchEvent = Opened | DocumentsRead | Point | ListenerFailure

@@ -35,9 +35,10 @@ class ListenProtocol:
 
     def __init__(self, window: Window, projection: Projection) -> None:
         self._requests = ListenRequests(window)
-        self._decoder = DocumentDecoder(self._requests.collection_path, projection.of_message)
+        self._path = window.path
+        self._decoder = DocumentDecoder(projection.of_message)
         self._field_names = projection.roots
-        self._targets = Targets()
+        self._targets = Targets(has_foreign=self._path.is_group)
         self._window = self._targets.window
         self._resume_token = b""
         self._offered: ConsistentPoint | None = None
@@ -81,7 +82,7 @@ class ListenProtocol:
 
     def add_probe(self) -> tuple[int, Message]:
         """A new probe's target ID, and the request that adds it."""
-        probe = Target(PROBE_ID)
+        probe = Target(self._path.key_below_one(PROBE_ID))
         request = self._add(probe)
         return probe.id, request
 
@@ -149,8 +150,8 @@ class ListenProtocol:
             return None
         answered = self._targets.answer()
         self._offered = ConsistentPoint(
-            self._window.result.difference(),
-            [(target, target.result.difference()) for target in self._targets.take_news()],
+            self._window.difference(),
+            [(target, target.difference()) for target in self._targets.take_news()],
             microseconds(change.read_time),
             change.resume_token,
             answered,
@@ -199,11 +200,12 @@ class ListenProtocol:
         document: Document | None = None  # decoded once, and only where it isn't held already
         for target in members:
             self._targets.note(target)
-            if target.result.version_of(document_id) == update_time:
-                target.result.keep(document_id)
+            result = target.result if target.foreign is None else target.result_of(document_id)
+            if result.version_of(document_id) == update_time:
+                result.keep(document_id)
             else:
                 document = document or self._decoder.decode(document_id, update_time, change.document)
-                target.result.upsert(document)
+                result.upsert(document)
 
     def _document_deleted(self, response: Message) -> None:
         change = response.document_delete
@@ -224,10 +226,10 @@ class ListenProtocol:
 
     def _remove(self, target: Target, document_id: str, *, deleted: bool) -> None:
         self._targets.note(target)
-        target.result.remove(document_id, deleted=deleted)
+        target.result_of(document_id).remove(document_id, deleted=deleted)
 
     def _id_of(self, name: str) -> str:
-        document_id = self._decoder.id_of(name)
+        document_id = self._path.key_of(name)
         if document_id is None:
             raise ListenerFailure("protocol_error", f"{name!r} is not in the collection listened to")
         return document_id
@@ -235,9 +237,9 @@ class ListenProtocol:
     def _filtered(self, response: Message) -> TargetsEnded | None:
         expected = response.filter
         target = self._targets.get(expected.target_id)
-        if target is None or expected.count == len(target.result):
+        if target is None or expected.count == target.count:
             return None
-        failure = filter_mismatch(expected.count, len(target.result))
+        failure = filter_mismatch(expected.count, target.count)
         if target is self._window:
             target.can_resume = False
             raise failure

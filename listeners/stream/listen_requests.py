@@ -18,7 +18,7 @@ class ListenRequests:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._database = window.documents_path.removesuffix("/documents")
-        self.collection_path = f"{window.documents_path}/{window.collection}"
+        self.path = window.path
 
     def add(self, target: Target) -> Message:
         """A target under its number, resumed from the token that covers it, if there is one."""
@@ -38,7 +38,7 @@ class ListenRequests:
     def add_document(self, target_id: int, document_id: str, resume_token: bytes = b"") -> Message:
         """A target of one document of the window's collection, whether it exists or not."""
         request = self._request(target_id, resume_token)
-        request.add_target.documents.documents.append(f"{self.collection_path}/{document_id}")
+        request.add_target.documents.documents.append(self.path.name_of(document_id))
         return request
 
     def remove(self, target_id: int) -> Message:

@@ -8,6 +8,7 @@ difference is asked for, and then they are its: the caller can free them one by 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from listeners.events import Changed, Confirmed, Document, Event, Removal, Replaced
 from listeners.stream.snapshot_tracker import SnapshotTracker
@@ -18,12 +19,20 @@ SLICE = 1000
 
 @dataclass(slots=True)
 class Difference:
-    """From what was taken last to now. `is_whole`: there was nothing to differ from, the upserts are everything."""
+    """From what was taken last to now. `is_whole`: there was nothing to differ from, the upserts are everything.
+
+    `foreign`: how many documents are held beside it, of whose difference nothing is told.
+    """
 
     upserts: list[Document]
     removals: list[Removal]
     is_whole: bool
     _slices: Iterator[None] = field(repr=False)
+    foreign: int = 0
+
+    def beside(self, others: "Difference", foreign: int) -> "Difference":
+        """The same, with the work that the others' difference has left."""
+        return Difference(self.upserts, self.removals, self.is_whole, chain(self._slices, others.slices()), foreign)
 
     def slices(self) -> Iterator[None]:
         """The work that is left until it is right, a slice per step. `event` does what is left then."""
@@ -34,10 +43,10 @@ class Difference:
         for _ in self._slices:
             pass
         if self.is_whole:
-            return Replaced(self.upserts, read_time, as_of)
+            return Replaced(self.upserts, read_time, as_of, self.foreign)
         if self.upserts or self.removals:
-            return Changed(self.upserts, self.removals, read_time, as_of)
-        return Confirmed(read_time, as_of)
+            return Changed(self.upserts, self.removals, read_time, as_of, self.foreign)
+        return Confirmed(read_time, as_of, self.foreign)
 
 
 class TargetResult:

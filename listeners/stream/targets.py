@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
 
-from listeners.stream.target_result import TargetResult
+from listeners.collection_path import is_foreign
+from listeners.stream.target_result import Difference, TargetResult
 
 
 class TargetState(Enum):
@@ -25,7 +26,8 @@ class Target:
     """One target; `id` is its number on the stream it was added to last. `document_id` is None for the window's.
 
     `can_resume`: a resume token covers what it holds: while it is answered on the open stream, that stream's last;
-    else `resume_token`.
+    else `resume_token`. `foreign` are the documents of a collection group that do not fit the window's pattern: they
+    count, and nothing is told of them.
     """
 
     document_id: str | None = None
@@ -34,6 +36,27 @@ class Target:
     result: TargetResult = field(default_factory=TargetResult)
     can_resume: bool = False
     resume_token: bytes = b""
+    foreign: TargetResult | None = None
+
+    @property
+    def count(self) -> int:
+        """How many documents it has, pending changes applied: what an existence filter counts."""
+        return len(self.result) if self.foreign is None else len(self.result) + len(self.foreign)
+
+    def result_of(self, key: str) -> TargetResult:
+        """The part of the result that a document belongs to."""
+        return self.result if self.foreign is None or not is_foreign(key) else self.foreign
+
+    def difference(self) -> Difference:
+        """What its consumer must change."""
+        difference = self.result.difference()
+        if self.foreign is None:
+            return difference
+        return difference.beside(self.foreign.difference(), len(self.foreign))
+
+    @property
+    def _results(self) -> tuple[TargetResult, ...]:
+        return (self.result,) if self.foreign is None else (self.result, self.foreign)
 
     @property
     def is_current(self) -> bool:
@@ -44,16 +67,18 @@ class Target:
         """It is on the stream, under this number; Firestore sends what has changed, or, not resumed, everything."""
         self.id = target_id
         self.state = TargetState.ADDED
-        if self.can_resume:
-            self.result.drop_pending()
-        else:
-            self.result.reset()
+        for result in self._results:
+            if self.can_resume:
+                result.drop_pending()
+            else:
+                result.reset()
 
     def reset(self) -> None:
         """Firestore sends everything again."""
         self.state = TargetState.ADDED
         self.can_resume = False
-        self.result.reset()
+        for result in self._results:
+            result.reset()
 
     def end(self) -> None:
         """Firestore has ended it, or its stream is of no more use."""
@@ -63,19 +88,22 @@ class Target:
     def forget(self) -> None:
         """The consumer holds nothing of it."""
         self.end()
-        self.result.forget()
+        for result in self._results:
+            result.forget()
 
     def take(self, *, has_token: bool) -> None:
         """The consumer holds what the consistent point said."""
         self.result.take()
+        if self.foreign is not None:
+            self.foreign.take()
         self.can_resume = self.can_resume or has_token
 
 
 class Targets:
     """The window's target, the followed documents' by ID, and whatever is on the open stream by number."""
 
-    def __init__(self) -> None:
-        self.window = Target()
+    def __init__(self, *, has_foreign: bool = False) -> None:
+        self.window = Target(foreign=TargetResult() if has_foreign else None)
         self.documents: dict[str, Target] = {}
         self.last_id = 0
         """The greatest number given on this stream."""

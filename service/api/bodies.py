@@ -94,10 +94,36 @@ def answers(described: Description) -> dict[str, Schema]:
             "status", "Process", "The state of a process; the ID is its version.", orjson.dumps(example).decode()
         ),
     }
+    found |= _event_data(described)
     for name in dict.fromkeys(_item_of(child) for child in described.children):
         what, example = _ITEMS[name]
         found[name] = {"type": "object", "description": f"{what}, as its document has it", "examples": [example]}
     return found
+
+
+def _event_data(described: Description) -> dict[str, Schema]:
+    """The data of events that name a process: with the keys that name it, besides its ID, in a collection group."""
+    shown = {each.key for each in described.filters if each.name in described.path_variables and each.key}
+    named: dict[str, Schema] = {name: {"type": "string"} for name in ("process_id", *sorted(shown))}
+    example = {"process_id": "import-1", **dict.fromkeys(sorted(shown), "alice")}
+    return {
+        "Stalled": _object(
+            {**named, "last_written": TIME},
+            "The process that a `stalled` event is about, and when it was last written in Firestore.",
+            {**example, "last_written": "2025-11-23T09:30:45.5Z"},
+        ),
+        "Removed": _object(
+            {
+                **named,
+                "deleted": {
+                    "type": ["boolean", "null"],
+                    "description": "true: deleted in Firestore; false: it left the model or a filter; null: unknown",
+                },
+            },
+            "The process that a `removed` event is about.",
+            {**example, "deleted": True},
+        ),
+    }
 
 
 def _example(key: Key) -> Any:
@@ -155,11 +181,6 @@ _STREAMS: dict[str, Schema] = {
         "The process has not ended and was not written for STALLED_AFTER_S; a `status` event ends that.",
         '{"process_id":"import-1","last_written":"2025-11-23T09:30:45.5Z"}',
     ),
-    "Stalled": _object(
-        {"process_id": {"type": "string"}, "last_written": TIME},
-        "The process that a `stalled` event is about, and when it was last written in Firestore.",
-        {"process_id": "import-1", "last_written": "2025-11-23T09:30:45.5Z"},
-    ),
     "RemovedEvent": _event(
         "removed",
         "Removed",
@@ -167,17 +188,6 @@ _STREAMS: dict[str, Schema] = {
         '{"process_id":"import-1","deleted":true}',
     ),
     "ResetEvent": _event("reset", "Reset", "The client must drop all that it holds: the present states follow.", "{}"),
-    "Removed": _object(
-        {
-            "process_id": {"type": "string"},
-            "deleted": {
-                "type": ["boolean", "null"],
-                "description": "true: deleted in Firestore; false: it only left the model or a filter; null: unknown",
-            },
-        },
-        "The process that a `removed` event is about.",
-        {"process_id": "import-1", "deleted": True},
-    ),
     "Reset": {"type": "object", "description": "The data of a `reset` event: no keys", "examples": [{}]},
 }
 

@@ -35,7 +35,8 @@ class Headers(Protocol):
 class Parameter(Generic[T]):
     """A parameter: how it is documented, and how its text is read. `read` raises BadParameter, naming it.
 
-    `example` is a value that works, where the schema alone does not show one.
+    `example` is a value that works, where the schema alone does not show one. `required`: a request without it is
+    refused.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Parameter(Generic[T]):
     read: Callable[[str], T]
     location: ClassVar[str]
     example: str | int | list[str] | None = field(default=None, kw_only=True)
+    required: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

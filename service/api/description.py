@@ -55,6 +55,8 @@ class Description:
     filters: tuple[FilterOffered, ...]
     children: tuple[str, ...]
     has_products: bool
+    path_variables: tuple[str, ...] = ()
+    """The filters that name a process together with its ID, where the collection is a pattern."""
     waiting: str = WAITING
     cancelled: str = CANCELLED
 
@@ -86,7 +88,7 @@ def read_description(body: Mapping[str, Any]) -> Description:
     try:
         keys = tuple(Key(**key) for key in body["keys"])
         filters = tuple(FilterOffered(**each) for each in body["filters"])
-        several = {name: tuple(body[name]) for name in ("terminal", "failed", "children")}
+        several = {name: tuple(body[name]) for name in ("terminal", "failed", "children", "path_variables")}
         return Description(**{**body, **several, "keys": keys, "filters": filters})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a description of answers: {error}") from None

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from types import MappingProxyType
@@ -135,8 +135,10 @@ def write_page_token(position: Position, filters: Filters = NO_FILTERS) -> str:
     return _written((start, process_id_at(position), *_digest(filters)))
 
 
-def read_page_token(token: str, order: Order, filters: Filters = NO_FILTERS) -> Position:
-    """The inverse of `write_page_token`.
+def read_page_token(
+    token: str, order: Order, filters: Filters = NO_FILTERS, is_key: Callable[[str], bool] | None = None
+) -> Position:
+    """The inverse of `write_page_token`. `is_key`: whether a text can be the key of a process in lists like this.
 
     Raises: BadParameter for a token that this service did not write, or that belongs to a list with other filters.
     """
@@ -144,7 +146,7 @@ def read_page_token(token: str, order: Order, filters: Filters = NO_FILTERS) -> 
         decoded: Any = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
         start_text, process_id, *digest = decoded
         start = float(start_text) if order.type != "string" and start_text in _INFINITIES else start_text
-        if not isinstance(process_id, str) or not is_process_id(process_id):
+        if not isinstance(process_id, str) or not (is_key or is_process_id)(process_id):
             raise ValueError
         if not order.is_key(start):
             raise ValueError

@@ -1,17 +1,23 @@
-"""The reads as the schema in force has them: equality filters beside `status`, and the children that it names. Pure."""
+"""The reads as the schema in force has them: equality filters beside `status`, the children that it names, and the
+variables that name a process together with its ID, where the collection is a pattern. Pure.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from listeners.collection_path import CollectionPath
+from service.api.caller import SEES_EVERYTHING, Caller
 from service.api.contract import Operation, Parameter, Query, QueryParameter
-from service.api.list_query import MAX_FILTER_BYTES, Filters, ListQuery
-from service.api.operations import EVENTS, LISTING, STATS, STATUS
+from service.api.list_query import MAX_FILTER_BYTES, Filters, ListQuery, is_process_id
+from service.api.operations import EVENTS, LISTING, PROCESS_EVENTS, STATS, STATUS
 from service.api.ordering import Order
 from service.api.parameters import (
     BY_MINUTE,
+    DOCUMENT_ID,
     PROCESS_ID,
+    PROCESS_IDS,
     STATUS_FILTER,
     BatchQuery,
     include_parameter,
@@ -28,24 +34,73 @@ _ORDER_FIELD = "`start_time`"
 
 FilterType = Literal["string", "integer"]
 
+_PLAIN = CollectionPath("processes")
+"""Any plain collection: of these nothing in a request depends on the name."""
+
 
 class Listing:
     """The declared operations, and how requests for them are read."""
 
     def __init__(
-        self, order: Order, filters: Mapping[str, FilterType], children: Iterable[str] = ("products",)
+        self,
+        order: Order,
+        filters: Mapping[str, FilterType],
+        children: Iterable[str] = ("products",),
+        *,
+        path: CollectionPath = _PLAIN,
+        owner: str | None = None,
     ) -> None:
+        """`filters` are those of fields; the variables of `path` are filters too. `owner`: that of the schema."""
         self._order = order
-        self._filters = tuple(_parameter(name, type_) for name, type_ in filters.items())
+        self.path = path
+        self._owner = owner
+        self._variables = tuple(_variable(name, path, is_required=name != owner) for name in path.variables)
+        lists = tuple(replace(each, required=False) for each in self._variables)
+        self._filters = (*lists, *(_parameter(name, type_) for name, type_ in filters.items()))
         self.operation = _with_order(self._with_filters(LISTING), order)
         self.stats = _with_order(self._with_filters(STATS), order)
         self.events = self._with_filters(EVENTS)
         self._children = {child: include_parameter(child) for child in children}
-        self.status = _with_parameters(STATUS, PROCESS_ID, self._children.values())
+        self.status = self._with_variables(_with_parameters(STATUS, PROCESS_ID, self._children.values()))
+        self.process_events = self._with_variables(PROCESS_EVENTS)
 
-    def read(self, raw_query: str) -> ListQuery | BatchQuery:
+    def variables(self, query: Query, caller: Caller) -> dict[str, str]:
+        """Those of the path, as the query names them; that of the owner can be the caller's. Raises: BadParameter."""
+        found: dict[str, str] = {}
+        for each in self._variables:
+            value = each.of(query)
+            if value is None and each.name == self._owner and is_process_id(str(caller.owner or "")):
+                value = str(caller.owner)
+            if value is None:
+                raise BadParameter(f"{each.name} must be given: a process is named by its ID and {self.path.text}")
+            found[each.name] = value
+        return found
+
+    def key(self, process_id: str, query: Query, caller: Caller) -> str:
+        """The key of the process with this ID that a request asks for. Raises: BadParameter."""
+        return self.path.key(self.variables(query, caller), process_id) if self._variables else process_id
+
+    def read(self, raw_query: str, caller: Caller = SEES_EVERYTHING) -> ListQuery | BatchQuery:
         """What a request for a list asks for. Raises: BadParameter."""
-        return read_list_query(self.operation.query(raw_query), self._order, self._filters)
+        query = self.operation.query(raw_query)
+        if not self._variables:
+            return read_list_query(query, self._order, self._filters)
+        if PROCESS_IDS.name not in query:
+            return read_list_query(query, self._order, self._filters, self._is_key)
+        others = {name: values for name, values in query.items() if name not in self.path.variables}
+        asked, variables = read_list_query(others, self._order), self.variables(query, caller)
+        assert isinstance(asked, BatchQuery)  # noqa: S101 - it names processes
+        return BatchQuery(tuple(self.path.key(variables, process_id) for process_id in asked.process_ids))
+
+    def _is_key(self, text: str, filters: Filters) -> bool:
+        """Whether a page token with this key can belong to a list with these filters."""
+        if not self.path.is_key(text):
+            return False
+        variables = dict(zip(self.path.variables, self.path.values_of(text), strict=True))
+        ids = [self.path.id_of(text), *variables.values()]
+        return all(map(is_process_id, ids)) and all(
+            filters.get(name, value) == value for name, value in variables.items()
+        )
 
     def read_stats(self, raw_query: str) -> tuple[ListQuery, int | None]:
         """Which processes a request for `/stats` asks for, and how many single minutes. Raises: BadParameter."""
@@ -59,6 +114,9 @@ class Listing:
     def read_children(self, query: Query) -> tuple[str, ...]:
         """The children that a request for one process includes, in the schema's order. Raises: BadParameter."""
         return tuple([child for child, parameter in self._children.items() if parameter.of(query)])
+
+    def _with_variables(self, operation: Operation) -> Operation:
+        return replace(operation, parameters=(*operation.parameters, *self._variables))
 
     def _with_filters(self, operation: Operation) -> Operation:
         return _with_parameters(operation, STATUS_FILTER, self._filters)
@@ -76,6 +134,16 @@ def _with_order(operation: Operation, order: Order) -> Operation:
         replace(each, description=each.description.replace(_ORDER_FIELD, field)) for each in operation.parameters
     )
     return replace(operation, description=operation.description.replace(_ORDER_FIELD, field), parameters=parameters)
+
+
+def _variable(name: str, path: CollectionPath, *, is_required: bool) -> QueryParameter[str | None]:
+    def read(text: str) -> str:
+        if not is_process_id(text):
+            raise BadParameter(f"{name} can't be the ID of a document")
+        return text
+
+    description = f"The `{{{name}}}` in `{path.text}`, where the document of the process is."
+    return QueryParameter(name, DOCUMENT_ID, description, read, default=None, required=is_required)
 
 
 def _parameter(name: str, type_: FilterType) -> QueryParameter[Any]:

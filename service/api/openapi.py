@@ -79,7 +79,7 @@ def openapi_document(
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": {operation.path: _path(operation, refusals) for operation in operations},
         "components": {
-            "schemas": {**answers(described), **SCHEMAS},
+            "schemas": {**SCHEMAS, **answers(described)},
             "headers": {header.name: _header(header) for header in EVERY_ANSWER},
         },
     }
@@ -118,7 +118,7 @@ def _parameter(parameter: Parameter[Any]) -> dict[str, Any]:
     rendered = {
         "name": parameter.name,
         "in": parameter.location,
-        "required": isinstance(parameter, PathParameter),
+        "required": parameter.required or isinstance(parameter, PathParameter),
         "description": parameter.description,
         "schema": parameter.schema,
     }

@@ -107,7 +107,7 @@ def _max_age_s(cache_control: str) -> float | None:
 
 # -- the parameters
 
-_PROCESS_ID: Schema = {
+DOCUMENT_ID: Schema = {
     "type": "string",
     "minLength": 1,
     "maxLength": 1500,
@@ -121,7 +121,7 @@ _FLAG: Schema = {"type": "boolean", "default": False}
 
 PROCESS_ID = PathParameter(
     "process_id",
-    _PROCESS_ID,
+    DOCUMENT_ID,
     f"The document's ID: {PROCESS_ID_RULES.removeprefix('a process ID is ')}.",
     read_process_id,
     example="import-1",
@@ -184,7 +184,7 @@ PAGE_TOKEN = QueryParameter[str | None](
 )
 PROCESS_IDS = RepeatedParameter(
     "process_id",
-    {"type": "array", "items": _PROCESS_ID, "minItems": 1, "maxItems": MAX_IDS},
+    {"type": "array", "items": DOCUMENT_ID, "minItems": 1, "maxItems": MAX_IDS},
     "These processes, in this order, instead of a filtered list; can't be combined with other parameters.",
     _process_id,
     most=MAX_IDS,
@@ -243,7 +243,13 @@ def include_parameter(child: str) -> QueryParameter[bool]:
 # -- what takes more than one of them
 
 
-def read_list_query(query: Query, order: Order, filters: Sequence[QueryParameter[Any]] = ()) -> ListQuery | BatchQuery:
+IsKey = Callable[[str, Filters], bool]
+"""Whether a text can be the key of a process in lists with these filters."""
+
+
+def read_list_query(
+    query: Query, order: Order, filters: Sequence[QueryParameter[Any]] = (), is_key: IsKey | None = None
+) -> ListQuery | BatchQuery:
     """What `GET /status` is asked for: a page of a list, with or without these `filters`, or processes by ID."""
     process_ids = PROCESS_IDS.of(query)
     if process_ids:
@@ -251,21 +257,24 @@ def read_list_query(query: Query, order: Order, filters: Sequence[QueryParameter
         if others:
             raise BadParameter(f"process_id can't be combined with {', '.join(others)}")
         return BatchQuery(process_ids)
-    return read_bounds(query, order, filters)
+    return read_bounds(query, order, filters, is_key)
 
 
-def read_bounds(query: Query, order: Order, filters: Sequence[QueryParameter[Any]]) -> ListQuery:
+def read_bounds(
+    query: Query, order: Order, filters: Sequence[QueryParameter[Any]], is_key: IsKey | None = None
+) -> ListQuery:
     """Which processes a list or a count is of."""
     start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
     upper, inclusive = (None, True) if end is None else read_end_date(end, order)
     wanted = read_filters(query, [STATUS_FILTER, *filters, STALLED_FILTER])
+    fits = None if is_key is None else lambda key: is_key(key, wanted)
     return ListQuery(
         limit=LIMIT.of(query),
         filters=wanted,
         lower=None if start is None else read_start_date(start, order),
         upper=upper,
         upper_inclusive=inclusive,
-        after=None if token is None else read_page_token(token, order, wanted),
+        after=None if token is None else read_page_token(token, order, wanted, fits),
     )
 
 

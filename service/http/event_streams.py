@@ -12,7 +12,6 @@ from typing import cast
 from aiohttp import hdrs, web
 
 from service.api.listing import Listing
-from service.api.operations import PROCESS_EVENTS
 from service.api.parameters import FOLLOW, LAST_EVENT_ID, PROCESS_ID
 from service.errors import Unreachable
 from service.http.connection import Connection
@@ -109,12 +108,13 @@ class EventStreams:
 
     def routes(self) -> list[Route]:
         """Streams have no HEAD: it would have to be one that ends."""
-        return [Route(PROCESS_EVENTS, self.process), Route(self._listing.events, self.every)]
+        return [Route(self._listing.process_events, self.process), Route(self._listing.events, self.every)]
 
     async def process(self, request: web.Request) -> web.StreamResponse:
         """One process: its present state, then every change, to its end."""
-        process_id, caller = PROCESS_ID.read(request[PARAMETER]), request[HEAD].caller
-        follows = FOLLOW.of(PROCESS_EVENTS.query(request.rel_url.raw_query_string))
+        shown_id, caller = PROCESS_ID.read(request[PARAMETER]), request[HEAD].caller
+        query = self._listing.process_events.query(request.rel_url.raw_query_string)
+        process_id, follows = self._listing.key(shown_id, query, caller), FOLLOW.of(query)
         since = LAST_EVENT_ID.of(request.headers)
         stream = self._watchers.stream(process_id, caller, follows=follows)
         try:
@@ -122,7 +122,7 @@ class EventStreams:
             answer = beginning.answer
             headers = freshness(answer.source, answer.age_s)
             if answer.summary is None:
-                return error_response(404, process_not_found(process_id), headers=headers)
+                return error_response(404, process_not_found(shown_id), headers=headers)
             if beginning.has_ended:
                 return web.Response(status=204, headers=headers)  # an EventSource does not come back after it
             self._watchers.keep_current(process_id)

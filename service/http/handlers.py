@@ -1,6 +1,6 @@
 """HTTP in → answers → HTTP out: parse, ask, render. What holds for every request is the middleware's."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -110,6 +110,7 @@ class Handlers:
         """One process."""
         process_id, caller = PROCESS_ID.read(request[PARAMETER]), request[HEAD].caller
         query = self._listing.status.query(request.rel_url.raw_query_string)
+        process_id = self._listing.key(process_id, query, caller)
         children = self._listing.read_children(query)
         if query or PREFER.name in request.headers:
             wait = read_wait(query, request.headers)
@@ -134,7 +135,11 @@ class Handlers:
                 children=children,
             )
         self._metrics.looked_up(_lookup(answer))
-        return _render(process_id, answer, seen, wanted, children)
+        return _render(self._shown(process_id), answer, seen, wanted, children)
+
+    def _shown(self, process_id: str) -> str:
+        """The ID of the process with this key."""
+        return self._listing.path.id_of(process_id)
 
     async def _waited_status(
         self, request: web.Request, process_id: str, wait: WaitQuery, children: tuple[str, ...]
@@ -152,7 +157,7 @@ class Handlers:
                 process_id, head.caller, known_version=answer.version, children=children
             )
         self._metrics.looked_up(_lookup(answer))
-        response = _render(process_id, answer, seen, IF_MATCH.of(request.headers), children)
+        response = _render(self._shown(process_id), answer, seen, IF_MATCH.of(request.headers), children)
         if STALLED in wait.wanted.until and held is not None:
             response.headers["X-Stalled"] = "true" if held.is_stalled else "false"
         if wait.preferred:
@@ -161,13 +166,13 @@ class Handlers:
 
     async def listing(self, request: web.Request) -> web.Response:
         """A page of processes, or processes by ID."""
-        query = self._listing.read(request.rel_url.raw_query_string)
         caller, max_age_s = request[HEAD].caller, CACHE_CONTROL.of(request.headers)
+        query = self._listing.read(request.rel_url.raw_query_string, caller)
         if isinstance(query, BatchQuery):
             batch = await self._answers.batch(query.process_ids, caller, max_age_s=max_age_s)
             for answer in batch.by_id.values():
                 self._metrics.looked_up(_lookup(answer))
-            return _of_several(request, batch)
+            return _of_several(request, replace(batch, shown=self._shown))
         page = await self._answers.page(query, caller, max_age_s=max_age_s)
         self._metrics.looked_up(page.source.value.lower())
         return _of_several(request, page)

@@ -31,6 +31,7 @@ from service.http.responses import (
     header_lines,
     process_not_found,
 )
+from service.http.router import Target
 from service.reads.answer import RenderedPage
 from service.reads.answers import Answer, Answers
 from service.reads.statistics import StatisticsReads
@@ -43,6 +44,9 @@ _STATUS = STATUS.path
 
 WAITED_STATUS = _STATUS + "?wait"
 """The label of waits for a process: their clients decide how long they take."""
+
+MOST_QUERIES, MOST_QUERIES_OF_GROUP = 64, 8192
+"""Queries about one process that are remembered as they were read: in a collection group each names a parent."""
 
 Tallies = tuple[RequestTally, RequestTally]
 """Where the 200 and the 304 answers of a route are counted."""
@@ -58,6 +62,13 @@ class Parked(NamedTuple):
     head: Head
     seen: str
     waiter: LongPollWaiter
+
+
+class _Asked(NamedTuple):
+    """What a query asks about one process: a wait for it, and the beginning of its key in a collection group."""
+
+    wait: WaitQuery | None
+    begins: str
 
 
 class ModelAnswers:
@@ -80,7 +91,10 @@ class ModelAnswers:
             STATS.path: (statistics.page, _tallies(metrics, STATS.path)),
         }
         self._long_polls = long_polls
-        self._read_wait_query = lru_cache(maxsize=64)(partial(_read_wait_query, pages.listing))
+        self._path = pages.listing.path
+        self._is_group = self._path.is_group
+        queries = MOST_QUERIES_OF_GROUP if self._is_group else MOST_QUERIES
+        self._asked = lru_cache(maxsize=queries)(partial(_read_asked, pages.listing))
         self._metrics = metrics
         self._accounting = accounting
         self._new_request_id = accounting.new_request_id
@@ -101,11 +115,25 @@ class ModelAnswers:
             return None
         if target.label == _STATUS and target.query:
             caller = self._access.caller(target.path, fields)
-            try:
-                return None if caller is None else self._wait(head, caller, on_complete)
-            except Exception:  # noqa: BLE001 - see above
+            asked = None if caller is None else self._asked(target.query, caller)
+            if caller is None or asked is None:
                 return None
+            if asked.wait is not None:
+                try:
+                    return self._wait(head, caller, asked.wait, self._key(target, asked), on_complete)
+                except Exception:  # noqa: BLE001 - see above
+                    return None
         return self.poll(head)
+
+    def _key(self, target: Target, asked: _Asked) -> str:
+        """The key of the process that is asked for; "" where the target has no ID."""
+        process_id: str = target.process_id
+        return self._path.key_behind(asked.begins, process_id) if self._is_group and process_id else process_id
+
+    def _key_in_query(self, target: Target, caller: Caller) -> str:
+        """The same of a poll; "" where only the handlers can answer it."""
+        asked = self._asked(target.query, caller) if self._is_group else None
+        return "" if asked is None or asked.wait is not None else self._key(target, asked)
 
     def poll(self, request: Request) -> bytes | None:
         """The same for a plain request that has nothing to wait for."""
@@ -116,7 +144,8 @@ class ModelAnswers:
         seen = fields.get(b"if-none-match")
         try:
             if target.label == _STATUS:
-                held = None if target.query else self._held(target.process_id, caller)
+                has_plain_key = not target.query and not self._is_group
+                held = self._held(target.process_id if has_plain_key else self._key_in_query(target, caller), caller)
                 if held is None:
                     return None
                 summary, age_s = held
@@ -147,14 +176,15 @@ class ModelAnswers:
         etag = etag_for(answer.summary, seen).encode()
         return self._render(head, self._waited, answer.age_s, etag, answer.body, seen.encode() or None)
 
-    def _wait(self, head: Head, caller: Caller, on_complete: OnComplete) -> bytes | Parked | None:
-        query = self._read_wait_query(head.target.query)
-        if query is None or not head.target.process_id:
+    def _wait(
+        self, head: Head, caller: Caller, query: WaitQuery, process_id: str, on_complete: OnComplete
+    ) -> bytes | Parked | None:
+        if not process_id:
             return None
         seen = query.seen(head.text(b"if-none-match") or "")
         granted_s = self._long_polls.granted_s(query.seconds, caller)
         condition = WaitCondition(caller, granted_s - head.waited_s, query.wanted, seen)
-        begun = self._long_polls.begin(head.target.process_id, condition, on_complete)
+        begun = self._long_polls.begin(process_id, condition, on_complete)
         if isinstance(begun, LongPollWaiter):
             return Parked(head, seen, begun)
         return None if begun is None else self.complete(head, seen, begun)
@@ -194,10 +224,13 @@ def _tallies(metrics: Metrics, route: str) -> tuple[RequestTally, RequestTally]:
     return metrics.tally_of_hits(route, 200), metrics.tally_of_hits(route, 304)
 
 
-def _read_wait_query(listing: Listing, query: str) -> WaitQuery | None:
+def _read_asked(listing: Listing, query: str, caller: Caller) -> _Asked | None:
     """None where it is wrong, or asks for children too."""
     try:
         values = listing.status.query(query)
-        return None if listing.read_children(values) else read_wait(values, CIMultiDict())
+        if listing.read_children(values):
+            return None
+        begins = listing.path.beginning(listing.variables(values, caller))
+        return _Asked(read_wait(values, CIMultiDict()), begins)
     except BadParameter:
         return None

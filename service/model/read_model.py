@@ -82,6 +82,7 @@ class ReadModel:
         self._stall_subscribers: list[Callable[[Sequence[ProcessSummary]], None]] = []
         self._confirmed_at: float | None = None
         self._arrived_at = self._read_time_known_at = clock()
+        self._foreign = 0  # documents in the listener's window that no list shows
         self.read_time = 0
         """Firestore's time of the last consistent point, in microseconds."""
         self.generation = 0
@@ -235,9 +236,9 @@ class ReadModel:
     def _reaches(self, lower: StartKey | None) -> bool:
         """Whether no listed document at or after `lower` can be missing from the window."""
         held = self._index.by_position
-        if self._window_size == 0 or len(held) < self._window_size:
+        if self._window_size == 0 or len(held) + self._foreign < self._window_size:
             return True
-        return lower is not None and (lower,) > held[0]
+        return lower is not None and bool(held) and (lower,) > held[0]
 
     def newest(self) -> ProcessSummary | None:
         """The first row of the list of all."""
@@ -322,6 +323,7 @@ class ReadModel:
     ) -> None:
         update = Update(self.read_time)
         preceding = await self._exchange(upserts, removed, update)
+        self._foreign = event.foreign
         is_first_load = isinstance(event, Replaced) and not self.has_synced
         self.newest_version = max(self.newest_version, update.newest_version)
         self._announce(
@@ -379,6 +381,7 @@ class ReadModel:
             subscriber(applied)
 
     def _believe(self, event: Event) -> None:
+        self._foreign = event.foreign
         if self._confirmed_at is None:
             if not isinstance(event, Replaced):
                 return  # the difference to something that is not trusted proves nothing

@@ -21,7 +21,7 @@ class Sight:
         name = schema.file.access.owner
         self._filter = "status" if name is None else name  # without owners every filter serves to name NOBODY
         self._place = None if name is None else schema.filter_names.index(name)
-        self._is_text = name is not None and schema.file.filters[name].type == "string"
+        self._is_text = name is not None and schema.file.all_filters[name].type == "string"
 
     def shows(self, caller: Caller, summary: ProcessSummary | None) -> bool:
         """Whether there is a process, and the caller sees it."""

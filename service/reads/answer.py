@@ -1,6 +1,6 @@
 """What is answered: the state of one process, a page of them, or several by ID, and what is claimed about it. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
@@ -53,10 +53,11 @@ class ListAnswer:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """Processes by ID, in the order asked; `by_id` has each of them once."""
+    """Processes by ID, in the order asked; `by_id` has each of them once. `shown`: how a key is shown."""
 
     process_ids: Sequence[str]
     by_id: Mapping[str, Answer]
+    shown: Callable[[str], str] = str
 
     @property
     def source(self) -> Source:
@@ -73,7 +74,7 @@ class BatchAnswer:
         """The 200 body, rendered anew."""
         summaries = [self.by_id[process_id].summary for process_id in self.process_ids]
         rows = [summary.row for summary in summaries if summary is not None]
-        missing = [id_ for id_ in dict.fromkeys(self.process_ids) if self.by_id[id_].summary is None]
+        missing = [self.shown(id_) for id_ in dict.fromkeys(self.process_ids) if self.by_id[id_].summary is None]
         body = b'{"processes":[%b],"count":%d,"next_page_token":null,"missing":%b}'
         return body % (b",".join(rows), len(rows), orjson.dumps(missing))
 

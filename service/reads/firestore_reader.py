@@ -9,25 +9,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from google.cloud.firestore_v1.types import StructuredQuery
+from google.cloud.firestore_v1.types import StructuredQuery, Value
+from google.protobuf.wrappers_pb2 import Int32Value
 
+from listeners.collection_path import is_foreign
 from listeners.field_paths import FieldPath, Projection, descend
 from listeners.firestore_values import Message, microseconds
 from listeners.lazy_messages import parse_value
 from listeners.listener import Clock
 from listeners.window import OrderType, Window
-from service.api.list_query import ListQuery
+from service.api.list_query import ListQuery, is_process_id
 from service.errors import Unreachable
 from service.reads.attempts import Attempts
 from service.reads.children import Items
 from service.reads.firestore_calls import FirestoreCalls
-from service.reads.structured_query import first_of_type, in_order, list_query
+from service.reads.structured_query import continue_behind, first_of_type, in_order, list_parent, list_query
 from service.runtime.slicer import sliced
 from service.schema.children import Child, mask_with, with_children
 from service.schema.compiled import ProcessSummary, Schema
 
 PROOF_ID = "process-status-service-readiness"
 """The document that direct reads are proven with: that it does not exist is as good an answer as any."""
+
+
+MOST_AT_ONCE = 1000
+"""Documents that one query of a collection group asks for, to find some that are not foreign."""
 
 
 class ReadObserver(Protocol):
@@ -73,8 +79,8 @@ class FirestoreReader:
         """`known` gives the newest version in memory, whose content a read may only confirm."""
         self._attempts = attempts
         self._parent = window.documents_path
-        self._collection_id = window.collection
-        self._collection_path = f"{window.documents_path}/{window.collection}"
+        self._path = window.path
+        self.proof_key = window.path.key_below_one(PROOF_ID)
         self._schema = schema
         self._fields = schema.projection.mask
         self._order_alone = Projection([schema.order_path])
@@ -116,10 +122,37 @@ class FirestoreReader:
 
     async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
         """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""
-        asked = list_query(query, self._collection_path, self._schema)
-        found = await self._find(self._parent, asked, self._deadline())
-        self._observer.documents_billed(billed_as, max(1, len(found)))
+        if not all(is_process_id(str(query.filters.get(name, "x"))) for name in self._path.variables):
+            return []  # no document has such an ID, so no process lies below it
+        asked, deadline = list_query(query, self._path, self._schema), self._deadline()
+        parent = list_parent(query.filters, self._path)
+        if parent is None:
+            found = await self._found_in_group(asked, query.limit, deadline, billed_as)
+        else:
+            found = await self._find(parent, asked, deadline)
+            self._observer.documents_billed(billed_as, max(1, len(found)))
         return [self._summary_of(document) async for document in sliced(found)]
+
+    async def _found_in_group(
+        self, asked: StructuredQuery, limit: int, deadline: float, billed_as: str
+    ) -> list[Message]:
+        """The first documents that are not foreign; further queries pass over those that are."""
+        kept: list[Message] = []
+        size = limit
+        while True:
+            found = await self._find(self._parent, asked, deadline)
+            self._observer.documents_billed(billed_as, max(1, len(found)))
+            kept += [document for document in found if self._is_own(document)]
+            if len(kept) >= limit or len(found) < size:
+                return kept[:limit]
+            value = descend(found[-1].fields[self._schema.order_path.root], self._schema.order_path.steps)
+            continue_behind(asked, Value(value), found[-1].name)
+            size = min(2 * size, MOST_AT_ONCE)
+            asked.limit = Int32Value(value=size)
+
+    def _is_own(self, document: Message) -> bool:
+        key = self._path.key_of(document.name)
+        return key is not None and not is_foreign(key)
 
     async def versions(self, process_ids: list[str]) -> dict[str, int | None]:
         """The versions of several processes, None for those that do not exist, without their fields."""
@@ -131,10 +164,10 @@ class FirestoreReader:
 
     async def sample(self, limit: int) -> list[dict[str, object]]:
         """The projection's values of some documents, whether lists can hold them or not."""
-        asked = in_order(self._collection_id, limit, self._fields)
+        asked = in_order(self._path.id, limit, self._fields, is_over_all=self._path.is_group)
         found = await self._find(self._parent, asked, self._deadline())
         self._observer.documents_billed("list", max(1, len(found)))
-        return [self._schema.projection.of_message(document.fields) for document in found]
+        return [self._schema.projection.of_message(document.fields) for document in found if self._is_own(document)]
 
     async def collection_ids(self) -> list[str]:
         """The names of the database's top-level collections, some hundred at most."""
@@ -145,7 +178,7 @@ class FirestoreReader:
 
     async def prove(self, calls: FirestoreCalls, timeout_s: float) -> None:
         """Read, over these calls, a document that does not exist: an answer proves that reads work."""
-        await calls.batch_get([f"{self._collection_path}/{PROOF_ID}"], ("status",), timeout_s)
+        await calls.batch_get([self._path.name_of(self.proof_key)], ("status",), timeout_s)
         self._observer.documents_billed("get", 1)
 
     async def order_value_found(self) -> object | None:
@@ -153,10 +186,11 @@ class FirestoreReader:
         order = self._schema.order
         others: list[OrderType] = [kind for kind in ("timestamp", "string", "milliseconds") if kind != order.type]
         for kind in (*others, None):
-            asked = first_of_type(self._collection_id, order.field, kind)
+            asked = first_of_type(self._path, order.field, kind)
             found = await self._find(self._parent, asked, self._deadline())
-            self._observer.documents_billed("audit", 1)
-            values = self._order_alone.of_message(found[0].fields) if found else {}
+            self._observer.documents_billed("audit", max(1, len(found)))
+            own = next((document for document in found if self._is_own(document)), None)
+            values = {} if own is None else self._order_alone.of_message(own.fields)
             if values:
                 return values[order.field]
         return None
@@ -165,7 +199,7 @@ class FirestoreReader:
         self, process_ids: Sequence[str], fields: Sequence[str], deadline: float, *, billed_as: str
     ) -> dict[str, Message]:
         """What Firestore says of each of these processes, in the order asked."""
-        names = [f"{self._collection_path}/{process_id}" for process_id in process_ids]
+        names = [self._path.name_of(process_id) for process_id in process_ids]
         found = await self._attempts.answer(
             lambda calls, timeout_s: calls.batch_get(names, fields, timeout_s), deadline
         )
@@ -205,7 +239,10 @@ class FirestoreReader:
         return items.json, billed
 
     def _summary_of(self, document: Message) -> ProcessSummary:
-        return self._summarize(document.name.rpartition("/")[2], microseconds(document.update_time), document.fields)
+        key = self._path.key_of(document.name)
+        if key is None:
+            raise Unreachable(f"an answer with {document.name}, which was not asked for")
+        return self._summarize(key, microseconds(document.update_time), document.fields)
 
     def _summarize(self, process_id: str, version: int, messages: Mapping[str, Message]) -> ProcessSummary:
         values = self._schema.projection.of_message(messages)

@@ -36,6 +36,7 @@ class ReadThrough:
         clock: Clock,
     ) -> None:
         self._reader = reader
+        self.proof_key = reader.proof_key
         self._model = model
         self._budget = budget
         self.circuit = circuit

@@ -9,7 +9,6 @@ from listeners.listener import ListenerState
 from service.api.caller import SEES_EVERYTHING
 from service.errors import BudgetExhausted, ReadRefused, Unreachable
 from service.model.read_model import ReadModel
-from service.reads.firestore_reader import PROOF_ID
 from service.reads.read_through import ReadThrough
 
 PROVEN_FOR_S = 10.0
@@ -100,10 +99,10 @@ class ReadinessCheck:
     async def _direct_reads_work(self) -> tuple[bool, str]:
         why = "the model is not synced yet" if not self._model.has_synced else "the model's lease has lapsed"
         is_closed = self._reads.circuit.is_closed
-        if is_closed and self._reads.remembered(PROOF_ID, SEES_EVERYTHING) is not None:
+        if is_closed and self._reads.remembered(self._reads.proof_key, SEES_EVERYTHING) is not None:
             return True, f"{why}; direct reads work"
         try:
-            await self._reads.get(PROOF_ID, SEES_EVERYTHING)
+            await self._reads.get(self._reads.proof_key, SEES_EVERYTHING)
         except BudgetExhausted:
             is_proven = self._direct_reads() is DirectReads.PROVEN
             return is_proven, f"{why}; direct reads are at the limit of their budget"

@@ -5,41 +5,68 @@ from collections.abc import Sequence
 from google.cloud.firestore_v1.types import ArrayValue, Cursor, StructuredQuery, Value
 from google.protobuf.wrappers_pb2 import Int32Value
 
+from listeners.collection_path import CollectionPath
 from listeners.window import SMALLEST, OrderType, order_value
-from service.api.list_query import ListQuery, process_id_at
+from service.api.list_query import Filters, ListQuery, process_id_at
 from service.errors import BadParameter
 from service.schema.compiled import Schema
 
 _Operator = StructuredQuery.FieldFilter.Operator
 _Direction = StructuredQuery.Direction
 
+SOME = 20
+"""Documents of a group that are looked at for one that is not foreign."""
 
-def list_query(query: ListQuery, collection_path: str, schema: Schema) -> StructuredQuery:
+
+def list_parent(filters: Filters, path: CollectionPath) -> str | None:
+    """What the collection of a list lies in; None for lists over a whole collection group. Raises: BadParameter."""
+    missing = [name for name in path.variables if name not in filters]
+    if not missing:
+        return path.parent_of(filters)
+    if len(missing) < len(path.variables):
+        raise BadParameter(f"{' and '.join(missing)} must be given too: these lists are beyond the processes held")
+    return None
+
+
+def list_query(query: ListQuery, path: CollectionPath, schema: Schema) -> StructuredQuery:
     """The first `limit` rows, the newest first, with the fields that the schema reads. Raises: BadParameter."""
-    order = schema.order
+    order, is_over_all = schema.order, list_parent(query.filters, path) is None
     lower = order.smallest if query.lower is None else order.value(query.lower)
     filters = [_filter(order.field, _Operator.GREATER_THAN_OR_EQUAL, order_value(lower))]
     if query.upper is not None:
         comparison = _Operator.LESS_THAN_OR_EQUAL if query.upper_inclusive else _Operator.LESS_THAN
         filters.append(_filter(order.field, comparison, order_value(order.value(query.upper))))
-    filters += [_equal(schema, name, key) for name, key in query.filters.items()]
+    filters += [_equal(schema, name, key) for name, key in query.filters.items() if name not in path.variables]
     asked = StructuredQuery(
         select=_projection(schema.projection.mask),
-        from_=[_collection(collection_path.rpartition("/")[2])],
+        from_=[_collection(path.id, is_over_all=is_over_all)],
         where=_all_of(filters),
         order_by=[_order(order.field, _Direction.DESCENDING), _order("__name__", _Direction.DESCENDING)],
         limit=Int32Value(value=query.limit),
     )
     if query.after is not None:
-        name = Value(reference_value=f"{collection_path}/{process_id_at(query.after)}")
-        asked.start_at = Cursor(values=[order_value(order.value(query.after[0])), name], before=False)
+        key = process_id_at(query.after)
+        if any(
+            query.filters.get(name, value) != value
+            for name, value in zip(path.variables, path.values_of(key), strict=True)
+        ):
+            raise BadParameter("page_token belongs to a list with other filters; start again without it")
+        name = path.name_of(key)
+        continue_behind(asked, order_value(order.value(query.after[0])), name)
     return asked
 
 
-def first_of_type(collection_id: str, order_field: str, order_type: OrderType | None) -> StructuredQuery:
-    """Some document whose ordering field has this type; None: any document."""
+def continue_behind(asked: StructuredQuery, value: Value, name: str) -> None:
+    """Begin behind the document of this name and this value of the ordering field."""
+    asked.start_at = Cursor(values=[value, Value(reference_value=name)], before=False)
+
+
+def first_of_type(path: CollectionPath, order_field: str, order_type: OrderType | None) -> StructuredQuery:
+    """Some documents whose ordering field has this type; None: any documents. Foreign ones can be among them."""
     asked = StructuredQuery(
-        select=_projection([order_field]), from_=[_collection(collection_id)], limit=Int32Value(value=1)
+        select=_projection([order_field]),
+        from_=[_collection(path.id, is_over_all=path.is_group)],
+        limit=Int32Value(value=SOME if path.is_group else 1),
     )
     if order_type is not None:
         smallest = order_value(SMALLEST[order_type])
@@ -47,15 +74,17 @@ def first_of_type(collection_id: str, order_field: str, order_type: OrderType | 
     return asked
 
 
-def in_order(collection_id: str, limit: int, fields: Sequence[str] = (), *, by: str | None = None) -> StructuredQuery:
-    """The first documents of a collection by their IDs, or by a field and their IDs: whole, or these fields of them.
+def in_order(
+    collection_id: str, limit: int, fields: Sequence[str] = (), *, by: str | None = None, is_over_all: bool = False
+) -> StructuredQuery:
+    """The first documents by their names, or by a field and their names: whole, or these fields of them.
 
-    A document without that field is not among them.
+    Of a collection, or of a collection group. A document without that field is not among them.
     """
     orders = [] if by is None else [_order(by, _Direction.ASCENDING)]
     return StructuredQuery(
         select=_projection(fields) if fields else None,
-        from_=[_collection(collection_id)],
+        from_=[_collection(collection_id, is_over_all=is_over_all)],
         order_by=[*orders, _order("__name__", _Direction.ASCENDING)],
         limit=Int32Value(value=limit),
     )
@@ -101,5 +130,5 @@ def _projection(fields: Sequence[str]) -> StructuredQuery.Projection:
     return StructuredQuery.Projection(fields=[_field(path) for path in fields])
 
 
-def _collection(collection_id: str) -> StructuredQuery.CollectionSelector:
-    return StructuredQuery.CollectionSelector(collection_id=collection_id)
+def _collection(collection_id: str, *, is_over_all: bool) -> StructuredQuery.CollectionSelector:
+    return StructuredQuery.CollectionSelector(collection_id=collection_id, all_descendants=is_over_all)

@@ -20,7 +20,7 @@ from service.api.list_query import MAX_FILTER_BYTES, Position, position_of
 from service.api.ordering import Order
 from service.schema.children import children_of
 from service.schema.readers import MALFORMED, Reader, raw_statuses, read_integer, reader_of, status_reader
-from service.schema.schema_file import SchemaFile
+from service.schema.schema_file import SchemaFile, variable_in
 
 FilterValue = str | int | None
 """What a document holds for a filter; None where it holds nothing that the filter can be equal to."""
@@ -38,9 +38,10 @@ Summarized = tuple["ProcessSummary", tuple[str, ...]]
 class ProcessSummary:
     """One version of one process, ready to send. Never changed once made.
 
-    `version` is the document's update time in microseconds. `content_version` is that of the write that last changed
-    `body`, as far as is known here; `confirmations` are the newest of those between the two that were seen here with
-    the same body. A version in between that was not seen here can have had another one.
+    `process_id` is the document's key (see `collection_path`), `version` its update time in microseconds.
+    `content_version` is that of the write that last changed `body`, as far as is known here; `confirmations` are the
+    newest of those between the two that were seen here with the same body. A version in between that was not seen here
+    can have had another one.
 
     `position` is its place in lists, None where the ordering field has not the order's type. `filters` are the values
     of the schema's filters, in its order. `body` is the JSON of the 200 answer; a list's row is that without the bytes
@@ -116,21 +117,30 @@ class Schema:
     def __init__(self, file: SchemaFile) -> None:
         self.file = file
         self.order = Order(file.order.field, file.order.type)
-        self.filter_names = tuple(file.filters)
-        paths = {key: parse_field_path(answer.path or key) for key, answer in file.answer.items()}
+        self.path = file.path
+        self.filter_names = tuple(file.all_filters)
+        self._variables = tuple(f"{{{name}}}" for name in self.path.variables)
+        self._variable_keys = {answer.path: key for key, answer in file.answer.items() if variable_in(answer.path)}
+        paths = {
+            key: parse_field_path(answer.path or key)
+            for key, answer in file.answer.items()
+            if variable_in(answer.path) is None
+        }
         self._status_path = paths["status"]
         self.order_path = parse_field_path(file.order.field)
         filter_paths = {name: parse_field_path(each.path or name) for name, each in file.filters.items()}
         self.filter_paths: Mapping[str, FieldPath] = filter_paths
+        """Of the filters that compare a field; the others are variables of the collection's path."""
         self.projection = Projection(
             (*paths.values(), *filter_paths.values(), self.order_path),
-            structured={paths[key].text for key, answer in file.answer.items() if answer.type == "json"},
+            structured={path.text for key, path in paths.items() if file.answer[key].type == "json"},
         )
         self.children = children_of(file)
         self._tuples: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._runs = self._compile_runs(paths)
         self._key_of = self.order.key_reader()
-        self._filters = tuple((filter_paths[name].text, each.type) for name, each in file.filters.items())
+        of_fields = tuple((filter_paths[name].text, each.type) for name, each in file.filters.items())
+        self._filters = (*((variable, "string") for variable in self._variables), *of_fields)
 
     def __repr__(self) -> str:
         return f"<Schema of {self.file.collection}: {', '.join(self.file.answer)}>"
@@ -151,7 +161,8 @@ class Schema:
             if answer.in_list is not runs[-1].is_shown:
                 runs.append(_Run(answer.in_list, []))
             read = status_reader(self.file.status.names) if key == "status" else reader_of(answer)
-            runs[-1].columns.append((key, paths[key].text, read))
+            path = paths[key].text if key in paths else str(answer.path)
+            runs[-1].columns.append((key, path, read))
         return tuple(runs)
 
     def summarize(
@@ -166,8 +177,11 @@ class Schema:
         hidden: list[int] = []
         status: Any = None
         length = 0
+        document_id = process_id
+        if self._variables:
+            document_id, fields = self._with_variables(process_id, fields)
         get = fields.get
-        values: dict[str, object] = {"process_id": process_id}
+        values: dict[str, object] = {"process_id": document_id}
         for is_shown, columns in self._runs:
             for key, path, read in columns:
                 value = get(path)
@@ -206,6 +220,21 @@ class Schema:
             )
         untrack(summary)
         return summary, tuple(malformed)
+
+    def identity(self, process_id: str) -> dict[str, str]:
+        """What answers show of a key: the document's ID, and those variables that they have a key for."""
+        if not self._variables:
+            return {"process_id": process_id}
+        found: dict[str, str] = {"process_id": self.path.id_of(process_id)}
+        for variable, value in zip(self._variables, self.path.values_of(process_id), strict=True):
+            if variable in self._variable_keys:
+                found[self._variable_keys[variable]] = value
+        return found
+
+    def _with_variables(self, key: str, fields: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
+        """The document's ID, and its values with those of the path."""
+        values = dict(zip(self._variables, self.path.values_of(key), strict=True))
+        return self.path.id_of(key), {**fields, **values}
 
     def _position(self, process_id: str, fields: Mapping[str, object], held: ProcessSummary | None) -> Position | None:
         key = self._key_of(fields.get(self.order.field))

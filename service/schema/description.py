@@ -1,8 +1,8 @@
 """A schema as page and terminal see it. Pure."""
 
-from listeners.field_paths import parse_field_path
+from listeners.field_paths import Step, parse_field_path
 from service.api.description import Description, FilterOffered, Key
-from service.schema.schema_file import SchemaFile
+from service.schema.schema_file import SchemaFile, variable_in
 
 ROLES = ("started", "ended", "updated", "progress", "processed", "failed", "total", "error")
 
@@ -10,12 +10,13 @@ ROLES = ("started", "ended", "updated", "progress", "processed", "failed", "tota
 def describe(file: SchemaFile) -> Description:
     """What may be known of the answers outside: nothing of the documents but what the answers say themselves."""
     answers = reversed(list(file.answer.items()))
-    by_path = {parse_field_path(answer.path or name).steps: name for name, answer in answers}
+    by_path = {_steps(answer.path or name): name for name, answer in answers}
     listed = {steps: name for steps, name in by_path.items() if file.answer[name].in_list}
-    ordering = listed.get(parse_field_path(file.order.field).steps)
-    filters = []
+    ordering = listed.get(_steps(file.order.field))
+    variables = file.path.variables
+    filters = [FilterOffered(name, "string", listed.get((f"{{{name}}}",))) for name in variables]
     for name, each in file.filters.items():
-        key = listed.get(parse_field_path(each.path or name).steps)
+        key = listed.get(_steps(each.path or name))
         filters.append(FilterOffered(name, each.type, _shown(file, key, each.type)))
     return Description(
         keys=tuple(Key(name, answer.type, answer.in_list) for name, answer in file.answer.items()),
@@ -28,7 +29,12 @@ def describe(file: SchemaFile) -> Description:
         filters=tuple(filters),
         children=tuple(file.children),
         has_products="products" in file.children,
+        path_variables=variables,
     )
+
+
+def _steps(path: str) -> tuple[Step, ...]:
+    return (path,) if variable_in(path) is not None else parse_field_path(path).steps
 
 
 def _shown(file: SchemaFile, key: str | None, type_: str) -> str | None:

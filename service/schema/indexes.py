@@ -1,25 +1,42 @@
 """The composite indexes that a schema's lists need where Firestore itself must answer, as firestore.indexes.json. Pure.
 
 Each equality filter needs one, of its field and the ordering field; Firestore merges them where several filters are
-asked for at once (https://firebase.google.com/docs/firestore/query-data/index-overview).
+asked for at once (https://firebase.google.com/docs/firestore/query-data/index-overview). A pattern needs each twice:
+for the lists of one parent, and for those over the whole collection group. The group's lists without a filter, and its
+listener, need an index of the ordering field alone, which Firestore makes by itself for plain collections only.
 """
 
 from typing import Any
 
 from service.schema.compiled import Schema
 
+ONE, GROUP = "COLLECTION", "COLLECTION_GROUP"
 
-def index_file(schema: Schema, collection: str) -> dict[str, Any]:
+
+def index_file(schema: Schema) -> dict[str, Any]:
     """What `firebase deploy --only firestore:indexes` takes."""
+    path, ordered = schema.path, schema.order.field
     paths = [schema.status_path, *(path.in_firestore for path in schema.filter_paths.values())]
-    fields = dict.fromkeys(path for path in paths if path is not None)
-    return {"indexes": [_index(collection, field, schema.order.field) for field in fields], "fieldOverrides": []}
+    fields = dict.fromkeys(each for each in paths if each is not None)
+    scopes = (ONE, GROUP) if path.is_group else (ONE,)
+    indexes = [_index(path.id, scope, field, ordered) for scope in scopes for field in fields]
+    return {"indexes": indexes, "fieldOverrides": [_override(path.id, ordered)] if path.is_group else []}
 
 
-def _index(collection: str, filtered: str, ordered: str) -> dict[str, Any]:
+def _override(collection: str, ordered: str) -> dict[str, Any]:
+    """An override takes the place of the field's own indexes, so those of plain collections stand in it too."""
+    orders = [{"order": order, "queryScope": scope} for scope in (ONE, GROUP) for order in ("ASCENDING", "DESCENDING")]
     return {
         "collectionGroup": collection,
-        "queryScope": "COLLECTION",
+        "fieldPath": ordered,
+        "indexes": [*orders, {"arrayConfig": "CONTAINS", "queryScope": ONE}],
+    }
+
+
+def _index(collection: str, scope: str, filtered: str, ordered: str) -> dict[str, Any]:
+    return {
+        "collectionGroup": collection,
+        "queryScope": scope,
         "fields": [
             {"fieldPath": filtered, "order": "ASCENDING"},
             {"fieldPath": ordered, "order": "DESCENDING"},

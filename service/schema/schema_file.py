@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from listeners.collection_path import CollectionPath, WrongCollection, collection_path
 from listeners.field_paths import WrongPath, parse_field_path
 from listeners.window import OrderType
 from service.api.operations import OPERATIONS
@@ -29,9 +30,11 @@ from service.api.operations import OPERATIONS
 ValueType = Literal["string", "time", "integer", "number", "boolean", "json"]
 Unit = Literal["s", "ms"]
 
+DEFAULT_COLLECTION = "webServiceLogs"
+_COLLECTION = re.compile(r"[^/{}]+")
 MAX_CHILD_LIMIT = 1000
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
-_COLLECTION = re.compile(r"[^/{}]+")
+_VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _NUMERIC_TYPES = frozenset({"time", "integer", "number"})
 _RESERVED_FILTERS = frozenset({"stalled"}.union(*(operation.query_names for operation in OPERATIONS)))
 _BAD_ENDS = re.compile(r"fail|error|abort|crash|dead|timed?_?out|reject", re.IGNORECASE)
@@ -53,6 +56,16 @@ def _path(text: str) -> str:
     return text
 
 
+def variable_in(path: str | None) -> str | None:
+    """The variable of the collection's path that `{uid}` stands for; None for the path of a field."""
+    found = None if path is None else _VARIABLE.fullmatch(path)
+    return None if found is None else found[1]
+
+
+def _path_or_variable(text: str) -> str:
+    return text if variable_in(text) is not None else _path(text)
+
+
 def _queryable_path(text: str) -> str:
     if parse_field_path(_path(text)).in_firestore is None:
         raise ValueError(f"{text!r} has an array's index, by which Firestore can't query")
@@ -66,6 +79,7 @@ def _key(text: str) -> str:
 
 
 PathText = Annotated[str, AfterValidator(_path)]
+PathOrVariable = Annotated[str, AfterValidator(_path_or_variable)]
 QueryablePath = Annotated[str, AfterValidator(_queryable_path)]
 Key = Annotated[str, AfterValidator(_key)]
 
@@ -106,7 +120,7 @@ class Status(_Table):
 class Answer(_Table):
     """One key of an answer: where its value comes from, and as what it is read."""
 
-    path: PathText | None = Field(None, alias="from")
+    path: PathOrVariable | None = Field(None, alias="from")
     type: ValueType = Field("string", alias="as")
     unit: Unit | None = None
     zero_is_null: StrictBool = False
@@ -116,6 +130,8 @@ class Answer(_Table):
     def _options_fit(self) -> Self:
         if self.unit is not None and self.type != "time":
             raise ValueError('unit goes with as = "time"')
+        if variable_in(self.path) is not None and self.type != "string":
+            raise ValueError(f"{self.path} is text; leave `as` out")
         if self.zero_is_null and self.type not in _NUMERIC_TYPES:
             raise ValueError('zero_is_null goes with as = "time", "integer" or "number"')
         return self
@@ -205,9 +221,7 @@ class SchemaFile(_Table):
 
     @model_validator(mode="after")
     def _tables_fit(self) -> Self:
-        faults = [*self._answer_faults(), *self._filter_faults(), *self._role_faults()]
-        if self.collection is not None and not _COLLECTION.fullmatch(self.collection):
-            faults.append("collection: must be the name of a top-level collection")
+        faults = [*self._answer_faults(), *self._role_faults(), *self._faults_with_collection()]
         if faults:
             raise ValueError("\n".join(faults))
         return self
@@ -216,7 +230,7 @@ class SchemaFile(_Table):
         status = self.answer.get("status")
         if status is None:
             yield "answer.status: is missing"
-        elif status.type != "string" or not status.in_list:
+        elif status.type != "string" or not status.in_list or variable_in(status.path) is not None:
             yield "answer.status: is text in every answer and list; write the path alone"
         if "process_id" in self.answer:
             yield "answer.process_id: is always the document ID; leave it out"
@@ -224,13 +238,31 @@ class SchemaFile(_Table):
             if name == "process_id" or name in self.answer:
                 yield f"children.{name}: answer has a key of this name"
 
-    def _filter_faults(self) -> Iterable[str]:
+    def _faults_with_collection(self) -> Iterable[str]:
+        """What has to fit the collection, which settings can override."""
+        try:
+            variables = self.path.variables
+        except WrongCollection as wrong:
+            yield f"collection: {wrong}"
+            return
+        for name in variables:
+            if name in self.filters:
+                yield f"filters.{name}: {{{name}}} of the collection is a filter of that name already; leave it out"
+            elif name.startswith("include_") or name in _RESERVED_FILTERS:
+                yield f"collection: {{{name}}} has the name of a parameter of its own; call it otherwise"
+        for key, answer in self.answer.items():
+            variable = variable_in(answer.path)
+            if variable is not None and variable not in variables:
+                yield f"answer.{key}: the collection {self.path.text} has no {{{variable}}}"
+        yield from self._filter_faults(variables)
+
+    def _filter_faults(self, variables: Sequence[str]) -> Iterable[str]:
         for name in self.filters:
             if name.startswith("include_"):
                 yield f"filters.{name}: names that begin with include_ are those of children"
             elif name in _RESERVED_FILTERS:
                 yield f"filters.{name}: is a parameter of its own"
-        if self.access.owner is not None and self.access.owner not in self.filters:
+        if self.access.owner is not None and self.access.owner not in (*self.filters, *variables):
             yield f"access.owner: {self.access.owner!r} is not one of the filters"
 
     def _role_faults(self) -> Iterable[str]:
@@ -242,14 +274,32 @@ class SchemaFile(_Table):
     def overridden(
         self, *, collection: str | None, order_type: OrderType | None, terminal: Sequence[str] | None
     ) -> "SchemaFile":
-        """With what is not None in place of the file's own."""
+        """With what is not None in place of the file's own. Raises: WrongSchema."""
+        if collection not in (None, self.collection) and self.path.is_group:
+            raise WrongSchema(
+                [f"collection: FIRESTORE_COLLECTION can't take the place of the pattern {self.path.text}"]
+            )
         order, status = self.order, self.status
         if order_type is not None:
             order = order.model_copy(update={"type": order_type})
         if terminal is not None:
             failed = None if status.failed is None else tuple(word for word in status.failed if word in terminal)
             status = status.model_copy(update={"terminal": tuple(terminal), "failed": failed})
-        return self.model_copy(update={"collection": collection or self.collection, "order": order, "status": status})
+        collection = collection or self.collection
+        file = self.model_copy(update={"collection": collection, "order": order, "status": status})
+        if faults := tuple(file._faults_with_collection()):
+            raise WrongSchema(faults)
+        return file
+
+    @property
+    def path(self) -> CollectionPath:
+        """The collection. Raises: WrongCollection, before the file is validated."""
+        return collection_path(DEFAULT_COLLECTION if self.collection is None else self.collection)
+
+    @property
+    def all_filters(self) -> Mapping[str, Filter]:
+        """The variables of the collection's path, then the filters."""
+        return {name: Filter() for name in self.path.variables} | dict(self.filters)
 
     def role(self, name: str) -> str | None:
         """The answer key that has this role: `started`, `ended`, `updated`, `progress` …"""

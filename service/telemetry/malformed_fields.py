@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 from prometheus_client import Counter
 
+from listeners.collection_path import readable
 from listeners.listener import Clock
 
 WARN_EVERY_S = 60.0
@@ -45,7 +46,7 @@ class MalformedFields:
         log.warning(
             "document %r has fields that can't be read and are answered as null: %s"
             " (at most one warning per field in %.0f s; process_status_malformed_fields_total counts all)",
-            process_id,
+            readable(process_id),
             ", ".join(due),
             WARN_EVERY_S,
         )

@@ -47,7 +47,7 @@ _NO_ANSWER = "see whether the network lets this machine reach Firestore, and FIR
 
 def indexes(settings: Settings) -> str:
     """firestore.indexes.json of the schema in force."""
-    return json.dumps(index_file(Schema(settings.schema_in_force), settings.collection), indent=2)
+    return json.dumps(index_file(Schema(settings.schema_in_force)), indent=2)
 
 
 async def init(settings: Settings, documents: int, say: Say) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from service.api.list_query import STALLED
 from service.api.waits import TERMINAL, Wanted
 from service.schema.compiled import ProcessSummary
-from service.watch.event_frames import Frame, frame, removed_block, stalled_block, status_block
+from service.watch.event_frames import Frame, Identify, frame, removed_block, stalled_block, status_block
 
 
 class Change:
@@ -20,10 +20,22 @@ class Change:
     A later version of the same process has a greater key, an earlier version a smaller one.
     """
 
-    __slots__ = ("_frame", "_out_of_sight", "_stalled_frame", "is_last", "key", "process_id", "summary")
+    __slots__ = (
+        "_frame",
+        "_identify",
+        "_out_of_sight",
+        "_stalled_frame",
+        "is_last",
+        "key",
+        "process_id",
+        "summary",
+    )
 
-    def __init__(self, process_id: str, key: int, summary: ProcessSummary | None, *, is_last: bool) -> None:
+    def __init__(
+        self, process_id: str, key: int, summary: ProcessSummary | None, identify: Identify, *, is_last: bool
+    ) -> None:
         self.process_id = process_id
+        self._identify = identify
         self.key = key
         self.summary = summary
         self.is_last = is_last
@@ -42,7 +54,8 @@ class Change:
     def out_of_sight(self) -> "Change":
         """The same to those who do not see the process: it does not exist, or no longer."""
         if self._out_of_sight is None:
-            self._out_of_sight = self if self.summary is None else Change(self.process_id, self.key, None, is_last=True)
+            deleted = Change(self.process_id, self.key, None, self._identify, is_last=True)
+            self._out_of_sight = self if self.summary is None else deleted
         return self._out_of_sight
 
     @property
@@ -50,7 +63,7 @@ class Change:
         """The event of this change, rendered once for all streams."""
         if self._frame is None:
             if self.summary is None:
-                self._frame = frame(removed_block(self.process_id, True, None))
+                self._frame = frame(removed_block(self._identify(self.process_id), True, None))
             else:
                 self._frame = frame(status_block(self.summary.body, self.key))
         return self._frame
@@ -64,15 +77,16 @@ class Change:
     def stalled_frame(self) -> Frame:
         """The event that the process stalls, rendered once for all streams."""
         if self._stalled_frame is None:
-            self._stalled_frame = frame(stalled_block(self.process_id, self.key, None))
+            self._stalled_frame = frame(stalled_block(self._identify(self.process_id), self.key, None))
         return self._stalled_frame
 
 
 class Changes:
     """Makes Change objects; knows which statuses are terminal."""
 
-    def __init__(self, terminal_statuses: Collection[str]) -> None:
+    def __init__(self, terminal_statuses: Collection[str], identify: Identify) -> None:
         self._terminal = frozenset(terminal_statuses)
+        self._identify = identify
 
     def is_terminal(self, summary: ProcessSummary) -> bool:
         """Whether the process has ended."""
@@ -87,12 +101,14 @@ class Changes:
 
     def upsert(self, summary: ProcessSummary) -> Change:
         """A new version."""
-        return Change(summary.process_id, summary.version, summary, is_last=self.is_terminal(summary))
+        is_last = self.is_terminal(summary)
+        return Change(summary.process_id, summary.version, summary, self._identify, is_last=is_last)
 
     def present(self, summary: ProcessSummary, seen: int) -> Change:
         """The present state, by the version that a client knows it by which knows the version `seen`."""
-        return Change(summary.process_id, summary.known_as(seen), summary, is_last=self.is_terminal(summary))
+        is_last = self.is_terminal(summary)
+        return Change(summary.process_id, summary.known_as(seen), summary, self._identify, is_last=is_last)
 
     def deletion(self, process_id: str, read_time: int) -> Change:
         """The process no longer exists as of `read_time`."""
-        return Change(process_id, read_time, None, is_last=True)
+        return Change(process_id, read_time, None, self._identify, is_last=True)

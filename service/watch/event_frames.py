@@ -4,6 +4,7 @@ A frame is rendered once, and every client that it goes to shares its bytes: pla
 in which HTTP/1.1 carries a stream of unknown length.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -35,15 +36,19 @@ def status_block(body: bytes, event_id: int | None) -> bytes:
     return b"event: status\n%bdata: %b\n\n" % (_id_line(event_id), body)
 
 
-def stalled_block(process_id: str, version: int, event_id: int | None) -> bytes:
+Identify = Callable[[str], Mapping[str, str]]
+"""From the key of a process to what answers name it by: its ID, and the variables of its path that they show."""
+
+
+def stalled_block(identity: Mapping[str, str], version: int, event_id: int | None) -> bytes:
     """A process that stalls: nothing of it has changed since the event before."""
-    data = orjson.dumps({"process_id": process_id, "last_written": render_time(moment(version))})
+    data = orjson.dumps({**identity, "last_written": render_time(moment(version))})
     return b"event: stalled\n%bdata: %b\n\n" % (_id_line(event_id), data)
 
 
-def removed_block(process_id: str, deleted: bool | None, event_id: int | None) -> bytes:
+def removed_block(identity: Mapping[str, str], deleted: bool | None, event_id: int | None) -> bytes:
     """A process that has left the model. `deleted`: True where it was deleted, False where it only left the window."""
-    data = orjson.dumps({"process_id": process_id, "deleted": deleted})
+    data = orjson.dumps({**identity, "deleted": deleted})
     return b"event: removed\n%bdata: %b\n\n" % (_id_line(event_id), data)
 
 

@@ -11,7 +11,15 @@ from enum import Enum
 
 from service.api.event_ids import BEFORE_ALL
 from service.schema.compiled import ProcessSummary
-from service.watch.event_frames import Frame, frame, removed_block, reset_block, stalled_block, status_block
+from service.watch.event_frames import (
+    Frame,
+    Identify,
+    frame,
+    removed_block,
+    reset_block,
+    stalled_block,
+    status_block,
+)
 from service.watch.event_stream import Client, EventStream, StreamState
 
 MAX_WAITING_BYTES = 1024 * 1024
@@ -53,24 +61,34 @@ Backlog = Iterator[Item | None]
 """What a client lacks, in the order in which it is sent; None for a step in which nothing was found."""
 
 
-def block(item: Item, event_id: int | None) -> bytes:
+def block(item: Item, event_id: int | None, identify: Identify) -> bytes:
     """The event of one item."""
     if isinstance(item, Removed):
-        return removed_block(item.process_id, item.deleted, event_id)
+        return removed_block(identify(item.process_id), item.deleted, event_id)
     if isinstance(item, Beginning):
         return reset_block(BEFORE_ALL if event_id is None else event_id)
     if isinstance(item, Stalled):
-        return stalled_block(item.process_id, item.version, event_id)
+        return stalled_block(identify(item.process_id), item.version, event_id)
     return status_block(item.body, event_id)
 
 
 class ModelStream(EventStream):
     """`floor`: the read time up to which the client needs no batch, because its backlog covers it."""
 
-    __slots__ = ("_backlog", "_backlog_id", "_floor", "_has_begun", "_latest", "_waiting", "_waiting_bytes")
+    __slots__ = (
+        "_backlog",
+        "_backlog_id",
+        "_floor",
+        "_has_begun",
+        "_identify",
+        "_latest",
+        "_waiting",
+        "_waiting_bytes",
+    )
 
-    def __init__(self, backlog: Backlog, backlog_id: int, floor: int) -> None:
+    def __init__(self, backlog: Backlog, backlog_id: int, floor: int, identify: Identify) -> None:
         super().__init__()
+        self._identify = identify
         self._backlog: Backlog | None = backlog
         self._backlog_id = backlog_id
         self._latest: Item | None = None  # of the backlog, not sent yet: it may be the last
@@ -124,7 +142,7 @@ class ModelStream(EventStream):
                 if item is None:
                     continue
                 if self._latest is not None:
-                    blocks.append(block(self._latest, None if self._has_begun else BEFORE_ALL))
+                    blocks.append(block(self._latest, None if self._has_begun else BEFORE_ALL, self._identify))
                     self._has_begun = True
                     size += len(blocks[-1])
                 self._latest = item
@@ -132,6 +150,6 @@ class ModelStream(EventStream):
                     break
         except StopIteration:
             if self._latest is not None:
-                blocks.append(block(self._latest, self._backlog_id))
+                blocks.append(block(self._latest, self._backlog_id, self._identify))
             self._backlog, self._latest = None, None
         return blocks

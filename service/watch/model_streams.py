@@ -37,7 +37,7 @@ from service.runtime.slicer import Slicer
 from service.schema.compiled import FilterValue, ProcessSummary
 from service.watch.batch_log import BatchLog, Moves
 from service.watch.containment import contain
-from service.watch.event_frames import Frame, frame
+from service.watch.event_frames import Frame, Identify, frame
 from service.watch.model_stream import PIECE_BYTES, Backlog, Beginning, Item, ModelStream, Removed, Stalled, block
 
 
@@ -85,8 +85,9 @@ class _Group:
 class ModelStreams:
     """Opens the streams and delivers every batch to them."""
 
-    def __init__(self, model: ReadModel, slicer: Slicer) -> None:
+    def __init__(self, model: ReadModel, slicer: Slicer, identify: Identify) -> None:
         self._model = model
+        self._identify = identify
         self._failures = slicer.failures
         self._log = BatchLog()
         self._groups: dict[Hashable, _Group] = {}
@@ -101,7 +102,7 @@ class ModelStreams:
             backlog = self._changed_since(since, ceiling, self._log.since(since), group)
         else:
             backlog = self._present(group.filters, ceiling, is_reset=since is not None)
-        stream = ModelStream(backlog, latest, latest)
+        stream = ModelStream(backlog, latest, latest, self._identify)
         group.streams.add(stream)
         return stream
 
@@ -145,12 +146,13 @@ class ModelStreams:
             found = [_stalled(summary) for summary in summaries if group.holds(summary)]
             yield
             if found:
-                yield from self._send(group, [frame(b"".join([block(each, None) for each in found]))], sys.maxsize)
+                blocks = [block(each, None, self._identify) for each in found]
+                yield from self._send(group, [frame(b"".join(blocks))], sys.maxsize)
 
     def _deliver(self, applied: Applied) -> Iterator[None]:
         for group in tuple(self._groups.values()):
             try:
-                batch = yield from _render(group, applied)
+                batch = yield from _render(group, applied, self._identify)
             except Exception as error:  # noqa: BLE001 - contained: streams with another filter get the batch
                 yield from self._fail(group, error)
                 continue
@@ -241,7 +243,7 @@ def _stalled(summary: ProcessSummary) -> Stalled:
     return Stalled(summary.process_id, summary.version)
 
 
-def _render(group: _Group, applied: Applied) -> Generator[None, None, list[Frame]]:
+def _render(group: _Group, applied: Applied, identify: Identify) -> Generator[None, None, list[Frame]]:
     """A batch's frames, each at most one piece; only the last event carries the ID."""
     news: list[Item] = []
     for item in group.news(applied):
@@ -253,7 +255,7 @@ def _render(group: _Group, applied: Applied) -> Generator[None, None, list[Frame
     size = 0
     for item in news:
         is_first, is_last = item is news[0], item is news[-1]
-        rendered = block(item, applied.read_time if is_last else BEFORE_ALL if is_first else None)
+        rendered = block(item, applied.read_time if is_last else BEFORE_ALL if is_first else None, identify)
         blocks.append(rendered)
         size += len(rendered)
         if size >= PIECE_BYTES:

@@ -84,7 +84,7 @@ class Watchers:
         sources = ChangeSources(model, documents, reads, options.schema)
         self._deliveries = Deliveries(sources, slicer, call_later=call_later, observer=observer)
         self.changes = self._deliveries.changes
-        self._model_streams = ModelStreams(model, slicer)
+        self._model_streams = ModelStreams(model, slicer, options.schema.identity)
         self._comments = Comments(call_later, slicer)
         model.subscribe(self._on_applied)
         model.subscribe_to_stalls(self._on_stalled)

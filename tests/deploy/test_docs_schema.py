@@ -33,4 +33,4 @@ def test_the_sample_document_is_answered_what_the_page_says() -> None:
     assert summary.filters == ("ann", "video")
     beaten, _ = schema.summarize("render-1", 2, schema.projection.of_values({**document, "heartbeat": 2}), summary)
     assert (beaten.version, beaten.content_version) == (2, 1)
-    assert len(index_file(schema, "renders")["indexes"]) == 3
+    assert len(index_file(schema)["indexes"]) == 3

@@ -47,18 +47,10 @@ def test_a_document_has_only_the_fields_asked_for_and_only_those_it_has() -> Non
     raw = RawDocument(name=f"{COLLECTION}/a")
     raw.fields["status"].string_value = "done"
     raw.fields["products"].array_value.values.add().integer_value = 1
-    decoder = DocumentDecoder(COLLECTION, wanted("status", "end_time").of_message)
+    decoder = DocumentDecoder(wanted("status", "end_time").of_message)
     document = decoder.decode("a", 5, raw)
     assert (document.id, document.update_time, document.fields) == ("a", 5, {"status": "done"})
     assert "end_time" not in raw.fields  # to look for a field must not create it
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [(f"{COLLECTION}/a", "a"), (f"{COLLECTION}/a b%ä", "a b%ä"), (f"{COLLECTION}x/a", None), ("a", None)],
-)
-def test_an_id_is_the_rest_of_a_name_in_the_collection(name: str, expected: str | None) -> None:
-    assert DocumentDecoder(COLLECTION, wanted().of_message).id_of(name) == expected
 
 
 def test_times_are_whole_microseconds() -> None:

@@ -16,7 +16,7 @@ from service.model.read_model import ReadModel
 from service.reads.answers import Answer, Answers
 from service.reads.budget import Budget
 from service.reads.circuit import Circuit
-from service.reads.firestore_reader import FirestoreReader, Read
+from service.reads.firestore_reader import PROOF_ID, FirestoreReader, Read
 from service.reads.read_cache import CacheLimits
 from service.reads.read_through import ReadThrough
 from service.schema.compiled import ProcessSummary
@@ -123,6 +123,7 @@ class ScriptedReader(FirestoreReader):
 
     def __init__(self, clock: Clock) -> None:
         self._now = clock
+        self.proof_key = PROOF_ID
         self.gets: list[PendingGet] = []
         self.batches: list[PendingMany] = []
         self.lists: list[PendingRows] = []

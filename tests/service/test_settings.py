@@ -129,7 +129,7 @@ def test_an_emulator_needs_no_project(monkeypatch: pytest.MonkeyPatch) -> None:
         ("FALLBACK_CONCURRENCY", "0", "FALLBACK_CONCURRENCY: input should be greater than or equal to 1"),
         ("AUDIT_SAMPLE", "0", "AUDIT_SAMPLE: input should be greater than or equal to 1"),
         ("CACHE_MAX_BYTES", "-1", "CACHE_MAX_BYTES: "),
-        ("FIRESTORE_COLLECTION", "a/b", "FIRESTORE_COLLECTION: must be the ID of a top-level collection"),
+        ("FIRESTORE_COLLECTION", "a/b", "FIRESTORE_COLLECTION: 'a/b' names documents; it must end with the name of"),
         ("API_KEYS", " , ", "API_KEYS: names nothing; leave it unset instead"),
         ("HOST", "127.0.0.1:8080", "HOST: '127.0.0.1:8080' is no address"),
         ("CORS_ORIGINS", "app.example", "CORS_ORIGINS: 'app.example' has no scheme: write it as https://app.example"),

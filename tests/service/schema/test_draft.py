@@ -113,15 +113,15 @@ def test_names_that_need_quotes_are_quoted() -> None:
 
 def test_the_index_file_in_the_repository_is_the_default_schemas() -> None:
     written = json.loads((REPOSITORY / "firestore.indexes.json").read_text())
-    assert index_file(Schema(default_schema()), "webServiceLogs") == written
+    assert index_file(Schema(default_schema())) == written
 
 
 def test_each_filter_needs_an_index_with_the_order() -> None:
     schema = Schema(read_schema_file(REPOSITORY / "examples" / "schemas" / "imports.toml"))
-    fields = [[field["fieldPath"] for field in index["fields"]] for index in index_file(schema, "jobs")["indexes"]]
+    fields = [[field["fieldPath"] for field in index["fields"]] for index in index_file(schema)["indexes"]]
     assert fields == [["state", "createdAt"], ["ownerId", "createdAt"], ["kind", "createdAt"]]
 
 
 def test_a_status_in_an_array_needs_none_for_no_query_can_ask_for_it() -> None:
     schema = Schema(read_schema_file(REPOSITORY / "examples" / "schemas" / "agent_runs.toml"))
-    assert [index["fields"][0]["fieldPath"] for index in index_file(schema, "x")["indexes"]] == ["config.model"]
+    assert [index["fields"][0]["fieldPath"] for index in index_file(schema)["indexes"]] == ["config.model"]

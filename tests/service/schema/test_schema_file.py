@@ -49,6 +49,8 @@ STATUS = '[answer]\nstatus = "status"\n'
 
 KEY_RULE = "must be 1 to 64 letters, digits and underscores, not beginning with a digit"
 
+GROUP = "collection = 'users/{uid}/jobs'\nanswer.status = 'status'\n"
+
 
 def faults(text: str) -> tuple[str, ...]:
     with pytest.raises(WrongSchema) as wrong:
@@ -161,7 +163,25 @@ def test_what_ended_badly_is_named_or_guessed(failed: str, expected: set[str]) -
             "children.a.order_by: 'x[0]' has an array's index, by which Firestore can't query",
         ),
         (STATUS + "[children.logs]\nlimit = 1001", "children.logs.limit: Input should be less than or equal to 1000"),
-        ("collection = 'a/b'\n" + STATUS, "collection: must be the name of a top-level collection"),
+        (
+            "collection = 'a/b'\n" + STATUS,
+            "collection: 'a/b' names documents; it must end with the name of a collection",
+        ),
+        (
+            GROUP + "filters.uid = 'x'",
+            "filters.uid: {uid} of the collection is a filter of that name already; leave it out",
+        ),
+        (GROUP + "answer.owner = '{user}'", "answer.owner: the collection users/{uid}/jobs has no {user}"),
+        (GROUP + "answer.owner = { from = '{uid}', as = 'integer' }", "answer.owner: {uid} is text; leave `as` out"),
+        (STATUS + "owner = '{uid}'", "answer.owner: the collection webServiceLogs has no {uid}"),
+        (
+            "collection = 'users/{limit}/jobs'\n" + STATUS,
+            "collection: {limit} has the name of a parameter of its own; call it otherwise",
+        ),
+        (
+            "collection = 'users/{uid}/{uid}'\n" + STATUS,
+            "collection: 'users/{uid}/{uid}' has {uid} where a collection's name is expected",
+        ),
     ],
 )
 def test_each_fault_is_one_line_that_names_its_place(text: str, fault: str) -> None:

@@ -1,0 +1,179 @@
+"""A collection group, served whole: `users/{uid}/jobs` by ID and parent, in lists, to waiting clients, as events."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.firestore_servers import BackgroundFirestore
+from tests.service.event_source import event_source
+from tests.service.running import RunningService, running_service, waiting
+
+SCHEMA = """
+collection = "users/{uid}/jobs"
+[order]
+field = "at"
+type = "milliseconds"
+[status]
+terminal = ["done", "failed"]
+[answer]
+status = "state"
+start_time = { from = "at", as = "time", unit = "ms" }
+owner = { from = "{uid}" }
+"""
+
+
+def job(at: int, state: str = "running") -> dict[str, object]:
+    return {"state": state, "at": 1_764_320_400_000 + at, "token": "secret"}
+
+
+DOCUMENTS: dict[str, dict[str, object] | None] = {
+    "users/alice/jobs/a": job(1),
+    "users/alice/jobs/b": job(4, "done"),
+    "users/bob/jobs/a": job(2, "failed"),
+    "users/__id7__/jobs/__id12__": job(3),
+    "users/a!/jobs/x": job(4),
+    "jobs/a": job(9),
+    "users/alice/lists/l/jobs/a": job(8),
+    "users/alice": {"name": "Alice"},
+}
+NEWEST_FIRST = [("b", "alice"), ("x", "a!"), ("__id12__", "__id7__"), ("a", "bob"), ("a", "alice")]
+
+
+@asynccontextmanager
+async def served(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path, **settings: Any
+) -> AsyncIterator[RunningService]:
+    schema = tmp_path / "schema.toml"
+    schema.write_text(SCHEMA)
+    firestore.commit(project, DOCUMENTS)
+    async with running_service(firestore.host, project, schema_file=schema, **settings) as running:
+        yield await running.synced()
+
+
+@pytest.fixture
+def firestore(local_firestore: BackgroundFirestore, monkeypatch: pytest.MonkeyPatch) -> BackgroundFirestore:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
+    return local_firestore
+
+
+def named(reply: Any) -> list[tuple[str, str]]:
+    return [(row["process_id"], row["owner"]) for row in reply.json()["processes"]]
+
+
+@pytest.mark.parametrize("listener", ["stream", "on_snapshot"])
+@pytest.mark.parametrize("window_size", [0, 2, 4, 100])
+async def test_a_group_answers_by_parent_and_id_and_in_lists(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path, listener: str, window_size: int
+) -> None:
+    async with served(firestore, project, tmp_path, listener=listener, window_size=window_size) as running:
+        alices, bobs = await running.get("/status/a?uid=alice"), await running.get("/status/a?uid=bob")
+        assert [each.json()["status"] for each in (alices, bobs)] == ["running", "failed"]
+        assert list(alices.json()) == ["process_id", "status", "start_time", "owner"]
+        assert (await running.get("/status/__id12__?uid=__id7__")).json()["owner"] == "__id7__"
+        assert (
+            await running.get("/status/a?uid=alice", headers={"If-None-Match": alices.headers["ETag"]})
+        ).status == 304
+        missing = await running.get("/status/zzz?uid=alice")
+        assert (missing.status, missing.json()["message"]) == (404, "Process with ID zzz not found")
+        strong = await running.get("/status/a?uid=bob", headers={"Cache-Control": "no-cache"})
+        assert (strong.status, strong.headers["Age"], strong.json()) == (200, "0", bobs.json())
+
+        assert named(await running.get("/status?limit=100")) == NEWEST_FIRST
+        assert named(await running.get("/status?uid=alice")) == [("b", "alice"), ("a", "alice")]
+        assert named(await running.get("/status?uid=alice&status=running")) == [("a", "alice")]
+        assert named(await running.get("/status?status=running")) == [NEWEST_FIRST[place] for place in (1, 2, 4)]
+        assert named(await running.get("/status?uid=nobody")) == []
+        token, pages = "", []
+        for _ in NEWEST_FIRST:
+            page = await running.get(f"/status?limit=1{token}")
+            pages += named(page)
+            token = f"&page_token={page.json()['next_page_token']}"
+        assert pages == NEWEST_FIRST
+
+        batch = await running.get("/status?process_id=b&process_id=zzz&process_id=a&uid=alice")
+        assert (named(batch), batch.json()["missing"]) == ([("b", "alice"), ("a", "alice")], ["zzz"])
+        assert (await running.get("/readyz")).status == 200
+        assert await running.service.audit.once()
+
+
+async def test_a_request_that_names_no_parent_is_400_and_says_which(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path
+) -> None:
+    async with served(firestore, project, tmp_path) as running:
+        for path in (
+            "/status/a",
+            "/status/a?wait=1",
+            "/status/a/events",
+            "/status?process_id=a",
+            "/status/alice%00a",
+        ):
+            reply = await running.get(path)
+            assert reply.status == 400, path
+            assert reply.json()["message"].startswith("uid must be given"), path
+        assert (await running.get("/status/a?uid=a/b")).status == 400
+        assert (await running.get("/status/a?uid=x&uid=y")).status == 400
+        assert (await running.get("/status?process_id=a&uid=alice&status=done")).status == 400
+        token = (await running.get("/status?uid=alice&limit=1")).json()["next_page_token"]
+        assert (await running.get(f"/status?uid=bob&page_token={token}")).status == 400
+
+
+async def test_polls_of_a_group_are_answered_by_the_model_and_cost_no_read(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path
+) -> None:
+    async with served(firestore, project, tmp_path) as running:
+        reads = await running.metric("firestore_reads_total", source="get")
+        for path in ("/status/a?uid=alice", "/status/b?uid=alice", "/status/x?uid=a!", "/status/a?uid=b%6Fb"):
+            reply = await running.get(path)
+            assert (reply.status, reply.headers["X-Cache"]) == (200, "HIT")
+        assert await running.metric("firestore_reads_total", source="get") == reads
+
+
+@pytest.mark.parametrize("listener", ["stream", "on_snapshot"])
+async def test_waits_and_events_of_a_group_are_of_one_parent(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path, listener: str
+) -> None:
+    async with (
+        served(firestore, project, tmp_path, listener=listener, window_size=5) as running,
+        event_source(running, "/status/a/events?uid=alice") as outside,
+        event_source(running, "/events?uid=a!") as every,
+        waiting(running, "/status/x?uid=a!&wait=20&until=terminal") as waits,
+    ):
+        assert [each.data["owner"] for each in await outside.take(1)] == ["alice"]
+        assert [each.data["process_id"] for each in await every.take(1)] == ["x"]
+        firestore.commit(project, {"users/bob/jobs/x": job(10, "done"), "users/alice/jobs/a": job(1, "failed")})
+        assert [each.data["status"] for each in await outside.take(1)] == ["failed"]
+        firestore.commit(project, {"users/a!/jobs/x": job(11, "done")})
+        assert (await waits).json()["owner"] == "a!"
+        assert [each.data["status"] for each in await every.take(1)] == ["done"]
+        firestore.commit(project, {"users/a!/jobs/x": None})
+        [removed] = await every.take(1)
+        assert removed.name == "removed"
+        assert {name: removed.data[name] for name in ("process_id", "owner")} == {"process_id": "x", "owner": "a!"}
+
+
+async def test_foreign_documents_keep_a_full_window_from_claiming_completeness(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path
+) -> None:
+    async with served(firestore, project, tmp_path, window_size=3) as running:
+        assert len(running.service.model) == 1  # two places of the window are foreign
+        assert not running.service.model.is_complete
+        page = await running.get("/status?limit=100")
+        assert (named(page), page.headers["X-Cache"]) == (NEWEST_FIRST, "MISS")
+
+
+async def test_the_api_document_says_which_variables_are_needed(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path
+) -> None:
+    async with served(firestore, project, tmp_path) as running:
+        document = (await running.get("/openapi.json")).json()
+        found = {
+            path: {each["name"]: each["required"] for each in document["paths"][path]["parameters"]}
+            for path in ("/status/{process_id}", "/status/{process_id}/events", "/status", "/stats", "/events")
+        }
+        assert [found[path]["uid"] for path in found] == [True, True, False, False, False]
+        assert list(document["components"]["schemas"]["Removed"]["properties"]) == ["process_id", "owner", "deleted"]
+        body = (await running.get("/stats?uid=alice")).json()
+        assert (body["processes"], body["by_status"]) == (2, {"done": 1, "running": 1})

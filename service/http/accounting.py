@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from time import perf_counter
 
 from service.api.parameters import REQUEST_ID
-from service.http.requests import Head, Request
+from service.http.requests import Head
 from service.http.responses import request_ids
 from service.runtime.failure_log import FailureLog
 from service.telemetry.logs import RequestLog
@@ -42,10 +42,10 @@ class Accounting:
         """The client has left before its request was answered."""
         self.answered(head, route, CLIENT_CLOSED_REQUEST, 0, self.request_id(head.fields))
 
-    def record(self, tally: RequestTally, request: Request, status: int, body_bytes: int, request_id: bytes) -> None:
+    def record(self, tally: RequestTally, head: Head, status: int, body_bytes: int, request_id: bytes) -> None:
         """The same, with the tally that it belongs to."""
         ended = perf_counter()
-        seconds = ended - request.arrived_at
+        seconds = ended - head.arrived_at
         self.requests_count += 1
         try:
             if seconds <= QUICK_S:  # RequestTally.add, without the call
@@ -55,7 +55,7 @@ class Accounting:
                 tally.add(seconds)
             log = self._request_log
             if log is not None:
-                url, fields = request.target.escaped_url, request.fields
-                log.log((request.method, status, request.remote, fields, url, body_bytes, seconds, ended, request_id))
+                url, fields = head.target.escaped_url, head.fields
+                log.log((head.method, status, head.remote, fields, url, body_bytes, seconds, ended, request_id))
         except Exception as error:  # noqa: BLE001 - reported; see above
             self._failures.report("accounting for a request", error)

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, cast
 from aiohttp import web
 
 from service.http.backlog import PIECE_BYTES, Backlog
-from service.http.model_answers import Parked
-from service.http.request_parser import RequestParser
+from service.http.request_reader import Parked, RequestReader
 from service.http.requests import HTTP_1_1, Head
 from service.http.responses import refusal, render
 from service.reads.answers import Answer
@@ -59,7 +58,7 @@ _READY = State.READY  # Python 3.11 takes a tenth of a microsecond to look a mem
 _HEAD, _IDLE, _READER, _UNREAD = "head", "idle", "reader", "unread"  # timers
 
 
-class Connection(asyncio.Protocol):
+class Connection(RequestReader):
     """See above. `transport` is None once the client is gone."""
 
     head_timeout_s = 10.0
@@ -78,15 +77,29 @@ class Connection(asyncio.Protocol):
     ssl_context = sockname = None
     """What aiohttp's requests read, beside `peername`: TLS ends in front of this service."""
 
-    transport: asyncio.Transport | None
+    __slots__ = (
+        "_backlog",
+        "_discarded",
+        "_drain_waiter",
+        "_fair_queue",
+        "_parked",
+        "_server",
+        "_state",
+        "_task",
+        "_timers",
+        "_unstarted",
+        "is_writable",
+        "peername",
+    )
+
     _backlog: Backlog
 
     def __init__(self, server: "HttpServer") -> None:
+        super().__init__(server.router, server.ask_model)
         self._server = server
         self._fair_queue = server.fair_queue
         self._state = State.READY
         self.transport = None
-        self._parser = RequestParser(server.router, server.poll_model)
         self._discarded = 0
         self.is_writable = True
         """Whether the client takes more."""
@@ -98,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._timers = Timers(server.loop)
 
     def __repr__(self) -> str:
-        return f"<Connection of {self._parser.remote}, {self._state.value}>"
+        return f"<Connection of {self.remote}, {self._state.value}>"
 
     # -- the transport's calls
 
@@ -109,9 +122,8 @@ class Connection(asyncio.Protocol):
         if connected is not None:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.peername = transport.get_extra_info("peername")
-        self._parser.remote = str(self.peername[0] if isinstance(self.peername, tuple) else self.peername)
-        self._parser.arrived_at = perf_counter()
-        self._parser.write = self.transport.write
+        self.remote = str(self.peername[0] if isinstance(self.peername, tuple) else self.peername)
+        self.arrived_at = perf_counter()
         self.update()
         self._timers.start(_IDLE, self.keepalive_timeout_s, self._close_if_idle)
         self._server.opened(self)
@@ -125,12 +137,11 @@ class Connection(asyncio.Protocol):
         ):
             self._keep(data, now)
             return
-        parser = self._parser
-        parser.arrived_at = now
-        parser.feed(data)
-        if parser.heads:
+        self.arrived_at = now
+        self.feed(data)
+        if self.heads:
             self._answer_parsed()
-        if parser.is_in_head:
+        if self.is_in_head:
             self._time_head()
 
     def pause_writing(self) -> None:
@@ -179,7 +190,7 @@ class Connection(asyncio.Protocol):
                 self.abort()
             return
         if not self._backlog:
-            self._parser.arrived_at = now
+            self.arrived_at = now
         self._backlog.add(data)
         if self._state is State.READY:
             self._queue()
@@ -211,7 +222,7 @@ class Connection(asyncio.Protocol):
                     self._queue()
                     break
                 has_turn = False
-                self._parser.feed(self._backlog.take())
+                self.feed(self._backlog.take())
                 self._answer_parsed()
         except BaseException:
             self.abort()
@@ -220,38 +231,42 @@ class Connection(asyncio.Protocol):
             self.end()
         if self._backlog.is_reading:
             self._timers.stop(_UNREAD)
-        if self._parser.is_in_head:
+        if self.is_in_head:
             self._time_head()
 
     # -- answering
 
     def _answer_parsed(self) -> None:
         """Answer parsed requests in order, as long as each is answered at once."""
-        parser = self._parser
-        while parser.heads and self._state is State.READY:
+        while self.heads and self._state is State.READY:
             if not self.is_writable:
                 self._enter(State.BLOCKED)
                 break
-            head = parser.heads.pop(0)
+            head = self.heads.pop(0)
             if isinstance(head, Head):
                 self._answer(head)
+            elif isinstance(head, Parked):
+                self._park(head)
             else:
                 self._write_refusal(head)
 
     def _answer(self, head: Head) -> None:
         head.is_last = self._is_last(head)
-        answer = self._server.answer_from_model(head, self.end_wait)
+        answer = self._ask_model(head, self.end_wait) if head.is_plain else None
         if answer is None:
             self._handle(head)
         elif isinstance(answer, Parked):
-            self._parked = answer
-            self._enter(State.PARKED)
+            self._park(answer)
         else:
             self._write(answer, is_last=head.is_last)
 
+    def _park(self, parked: Parked) -> None:
+        self._parked = parked
+        self._enter(State.PARKED)
+
     def _is_last(self, head: Head) -> bool:
         """Whether its answer ends the connection: at the service's end, where nothing behind it has arrived."""
-        return head.closes or (self._server.is_closing and not (self._parser.heads or self._backlog))
+        return head.closes or (self._server.is_closing and not (self.heads or self._backlog))
 
     def _write(self, answer: bytes, *, is_last: bool) -> None:
         self.transport.write(answer)  # type: ignore[union-attr] # nothing is answered once it is gone
@@ -328,8 +343,7 @@ class Connection(asyncio.Protocol):
         keep_alive = not self._is_last(head)
         if isinstance(response, web.Response):
             is_head = head.method == b"HEAD"
-            date, version = self._server.date(), head.version
-            answer = render(response, is_head=is_head, date=date, keep_alive=keep_alive, version=version)
+            answer = render(response, self._server.date(), head.version, is_head=is_head, keep_alive=keep_alive)
             self._write(answer, is_last=not keep_alive)
         elif not keep_alive or head.version < HTTP_1_1:
             self._linger()
@@ -350,14 +364,14 @@ class Connection(asyncio.Protocol):
     def _time_head(self) -> None:
         """A head that is not whole has bounded time."""
         if not self._timers.is_running(_HEAD):
-            count = self._parser.count
+            count = self.count
             self._timers.start(_HEAD, self.head_timeout_s, lambda: self._check_head(count))
 
     def _check_head(self, count: int) -> None:
         """Time counts while nothing before this head is being answered."""
-        if self._state is State.LINGERING or not self._parser.is_in_head:
+        if self._state is State.LINGERING or not self.is_in_head:
             return
-        if self._state is State.READY and self._parser.count == count:
+        if self._state is State.READY and self.count == count:
             self._write_refusal(408)
         else:
             self._time_head()
@@ -370,7 +384,7 @@ class Connection(asyncio.Protocol):
             self._timers.start(_UNREAD, self.unread_timeout_s, self._abort_if_unread)
 
     def _close_if_idle(self) -> None:
-        remaining_s = self._parser.arrived_at + self.keepalive_timeout_s - perf_counter()
+        remaining_s = self.arrived_at + self.keepalive_timeout_s - perf_counter()
         if remaining_s <= 0 and self.is_idle:
             self.close()
         else:
@@ -381,21 +395,21 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether no whole request is here."""
-        return self._state is State.READY and not self._parser.heads
+        return self._state is State.READY and not self.heads
 
     @property
     def is_unused(self) -> bool:
         """Whether no request has ever begun to arrive."""
-        return not (self._parser.count or self._parser.is_in_head)
+        return not (self.count or self.is_in_head)
 
     @property
     def silent_since(self) -> float:
         """When something came last; infinity while a request is under way, and FIRST_REQUEST_S later before the first
         one, which is probably on its way.
         """
-        if not self.is_idle or self._parser.is_in_head:
+        if not self.is_idle or self.is_in_head:
             return inf
-        return self._parser.arrived_at + (0.0 if self._parser.count else FIRST_REQUEST_S)
+        return self.arrived_at + (0.0 if self.count else FIRST_REQUEST_S)
 
     def end(self) -> None:
         """No more answers. What has been written is sent; what still comes is thrown away."""
@@ -417,7 +431,7 @@ class Connection(asyncio.Protocol):
         would take the answer from the client.
         """
         self._enter(State.LINGERING)
-        self._parser.stop()
+        self.stop()
         self._backlog.take_all()
         transport = cast("asyncio.Transport", self.transport)
         if transport.can_write_eof():
@@ -426,8 +440,12 @@ class Connection(asyncio.Protocol):
 
     def _abandon_rest(self) -> None:
         """Account for what has come and was not answered."""
-        self._parser.feed(self._backlog.take_all())
-        for head in (self._unstarted, *self._parser.heads):
+        self.feed(self._backlog.take_all())
+        for each in (self._unstarted, *self.heads):
+            head = each
+            if isinstance(each, Parked):
+                each.waiter.leave()
+                head = each.head
             if isinstance(head, Head):
                 self._server.accounting.abandoned(head, head.target.label)
 
@@ -435,7 +453,7 @@ class Connection(asyncio.Protocol):
         """Leave no cycle behind, and no timer."""
         self._wake_drain()
         self._timers.stop_all()
-        self._parser.close()
+        self.forget()
         self.transport = None
         del self._backlog
 
@@ -447,4 +465,4 @@ class Connection(asyncio.Protocol):
 
     def update(self) -> None:
         """Let the parser answer plain requests itself while that is all there is to do."""
-        self._parser.may_poll = self._state is State.READY and self.is_writable and not self._server.is_closing
+        self.answers_at_once = self._state is State.READY and self.is_writable and not self._server.is_closing

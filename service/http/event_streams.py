@@ -18,8 +18,8 @@ from service.http.connection import Connection
 from service.http.middleware import HEAD, PARAMETER, Middleware
 from service.http.requests import HTTP_1_1
 from service.http.responses import (
-    CLOSE_LINE,
     DateHeader,
+    close_head,
     error_response,
     freshness,
     process_not_found,
@@ -51,22 +51,23 @@ class EventResponse(web.StreamResponse):
         self._connection: Connection
         self._transport: asyncio.Transport
 
-    def begin(self, request: web.Request, date: str) -> None:
+    def begin(self, request: web.Request, date: bytes) -> None:
         """Send the head; from now on frames follow. Raises: ConnectionError where the client is gone."""
         self._connection = cast("Connection", request.protocol)
         transport = self._connection.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
         self._transport = transport
-        self._is_chunked = request[HEAD].version >= HTTP_1_1
+        head = request[HEAD]
+        self._is_chunked = head.version >= HTTP_1_1
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         connected = transport.get_extra_info("socket")
         if connected is not None:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
-        last = ("Transfer-Encoding: chunked\r\n" if self._is_chunked else "") + (
-            CLOSE_LINE.decode() if request[HEAD].closes else ""
-        )
-        transport.write(render_head(200, self.headers, date=date, last=last, version=request[HEAD].version).encode())
+        if self._is_chunked:
+            self.headers[hdrs.TRANSFER_ENCODING] = "chunked"
+        close_head(self.headers, head.version, keep_alive=not head.closes, length=None)
+        transport.write(render_head(200, self.headers, date, head.version) + b"\r\n")
         self.headers.clear()  # they have been sent, and a stream lives long: a kilobyte for each client
 
     def send(self, frame: Frame) -> bool:
@@ -151,7 +152,7 @@ class EventStreams:
     def _begin(self, request: web.Request, headers: dict[str, str]) -> EventResponse:
         response = EventResponse(headers)
         self.middleware.begin(request, response)
-        response.begin(request, self._date().decode())
+        response.begin(request, self._date())
         response.send(frame(retry_block(self._watchers.retry_ms())))
         return response
 

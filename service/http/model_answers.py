@@ -7,31 +7,37 @@ included. Answers, counts and log lines equal those of the handlers: tests/servi
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from time import perf_counter
 from typing import NamedTuple
 
+from aiohttp import hdrs
 from multidict import CIMultiDict
 
 from service.api.caller import SEES_EVERYTHING, Caller
 from service.api.etags import etag_for, known_version, matches
+from service.api.headers import BASE_HEADERS
 from service.api.listing import Listing
 from service.api.operations import LISTING, STATS, STATUS
+from service.api.sources import Source
 from service.api.waits import WaitQuery, read_wait
 from service.errors import BadParameter
 from service.http.access import AccessRules, cors_headers
 from service.http.accounting import Accounting
 from service.http.rendered_pages import RenderedPages
-from service.http.requests import Head, Request
+from service.http.request_reader import Parked
+from service.http.requests import HTTP_1_1, Head
 from service.http.responses import (
-    CLOSE_LINE,
-    FOUND,
-    NOT_FOUND,
-    NOT_MODIFIED,
+    JSON_TYPE,
     DateHeader,
-    error_body,
+    body_of,
+    complete,
+    error_response,
+    freshness,
     header_lines,
     process_not_found,
+    render,
+    render_head,
 )
-from service.http.router import Target
 from service.reads.answer import RenderedPage
 from service.reads.answers import Answer, Answers
 from service.reads.statistics import StatisticsReads
@@ -48,20 +54,17 @@ WAITED_STATUS = _STATUS + "?wait"
 MOST_QUERIES, MOST_QUERIES_OF_GROUP = 64, 8192
 """Queries about one process that are remembered as they were read: in a collection group each names a parent."""
 
+_BASE = b"\r\n%b" % header_lines({**BASE_HEADERS, "X-Request-Id": ""})[:-2]
+_LENGTH = b"\r\nContent-Length: "
+_END = b"\r\n\r\n"
+_LAST_END = b"\r\nConnection: close\r\n\r\n"
+
 Tallies = tuple[RequestTally, RequestTally]
 """Where the 200 and the 304 answers of a route are counted."""
 
 Rendered = Callable[[str, Caller], tuple[int, RenderedPage] | None]
 """By the query as it came, and the caller: an age in seconds and what was rendered; None where only the handlers can
 answer."""
-
-
-class Parked(NamedTuple):
-    """A request that waits for a change of a process. `waiter.leave` must be called once, whatever ends the wait."""
-
-    head: Head
-    seen: str
-    waiter: LongPollWaiter
 
 
 class _Asked(NamedTuple):
@@ -103,84 +106,63 @@ class ModelAnswers:
         self._date = date
         self._status = _tallies(metrics, STATUS.path)
         self._waited = _tallies(metrics, WAITED_STATUS)
-        self._needs_lines = bool(access.origins)
+        self._has_origins = bool(access.origins)
+        self._begun_for, self._begun_until = -1, 0.0
+        self._found = self._not_modified = b""
 
     def answer(self, head: Head, on_complete: OnComplete) -> bytes | Parked | None:
-        """The whole answer, or a wait that ends with `on_complete`; None where only the handlers can answer.
-
-        A failed look-up fails again in the handler, which logs and answers it.
-        """
-        target, fields = head.target, head.fields
-        if not head.is_plain:
-            return None
-        if target.label == _STATUS and target.query:
-            caller = self._access.caller(target.path, fields)
-            asked = None if caller is None else self._asked(target.query, caller)
-            if caller is None or asked is None:
-                return None
-            if asked.wait is not None:
-                try:
-                    return self._wait(head, caller, asked.wait, self._key(target, asked), on_complete)
-                except Exception:  # noqa: BLE001 - see above
-                    return None
-        return self.poll(head)
-
-    def _key(self, target: Target, asked: _Asked) -> str:
-        """The key of the process that is asked for; "" where the target has no ID."""
-        process_id: str = target.process_id
-        return self._path.key_behind(asked.begins, process_id) if self._is_group and process_id else process_id
-
-    def _key_in_query(self, target: Target, caller: Caller) -> str:
-        """The same of a poll; "" where only the handlers can answer it."""
-        asked = self._asked(target.query, caller) if self._is_group else None
-        return "" if asked is None or asked.wait is not None else self._key(target, asked)
-
-    def poll(self, request: Request) -> bytes | None:
-        """The same for a plain request that has nothing to wait for."""
-        target, fields = request.target, request.fields
-        caller = SEES_EVERYTHING if self._is_open else self._access.caller(target.path, fields)
+        """See AskModel. A failed look-up fails again in the handler, which logs and answers it."""
+        target = head.target
+        caller = SEES_EVERYTHING if self._is_open else self._access.caller(target.path, head.fields)
         if caller is None:
             return None
-        seen = fields.get(b"if-none-match")
         try:
             if target.label == _STATUS:
-                has_plain_key = not target.query and not self._is_group
-                held = self._held(target.process_id if has_plain_key else self._key_in_query(target, caller), caller)
-                if held is None:
-                    return None
-                summary, age_s = held
-                tallies, etag, body = self._status, b'"v%d"' % summary.content_version, summary.body
-                if seen is not None and seen != etag:
-                    known = known_version(seen.decode())
-                    if known > summary.version:
-                        return None
-                    if known > summary.content_version:
-                        etag = etag_for(summary, seen.decode()).encode()
-            elif target.label in self._rendered:
-                find, tallies = self._rendered[target.label]
-                found = find(target.query, caller)
-                if found is None:
-                    return None
-                age_s, page = found
-                etag, body = page.etag, page.body
-            else:
-                return None
+                return self._process(head, caller, on_complete)
+            return self._page(head, caller) if target.label in self._rendered else None
         except Exception:  # noqa: BLE001 - see above
             return None
-        return self._render(request, tallies, age_s, etag, body, seen)
 
     def complete(self, head: Head, seen: str, answer: Answer) -> bytes:
         """The whole answer at the end of a wait; `seen` are the ETags that the client knows."""
         if answer.summary is None:
             return self._render_not_found(head, answer.age_s)
         etag = etag_for(answer.summary, seen).encode()
-        return self._render(head, self._waited, answer.age_s, etag, answer.body, seen.encode() or None)
+        return self._render(head, self._waited, answer.age_s, etag, answer.body, seen.encode() or None, perf_counter())
+
+    def _process(self, head: Head, caller: Caller, on_complete: OnComplete) -> bytes | Parked | None:
+        target, seen = head.target, head.fields.get(b"if-none-match")
+        key: str = target.process_id
+        if target.query or self._is_group:
+            asked = self._asked(target.query, caller)
+            if asked is None or not key:
+                return None
+            key = self._path.key_behind(asked.begins, key) if self._is_group else key
+            if asked.wait is not None or not self._is_group:
+                return asked.wait and self._wait(head, caller, asked.wait, key, on_complete)
+        held = self._held(key, caller)
+        if held is None:
+            return None
+        summary, age_s = held
+        etag = b'"v%d"' % summary.content_version
+        if seen is not None and seen != etag:
+            if known_version(seen.decode()) > summary.version:
+                return None
+            etag = etag_for(summary, seen.decode()).encode()
+        return self._render(head, self._status, age_s, etag, summary.body, seen, head.arrived_at)
+
+    def _page(self, head: Head, caller: Caller) -> bytes | None:
+        find, tallies = self._rendered[head.target.label]
+        found = find(head.target.query, caller)
+        if found is None:
+            return None
+        age_s, page = found
+        seen = head.fields.get(b"if-none-match")
+        return self._render(head, tallies, age_s, page.etag, page.body, seen, head.arrived_at)
 
     def _wait(
         self, head: Head, caller: Caller, query: WaitQuery, process_id: str, on_complete: OnComplete
     ) -> bytes | Parked | None:
-        if not process_id:
-            return None
         seen = query.seen(head.text(b"if-none-match") or "")
         granted_s = self._long_polls.granted_s(query.seconds, caller)
         condition = WaitCondition(caller, granted_s - head.waited_s, query.wanted, seen)
@@ -192,32 +174,38 @@ class ModelAnswers:
     # -- answering
 
     def _render(
-        self, request: Request, tallies: Tallies, age_s: int, etag: bytes, body: bytes, seen: bytes | None
+        self, head: Head, tallies: Tallies, age_s: int, etag: bytes, body: bytes, seen: bytes | None, now: float
     ) -> bytes:
-        accounting, date, fields = self._accounting, self._date, request.fields
+        accounting, fields = self._accounting, head.fields
         request_id = accounting.request_id(fields) if b"x-request-id" in fields else self._new_request_id()
-        lines = self._lines(request) if self._needs_lines or request.is_last else b""
-        now = date.text if request.arrived_at < date.valid_until else date()
+        cors = self._cors(head) if self._has_origins else b""
+        end = _LAST_END if head.is_last else _END
+        if age_s != self._begun_for or now >= self._begun_until:
+            self._begin(age_s)
         if seen is not None and (seen == etag or matches(seen.decode("latin-1"), etag.decode())):
-            accounting.record(tallies[1], request, 304, 0, request_id)
-            return NOT_MODIFIED % (age_s, etag, request_id, lines, now)
+            accounting.record(tallies[1], head, 304, 0, request_id)
+            return b"".join((self._not_modified, etag, _BASE, request_id, cors, end))
         size = len(body)
-        accounting.record(tallies[0], request, 200, size, request_id)
-        return FOUND % (age_s, etag, request_id, lines, size, now, body)
+        accounting.record(tallies[0], head, 200, size, request_id)
+        return b"".join((self._found, etag, _BASE, request_id, cors, _LENGTH, b"%d" % size, end, body))
 
     def _render_not_found(self, head: Head, age_s: int) -> bytes:
-        body = error_body(process_not_found(head.target.process_id))
+        response = error_response(404, process_not_found(head.target.process_id), headers=freshness(Source.HIT, age_s))
         request_id = self._accounting.request_id(head.fields)
         self._metrics.looked_up("negative")
-        self._accounting.answered(head, WAITED_STATUS, 404, len(body), request_id)
-        return NOT_FOUND % (age_s, request_id, self._lines(head), len(body), self._date(), body)
+        self._accounting.answered(head, WAITED_STATUS, 404, len(body_of(response)), request_id)
+        complete(response.headers, request_id.decode(), cors_headers(self._access.origins, head.text(b"origin")))
+        return render(response, self._date(), HTTP_1_1, is_head=False, keep_alive=not head.is_last)
 
-    def _lines(self, request: Request) -> bytes:
-        """What differs by client, or in the last answer of a connection."""
-        origin = request.fields.get(b"origin")
-        text = None if origin is None else origin.decode("utf-8", "surrogateescape")
-        cors = header_lines(cors_headers(self._access.origins, text)).encode()
-        return cors + CLOSE_LINE if request.is_last else cors
+    def _begin(self, age_s: int) -> None:
+        """Render what all answers of this age begin with, until the Date changes."""
+        date, headers = self._date(), {**freshness(Source.HIT, age_s), hdrs.ETAG: ""}
+        self._not_modified = render_head(304, headers, date)[:-2]
+        self._found = render_head(200, {hdrs.CONTENT_TYPE: JSON_TYPE, **headers}, date)[:-2]
+        self._begun_for, self._begun_until = age_s, self._date.valid_until
+
+    def _cors(self, head: Head) -> bytes:
+        return b"\r\n" + header_lines(cors_headers(self._access.origins, head.text(b"origin")))[:-2]
 
 
 def _tallies(metrics: Metrics, route: str) -> tuple[RequestTally, RequestTally]:

@@ -1,7 +1,7 @@
 """Renders answers: the headers that every answer carries, and the bytes of heads, bodies and errors. Pure.
 
-The one place that renders a response, whichever way it took: answers from the model are filled into templates that are
-made here with the same functions that render a handler's response or a stream's head.
+The one place that renders a response, whichever way it took: an answer of a handler, a stream's head, a refusal, and
+what begins all answers from the model that are equally old.
 """
 
 import random
@@ -17,12 +17,12 @@ from aiohttp import hdrs, web
 from service.api.etags import matches, precondition_failed
 from service.api.headers import BASE_HEADERS
 from service.api.sources import Source
-from service.http.requests import MAX_TARGET_BYTES
+from service.http.requests import HTTP_1_1, MAX_TARGET_BYTES, Version
 
 JSON_TYPE = "application/json; charset=utf-8"
 _IDS_AT_ONCE = 256
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 # -- bodies
@@ -83,11 +83,6 @@ def complete(headers: MutableMapping[str, str], request_id: str, cors: Mapping[s
     headers.update(cors)
 
 
-def header_lines(headers: Mapping[str, str]) -> str:
-    """The lines of these headers."""
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-
-
 def request_ids() -> Iterator[bytes]:
     """IDs that no other request has, without end. Not secrets, so they need no system call. Not to be taken over a
     fork.
@@ -101,10 +96,10 @@ def _more_request_ids() -> list[bytes]:
 
 
 class DateHeader:
-    """The Date header: `text` until `valid_until` on the clock of `perf_counter`, rendered once per second."""
+    """The Date header, rendered once per second: it is right until `valid_until` on the clock of `perf_counter`."""
 
     def __init__(self) -> None:
-        self.text = b""
+        self._text = b""
         self.valid_until = float("-inf")
 
     def __call__(self) -> bytes:
@@ -112,54 +107,40 @@ class DateHeader:
         now = time.perf_counter()
         if now >= self.valid_until:
             second, fraction = divmod(time.time(), 1)
-            self.text, self.valid_until = formatdate(second, usegmt=True).encode(), now + 1 - fraction
-        return self.text
-
-
-def connection_line(version: tuple[int, int], *, keep_alive: bool) -> str:
-    """The header that says whether the connection stays open, where the HTTP version implies the contrary."""
-    if version >= (1, 1):
-        return "" if keep_alive else "Connection: close\r\n"
-    return "Connection: keep-alive\r\n" if keep_alive else ""
-
-
-CLOSE_LINE = connection_line((1, 1), keep_alive=False).encode()
+            self._text, self.valid_until = formatdate(second, usegmt=True).encode(), now + 1 - fraction
+        return self._text
 
 
 # -- heads
 
 
-def render_head(
-    status: int,
-    headers: Mapping[str, str],
-    *,
-    date: str,
-    last: str = "",
-    length: int | str | None = None,
-    version: tuple[int, int] = (1, 1),
-) -> str:
-    """A response's head; `last` are further lines, `length` is that of its body."""
-    size = "" if length is None else f"Content-Length: {length}\r\n"
-    lines = f"{header_lines(headers)}{last}{size}Date: {date}\r\n"
-    return f"HTTP/1.{version[1]} {status} {_REASONS.get(status, '')}\r\n{lines}\r\n"
+def close_head(headers: MutableMapping[str, str], version: Version, *, keep_alive: bool, length: int | None) -> None:
+    """Add what HTTP needs at the end of a head: the body's length, and what the version does not say by itself."""
+    if length is not None:
+        headers[hdrs.CONTENT_LENGTH] = str(length)
+    if keep_alive != (version >= HTTP_1_1):
+        headers[hdrs.CONNECTION] = "keep-alive" if keep_alive else "close"
 
 
-def render(
-    response: web.Response, *, is_head: bool, date: bytes, keep_alive: bool, version: tuple[int, int] = (1, 1)
-) -> bytes:
+def header_lines(headers: Mapping[str, str]) -> bytes:
+    """The lines of these headers. Surrogate escapes become the bytes that they stand for."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return lines.encode("utf-8", "surrogateescape")
+
+
+def render_head(status: int, headers: Mapping[str, str], date: bytes, version: Version = HTTP_1_1) -> bytes:
+    """A response's head but for the empty line that ends it."""
+    begin = b"HTTP/1.%d %d %b\r\nDate: %b\r\n" % (version[1], status, _REASONS.get(status, b""), date)
+    return begin + header_lines(headers)
+
+
+def render(response: web.Response, date: bytes, version: Version, *, is_head: bool, keep_alive: bool) -> bytes:
     """A handler's response, head and body. HEAD gets the head that GET would get."""
-    body, length = body_of(response), None
-    if response.status not in _BODILESS:
-        length = len(body)
-    head = render_head(
-        response.status,
-        response.headers,
-        date=date.decode(),
-        last=connection_line(version, keep_alive=keep_alive),
-        length=length,
-        version=version,
-    ).encode("utf-8", "surrogateescape")
-    return head if is_head or length is None else head + body
+    body = body_of(response)
+    is_bodiless = response.status in _BODILESS
+    close_head(response.headers, version, keep_alive=keep_alive, length=None if is_bodiless else len(body))
+    head = render_head(response.status, response.headers, date, version)
+    return b"%b\r\n%b" % (head, b"" if is_head or is_bodiless else body)
 
 
 def body_of(response: web.StreamResponse) -> bytes:
@@ -168,31 +149,16 @@ def body_of(response: web.StreamResponse) -> bytes:
     return body if isinstance(body, bytes) else b""
 
 
-def _template(status: int, headers: dict[str, str], *, has_body: bool) -> bytes:
-    """A head with gaps: the headers' own, the request ID, further lines, the length and the date."""
-    complete(headers, "%b", {})
-    head = render_head(status, headers, last="%b", date="%b", length="%d" if has_body else None)
-    return head.encode() + (b"%b" if has_body else b"")
-
-
-_HIT: dict[str, str] = {"X-Cache": Source.HIT.value, hdrs.AGE: "%d"}
-_JSON: dict[str, str] = {hdrs.CONTENT_TYPE: JSON_TYPE}
-FOUND = _template(200, {**_JSON, **_HIT, hdrs.ETAG: "%b"}, has_body=True)
-"""Gaps: age, ETag, request ID, further lines, length, date, body."""
-NOT_MODIFIED = _template(304, {**_HIT, hdrs.ETAG: "%b"}, has_body=False)
-"""Gaps: age, ETag, request ID, further lines, date."""
-NOT_FOUND = _template(404, {**_JSON, **_HIT}, has_body=True)
-"""Gaps: age, request ID, further lines, length, date, body."""
 _REFUSALS = {
     400: "Malformed HTTP request",
     408: "The request took too long to arrive",
     414: f"The request target is longer than {MAX_TARGET_BYTES} bytes",
     431: "The request has too many headers, or too long ones",
 }
-_REFUSAL = {status: _template(status, dict(_JSON), has_body=True) for status in _REFUSALS}
 
 
 def refusal(status: int, request_id: bytes, date: bytes) -> bytes:
     """The whole answer to what did not become a request; its connection is closed."""
-    body = error_body(_REFUSALS[status])
-    return _REFUSAL[status] % (request_id, CLOSE_LINE, len(body), date, body)
+    response = error_response(status, _REFUSALS[status])
+    complete(response.headers, request_id.decode(), {})
+    return render(response, date, HTTP_1_1, is_head=False, keep_alive=False)

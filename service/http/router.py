@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 
 from service.api.parameters import PROCESS_ID
 from service.errors import BadParameter
+from service.runtime.remembered import Remembered
 from service.telemetry.logs.request_log import escaped
 
 _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
@@ -22,8 +23,8 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.]+\])(?::[0-9
 UNMATCHED = "unmatched"
 """What metrics and logs call requests that no route is for."""
 
-MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 4096, 256
-"""Targets that a router remembers, and how long they can be: at most some four megabytes."""
+MAX_REMEMBERED_BYTES = 1024 * 1024
+"""What the targets that a router remembers can weigh: 4,096 short ones, which take four times as much memory."""
 
 
 class Target:
@@ -32,11 +33,12 @@ class Target:
     `escaped_url` and `label`.
     """
 
-    __slots__ = ("escaped_url", "label", "path", "process_id", "query", "raw", "route", "value")
+    __slots__ = ("escaped_url", "is_path", "label", "path", "process_id", "query", "raw", "route", "value")
 
     def __init__(self, raw: str, path: str, query: str, route: "web.RouteDef | None", value: str) -> None:
         self.raw = raw
         self.path = path
+        self.is_path = path[:1] == "/"
         self.query = query
         self.route = route
         self.value = value
@@ -90,19 +92,8 @@ class Router:
     def __init__(self, routes: Iterable[web.RouteDef]) -> None:
         self.routes = tuple(routes)
         self._routes = {_shape(route.path): route for route in self.routes}
-        self.remembered: dict[bytes, Target] = {}
-        """Targets read before: nearly all clients send the same ones again and again."""
-
-    def read(self, raw: bytes) -> Target:
-        """What a request target means."""
-        target = self.remembered.get(raw)
-        if target is None:
-            target = self._read(raw)
-            if len(raw) <= MAX_REMEMBERED_BYTES:
-                if len(self.remembered) >= MAX_REMEMBERED:
-                    self.remembered.clear()
-                self.remembered[raw] = target
-        return target
+        self.targets = Remembered(self._read, MAX_REMEMBERED_BYTES, lambda raw, _: len(raw) + 256)
+        """What request targets mean, by their bytes: nearly all clients send the same ones again and again."""
 
     def _read(self, raw: bytes) -> Target:
         text = raw.decode("utf-8", "surrogateescape")

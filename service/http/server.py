@@ -18,14 +18,14 @@ from yarl import URL
 from service.http.accounting import Accounting
 from service.http.connection import Connection
 from service.http.middleware import HEAD, Middleware
-from service.http.model_answers import WAITED_STATUS, ModelAnswers, Parked
-from service.http.requests import Head, Request
+from service.http.model_answers import WAITED_STATUS, ModelAnswers
+from service.http.request_reader import AskModel
+from service.http.requests import Head
 from service.http.responses import DateHeader
 from service.http.router import Router
 from service.runtime.compat import Runner, make_request
 from service.runtime.fair_queue import FairQueue
 from service.runtime.slicer import Slicer
-from service.watch.long_poll_waiter import OnComplete
 
 IDLE_GRACE_S = 1.0
 """How long idle connections stay open at the end."""
@@ -57,11 +57,9 @@ class HttpServer:
         self.middleware = parts.middleware
         self.accounting = parts.accounting
         self.router = parts.router
-        self.answer_from_model: Callable[[Head, OnComplete], bytes | Parked | None] = _no_answer
-        self.poll_model: Callable[[Request], bytes | None] = _no_answer
+        self.ask_model: AskModel = _no_answer
         if parts.model_answers is not None:
-            self.answer_from_model, self.poll_model = parts.model_answers.answer, parts.model_answers.poll
-            self.complete_wait = parts.model_answers.complete
+            self.ask_model, self.complete_wait = parts.model_answers.answer, parts.model_answers.complete
         self.date = parts.date
         self.fair_queue = parts.fair_queue
         self.is_closing = False

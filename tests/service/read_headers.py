@@ -61,7 +61,7 @@ def read_by_handlers(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def read_from_heads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The names of the headers that are read from heads from now on, in lower case."""
     asked: set[str] = set()
-    inspect = Head._inspect
+    inspect = Head.inspect
 
     def watched(head: Head, *arguments: Any) -> None:
         read = ReadFields(head.fields)
@@ -69,5 +69,5 @@ def read_from_heads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         head.fields = read
         inspect(head, *arguments)
 
-    monkeypatch.setattr(Head, "_inspect", watched)
+    monkeypatch.setattr(Head, "inspect", watched)
     return asked

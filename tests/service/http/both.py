@@ -159,7 +159,7 @@ class Observed:
     def _has_answered(self, connection: Any) -> bool:
         if self.is_oracle:
             return connection._waiter is not None and not connection._messages
-        return bool(connection._state is State.READY and not (connection._parser.heads or connection._backlog))
+        return bool(connection._state is State.READY and not (connection.heads or connection._backlog))
 
     @property
     def connections(self) -> list[Any]:

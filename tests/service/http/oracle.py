@@ -78,10 +78,17 @@ class OracleRunner(web.AppRunner):
 
     def _head(self, request: web.BaseRequest) -> Head:
         """The head of a request that aiohttp's parser has read."""
-        target = self._router.read(request.raw_path.encode("utf-8", "surrogateescape"))
-        lines, version = list(request.raw_headers), "{}.{}".format(*request.version)
-        method, remote = request.method.encode(), request.remote or ""
-        return Head(method, target, lines, perf_counter(), remote, request.keep_alive, lambda: version)
+        target = self._router.targets[request.raw_path.encode("utf-8", "surrogateescape")]
+        head = Head(request.remote or "")
+        head.method, head.target, head.arrived_at = request.method.encode(), target, perf_counter()
+        head.fields, head.repeated = {}, []
+        for name, value in request.raw_headers:
+            if name.lower() in head.fields:
+                head.repeated.append((name.lower(), value))
+            else:
+                head.fields[name.lower()] = value
+        head.inspect(request.keep_alive, lambda: "{}.{}".format(*request.version))
+        return head
 
 
 def _in_http_1(factory: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:

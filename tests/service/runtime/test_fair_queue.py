@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from service import app
-from service.http.request_parser import RequestParser
+from service.http.request_reader import RequestReader
 from service.runtime import fair_queue
 from service.runtime.fair_queue import HANDLER_S, QUIET_AFTER_S, QUIET_TURN_S, TURN_S, FairQueue
 from service.telemetry.logs import current_trace
@@ -348,7 +348,7 @@ async def test_a_connection_whose_waiting_request_fails_ends(
             await connection.send(GET % b"import-1")
             await held.until_waiting(1)
             with pytest.MonkeyPatch.context() as broken:
-                broken.setattr(RequestParser, "feed", lambda *_: 1 / 0)
+                broken.setattr(RequestReader, "feed", lambda *_: 1 / 0)
                 with pytest.raises(ZeroDivisionError):
                     held.let_go()
             assert await connection.all() == b""
@@ -399,7 +399,7 @@ async def test_a_connection_is_not_idle_while_a_request_waits(
             held = HeldQueue(monkeypatch)
             await connection.send(GET % b"import-1")
             await held.until_waiting(1)
-            opened._parser.arrived_at -= opened.keepalive_timeout_s
+            opened.arrived_at -= opened.keepalive_timeout_s
             opened._close_if_idle()
             held.let_go()
             assert (await connection.reply())[0] == 200

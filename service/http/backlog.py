@@ -27,20 +27,11 @@ class Backlog:
             self.is_reading = False
             self._transport.pause_reading()
 
-    def take(self) -> bytes:
-        """The next piece; reading goes on once half of the bound is left."""
-        piece, self._data = self._data[:PIECE_BYTES], self._data[PIECE_BYTES:]
-        if len(self._data) <= MAX_BYTES // 2:
-            self._read_on()
-        return piece
-
-    def take_all(self) -> bytes:
-        data, self._data = self._data, b""
-        self._read_on()
-        return data
-
-    def _read_on(self) -> None:
-        if not self.is_reading:
+    def take(self, size: int | None = PIECE_BYTES) -> bytes:
+        """The next piece, None for all; reading goes on once half of the bound is left."""
+        piece, self._data = self._data[:size], b"" if size is None else self._data[size:]
+        if not self.is_reading and len(self._data) <= MAX_BYTES // 2:
             self.is_reading = True
             if not self._transport.is_closing():
                 self._transport.resume_reading()
+        return piece

@@ -432,7 +432,7 @@ class Connection(RequestReader):
         """
         self._enter(State.LINGERING)
         self.stop()
-        self._backlog.take_all()
+        self._backlog.take(None)
         transport = cast("asyncio.Transport", self.transport)
         if transport.can_write_eof():
             transport.write_eof()
@@ -440,7 +440,7 @@ class Connection(RequestReader):
 
     def _abandon_rest(self) -> None:
         """Account for what has come and was not answered."""
-        self.feed(self._backlog.take_all())
+        self.feed(self._backlog.take(None))
         for each in (self._unstarted, *self.heads):
             head = each
             if isinstance(each, Parked):

@@ -13,11 +13,15 @@ from service.errors import BadParameter
 from service.model.applied import Applied
 from service.reads.answer import RenderedPage
 from service.reads.answers import Answers
+from service.runtime.remembered import Remembered
 from service.schema.compiled import ProcessSummary
 
 MAX_PAGES = 256
 MAX_BYTES = 4 * 1024 * 1024
 MAX_QUERIES = 1024
+
+_Key = tuple[str, Hashable, type]
+"""A query, and the owner whose processes the caller sees, with its type: True equals 1 and is another owner."""
 
 
 class RenderedPages:
@@ -26,51 +30,33 @@ class RenderedPages:
     def __init__(self, answers: Answers, listing: Listing) -> None:
         self._answers = answers
         self.listing = listing
-        self._queries: dict[str, ListQuery | None] = {}
-        self._pages: dict[str | tuple[str, Hashable], RenderedPage] = {}
-        self._bytes = 0
+        self._queries: Remembered[str, ListQuery | None] = Remembered(self._read, MAX_QUERIES)
+        self._pages: Remembered[_Key, RenderedPage | None] = Remembered(self._render, MAX_BYTES, _weight)
 
     def model_changed(self, applied: Applied) -> None:
         """In the step in which a change becomes visible: no page that was rendered before it is answered after it."""
         if applied.is_news or applied.is_reordered:
-            self._forget()
+            self._pages.clear()
 
     def stalled(self, _: Sequence[ProcessSummary]) -> None:
         """The same where processes begin to stall, which lists are filtered by."""
-        self._forget()
-
-    def _forget(self) -> None:
         self._pages.clear()
-        self._bytes = 0
 
     def page(self, raw_query: str, caller: Caller) -> tuple[int, RenderedPage] | None:
         """Its age in seconds and the page; None where it is no page of a list, or the model can't answer."""
         age_s = self._answers.model_age_s
         if age_s is None:
             return None
-        page = self._pages.get(_key(raw_query, caller)) or self._rendered(raw_query, caller)
+        page = self._pages[raw_query, caller.owner, type(caller.owner)]
         return None if page is None else (age_s, page)
 
-    def _rendered(self, raw_query: str, caller: Caller) -> RenderedPage | None:
-        query = self._query(raw_query)
-        answer = None if query is None else self._answers.page_from_model(query, caller)
+    def _render(self, key: _Key) -> RenderedPage | None:
+        query = self._queries[key[0]]
+        answer = None if query is None else self._answers.page_from_model(query, Caller(owner=key[1]))
         if answer is None:
             return None
         body = answer.body
-        page = RenderedPage(body, content_etag(body).encode())
-        self._bytes += len(body)
-        if len(self._pages) >= MAX_PAGES or self._bytes > MAX_BYTES:
-            self._pages.clear()
-            self._bytes = len(body)
-        self._pages[_key(raw_query, caller)] = page
-        return page
-
-    def _query(self, raw_query: str) -> ListQuery | None:
-        if raw_query not in self._queries:
-            if len(self._queries) >= MAX_QUERIES:
-                self._queries.clear()
-            self._queries[raw_query] = self._read(raw_query)
-        return self._queries[raw_query]
+        return RenderedPage(body, content_etag(body).encode())
 
     def _read(self, raw_query: str) -> ListQuery | None:
         try:
@@ -80,6 +66,6 @@ class RenderedPages:
         return query if isinstance(query, ListQuery) else None
 
 
-def _key(raw_query: str, caller: Caller) -> str | tuple[str, Hashable]:
-    """Callers share a page where they see the same."""
-    return raw_query if caller.owner is None else (raw_query, caller.owner)
+def _weight(_: _Key, page: RenderedPage | None) -> int:
+    """What the model could not answer now is not kept."""
+    return MAX_BYTES + 1 if page is None else max(len(page.body), MAX_BYTES // MAX_PAGES)

@@ -8,8 +8,10 @@ V = TypeVar("V")
 
 
 class Remembered(dict[K, V]):
-    """`remembered[key]` is `read(key)`, read once. `weigh` tells what an entry counts: all are forgotten before they
-    weigh more than `limit`. What is remembered costs no call: cachetools takes a microsecond for each look-up.
+    """`remembered[key]` is `read(key)`, read once. `weigh` says what an entry counts: all are forgotten before they
+    weigh more than `limit`, and an entry that does so alone is not kept.
+
+    What is remembered costs no call, unlike in cachetools: it is looked up for every request.
     """
 
     __slots__ = ("_limit", "_read", "_weigh", "_weight")
@@ -24,9 +26,9 @@ class Remembered(dict[K, V]):
     def __missing__(self, key: K) -> V:
         value = self._read(key)
         weight = self._weigh(key, value)
-        if self._weight + weight > self._limit:
-            self.clear()
         if weight <= self._limit:
+            if self._weight + weight > self._limit:
+                self.clear()
             self._weight += weight
             self[key] = value
         return value

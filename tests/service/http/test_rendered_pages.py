@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.api.caller import SEES_EVERYTHING
+from service.api.caller import SEES_EVERYTHING, Caller
 from service.api.listing import Listing
 from service.http import rendered_pages
 from service.http.rendered_pages import RenderedPages
@@ -39,6 +39,10 @@ async def running(
 
 @pytest.fixture
 def pages(running: RunningService) -> RenderedPages:
+    return pages_of(running)
+
+
+def pages_of(running: RunningService) -> RenderedPages:
     pages = RenderedPages(running.service._answers, Listing(order(), {}))
     running.service.model.subscribe(pages.model_changed)
     return pages
@@ -80,16 +84,25 @@ def test_what_is_no_page_of_a_list_is_left_to_others(pages: RenderedPages, query
     assert [pages.page(query, SEES_EVERYTHING) for _ in range(2)] == [None, None]
 
 
-def test_remembered_pages_and_queries_are_bounded(pages: RenderedPages, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remembered_pages_and_queries_are_bounded(running: RunningService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendered_pages, "MAX_PAGES", 10)
     monkeypatch.setattr(rendered_pages, "MAX_QUERIES", 20)
+    pages = pages_of(running)
     for number in range(1, 101):
         assert ids(pages, f"limit={number}")[:1] == ["import-2"]
-        assert len(pages._pages) <= 10
-        assert len(pages._queries) <= 20
+        assert 1 <= len(pages._pages) <= 10
+        assert 1 <= len(pages._queries) <= 20
     body = pages.page("limit=100", SEES_EVERYTHING)
     assert body is not None
-    monkeypatch.setattr(rendered_pages, "MAX_BYTES", 3 * len(body[1].body))
+    most_bytes = 3 * len(body[1].body)
+    monkeypatch.setattr(rendered_pages, "MAX_BYTES", most_bytes)
+    pages = pages_of(running)
     for number in range(1, 101):
         ids(pages, f"limit={number}&status=running")
-        assert sum(len(page.body) for page in pages._pages.values()) <= 3 * len(body[1].body)
+        assert 1 <= sum(len(page.body) for page in pages._pages.values() if page is not None) <= most_bytes
+
+
+def test_owners_that_are_equal_and_not_the_same_share_no_page(pages: RenderedPages) -> None:
+    for owner in (1, True, 1.0):
+        pages.page("", Caller(owner=owner))
+    assert len(pages._pages) == 3

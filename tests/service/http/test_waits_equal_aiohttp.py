@@ -4,8 +4,12 @@ That no task was made for it is part of it.
 """
 
 import asyncio
+import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,6 +100,20 @@ def waits_without_a_task(both: Both) -> int:
 async def heard(both: Both, process_id: str, version: int) -> None:
     for each in both:
         await each.running.holds(process_id, version)
+
+
+async def test_the_date_of_a_waits_answer_is_that_of_its_end(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with waiting(both, head(WAIT, KNOWN)) as clients:
+        began, an_hour_later = (
+            time.time(),
+            SimpleNamespace(time=lambda: time.time() + 3600, perf_counter=lambda: time.perf_counter() + 3600),
+        )
+        monkeypatch.setattr("service.http.responses.time", an_hour_later)
+        monkeypatch.setattr("service.http.model_answers.perf_counter", an_hour_later.perf_counter)
+        both.commit(CHANGED)
+        await clients.all_wait(0)
+        (date, *_) = re.findall(rb"\r\nDate: ([^\r]+)", await clients.end())
+    assert parsedate_to_datetime(date.decode()).timestamp() >= int(began) + 3600
 
 
 @pytest.mark.parametrize("query", [b"wait=60", b"until=terminal&wait=60", b"wait=60&include_products=0"])

@@ -12,7 +12,15 @@ from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from service.http.requests import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_TARGET_BYTES, Head, Line
+from service.http.requests import (
+    MAX_HEADER_BYTES,
+    MAX_HEADER_LINES,
+    MAX_TARGET_BYTES,
+    NAMES_A_HOST,
+    NOT_PLAIN,
+    Head,
+    Line,
+)
 from service.http.router import Router
 from service.reads.answers import Answer
 from service.watch.long_poll_waiter import LongPollWaiter, OnComplete
@@ -129,17 +137,27 @@ class RequestReader(asyncio.Protocol):
         self._raw_target = b""
         self._fields = {}
         self.count += 1
-        if head.repeated:
-            self._repeated = []
         if (self._head_bytes or head.repeated or len(head.fields) > MAX_HEADER_LINES) and head.is_too_large:
             raise _Refused(431)
         self._head_bytes = 0
         if not self.takes_more or parser is None:
             return
-        head.method = parser.get_method()
-        head.target = self._targets[raw_target]
+        head.method = method = parser.get_method()
+        head.target = target = self._targets[raw_target]
         head.arrived_at = self.arrived_at
-        head.inspect(parser.should_keep_alive(), parser.get_http_version)
+        keep_alive, fields = parser.should_keep_alive(), head.fields
+        head.is_plain = (
+            keep_alive
+            and target.is_path
+            and method == b"GET"
+            and not head.repeated
+            and NAMES_A_HOST[fields.get(b"host")]
+            and NOT_PLAIN.isdisjoint(fields)
+            # Only 1.1 is kept open without being asked to, so often the version need not be asked for.
+            and (b"connection" not in fields or parser.get_http_version() >= "1.1")
+        )
+        if not head.is_plain:
+            head.inspect(keep_alive, parser.get_http_version())
         item: Head | Parked = head
         if head.is_plain and self.answers_at_once and not self.heads:
             answer = self._ask_model(head, self.end_wait)
@@ -151,6 +169,7 @@ class RequestReader(asyncio.Protocol):
             item = answer or head
         if raw_target == b"*" and head.method != b"OPTIONS":
             raise _Refused(400)
+        self._repeated = []  # the head, which waits, has the other
         self.heads.append(item)
         self.takes_more = not head.closes
 

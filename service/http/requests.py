@@ -4,7 +4,6 @@ or another request follows. Pure.
 No route takes a body: a request that announces one is answered, and its connection is closed.
 """
 
-from collections.abc import Callable
 from time import perf_counter
 
 from service.api.caller import Caller
@@ -22,12 +21,12 @@ Version = tuple[int, int]
 HTTP_1_0 = (1, 0)
 HTTP_1_1 = (1, 1)
 
-_HOSTS: Remembered[bytes | None, bool] = Remembered(
+NAMES_A_HOST: Remembered[bytes | None, bool] = Remembered(
     lambda host: host is not None and is_host(host.decode("latin-1")), 64 * 1024, lambda host, _: len(host or b"") + 256
 )
 """Whether a Host header names a host (RFC 9112, 3.2)."""
 
-_NOT_PLAIN = frozenset(b"cache-control content-length expect if-match prefer transfer-encoding".split())
+NOT_PLAIN = frozenset(b"cache-control content-length expect if-match prefer transfer-encoding".split())
 """They announce a body, or ask for what only the handlers can give."""
 
 _SINGLE = frozenset(
@@ -102,20 +101,13 @@ class Head:
         expected = self.text(b"expect")
         return None if expected is None or expected.lower() == "100-continue" else expected
 
-    def inspect(self, keep_alive: bool, read_version: Callable[[], str]) -> None:
-        """Find out what HTTP says about it."""
+    def inspect(self, keep_alive: bool, version: str) -> None:
+        """Find out what HTTP says about a request that is not plain."""
         fields = self.fields
-        # Only 1.1 is kept open without being asked to, so often the version need not be asked for.
-        is_old = (not keep_alive or b"connection" in fields) and read_version() < "1.1"
-        is_usual = keep_alive and self.method == b"GET" and not (is_old or self.repeated)
-        self.is_plain = (
-            is_usual and _NOT_PLAIN.isdisjoint(fields) and _HOSTS[fields.get(b"host")] and self.target.is_path
-        )
-        if not self.is_plain:
-            self.version = HTTP_1_0 if is_old else HTTP_1_1
-            self._find_fault()
-            has_body = b"transfer-encoding" in fields or bool(fields.get(b"content-length", b"0").strip(b"0"))
-            self.closes = not keep_alive or has_body or self.refusal is not None
+        self.version = HTTP_1_0 if version < "1.1" else HTTP_1_1
+        self._find_fault()
+        has_body = b"transfer-encoding" in fields or bool(fields.get(b"content-length", b"0").strip(b"0"))
+        self.closes = not keep_alive or has_body or self.refusal is not None
 
     def _find_fault(self) -> None:
         fields = self.fields
@@ -127,5 +119,5 @@ class Head:
             self.refusal = 400, "This is no proxy: there is no CONNECT"
         elif not self.target.is_path and self.target.raw != "*":
             self.refusal = 400, "The request target names no host"
-        elif not _HOSTS[fields.get(b"host")] and (b"host" in fields or self.version >= HTTP_1_1):
+        elif not NAMES_A_HOST[fields.get(b"host")] and (b"host" in fields or self.version >= HTTP_1_1):
             self.refusal = 400, "The request needs one Host header that names a host"

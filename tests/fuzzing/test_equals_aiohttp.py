@@ -70,6 +70,7 @@ async def test_each_deviation_has_the_same_effect(both: Both) -> None:
 @example(data=head() * 2, places=[len(head())])
 @example(data=head() * 2, places=[len(head()) - 1])
 @example(data=head() * 100, places=[])
+@example(data=head(method=b"HEAD") + head(headers=[*LEAST, b"If-None-Match: x", b'If-None-Match: "v{now}"']), places=[])
 @example(data=head(headers=[*LEAST, b"Content-Length: 3"]) + b"abc" + head(), places=[])
 @given(data=pipelines, places=splits)
 async def test_the_same_bytes_have_the_same_effect(both: Both, data: bytes, places: list[int]) -> None:

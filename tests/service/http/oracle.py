@@ -87,7 +87,7 @@ class OracleRunner(web.AppRunner):
                 head.repeated.append((name.lower(), value))
             else:
                 head.fields[name.lower()] = value
-        head.inspect(request.keep_alive, lambda: "{}.{}".format(*request.version))
+        head.inspect(request.keep_alive, "{}.{}".format(*request.version))
         return head
 
 

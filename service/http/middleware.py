@@ -125,8 +125,7 @@ class Middleware:
 
     async def _not_admitted(self, head: Head) -> web.Response | None:
         """Note who sends the request, or say what is wrong with its key or its token."""
-        sent = [name.lower() for name, _ in head.lines] if len(head.lines) != len(head.fields) else []
-        twice = [name for name in self._credentials if sent.count(name) > 1]
+        twice = [name for name, _ in head.repeated if name in self._credentials]
         if twice:
             return error_response(400, f"{twice[0].decode()} is there twice: it must be clear who sends the request")
         try:

@@ -135,11 +135,11 @@ class ModelAnswers:
         key: str = target.process_id
         if target.query or self._is_group:
             asked = self._asked(target.query, caller)
-            if asked is None or not key:
+            if asked is None or not key or not (asked.wait or self._is_group):
                 return None
             key = self._path.key_behind(asked.begins, key) if self._is_group else key
-            if asked.wait is not None or not self._is_group:
-                return asked.wait and self._wait(head, caller, asked.wait, key, on_complete)
+            if asked.wait is not None:
+                return self._wait(head, caller, asked.wait, key, on_complete)
         held = self._held(key, caller)
         if held is None:
             return None

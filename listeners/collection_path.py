@@ -114,7 +114,7 @@ class CollectionPath:
 
     def id_of(self, key: str) -> str:
         """The ID of the document with this key."""
-        return self._ids(key)[-1] if self.is_group else key
+        return (self._ids(key) or [key])[-1] if self.is_group else key
 
     def values_of(self, key: str) -> Sequence[str]:
         """The variables of the document with this key, in the order of the pattern."""

@@ -88,6 +88,14 @@ def _add_terminal_commands(commands: Any) -> None:
         help="end at one of these statuses too; `stalled`: also where nothing writes the process any more",
     )
     watch.add_argument("--timeout", type=_positive_int, metavar="SECONDS", help="end after so long, with exit code 124")
+    watch.add_argument(
+        "--filter",
+        type=_filter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable of the process's path, as in uid=ann for users/{uid}/jobs; can be repeated",
+    )
     watch.set_defaults(run=_watch)
     listing = commands.add_parser("list", allow_abbrev=False, help="show the newest processes")
     listing.add_argument("--status", help="only those with this status")
@@ -269,7 +277,14 @@ def _watch(options: argparse.Namespace) -> int:
     from service.terminal.commands import WatchOptions, watch
 
     def command(url: str, api_key: str | None) -> Coroutine[Any, Any, int]:
-        chosen = WatchOptions(options.process_id, url, api_key, until=options.until, timeout_s=options.timeout)
+        chosen = WatchOptions(
+            options.process_id,
+            url,
+            api_key,
+            until=options.until,
+            timeout_s=options.timeout,
+            variables=dict(options.filter),
+        )
         return watch(chosen, Console())
 
     return _ask_service(options, command)

@@ -180,6 +180,4 @@ def read_settings(**overrides: Any) -> Settings:
         settings.schema_in_force  # noqa: B018 - reads the file
     except WrongSchema as wrong:
         raise WrongSettings([f"SCHEMA_FILE: {fault}" for fault in wrong.faults]) from None
-    if settings.schema_in_force.path.is_group:
-        raise WrongSettings([f"SCHEMA_FILE: collection: {settings.collection} must be a top-level collection"])
     return settings

@@ -22,7 +22,7 @@ from service.api.description import Description, Kind
 from service.demo.processes import SimulatedProcess
 from service.schema.compiled import Schema
 from service.schema.description import describe
-from service.schema.schema_file import Answer
+from service.schema.schema_file import Answer, variable_in
 
 Fields = dict[str, Any]
 
@@ -59,7 +59,8 @@ class DocumentMaker:
     def __init__(self, schema: Schema, templates: Sequence[Fields] = ()) -> None:
         self._schema = schema
         self._described: Description = describe(schema.file)
-        self._paths = {key: parse_field_path(answer.path or key) for key, answer in schema.file.answer.items()}
+        self._answers = {key: each for key, each in schema.file.answer.items() if variable_in(each.path) is None}
+        self._paths = {key: parse_field_path(answer.path or key) for key, answer in self._answers.items()}
         self._templates = templates
         self._by_kind: dict[Kind, list[Fields]] = {}
         for template in templates:
@@ -70,7 +71,7 @@ class DocumentMaker:
         """The document."""
         kind = KINDS.get(process.status) or _as_kind(process.status)
         fields = self._from_template(process, kind) if self._templates else self._from_types(process, kind)
-        for key, answer in self._schema.file.answer.items():
+        for key, answer in self._answers.items():
             self._set_role(fields, process, key, answer)
         order = self._schema.file.order
         _put(fields, self._schema.order_path, _time_as(order.type, process.start_time))
@@ -104,7 +105,7 @@ class DocumentMaker:
     def _from_types(self, process: SimulatedProcess, kind: Kind) -> Fields:
         fields: Fields = {}
         number = crc32(process.id.encode()) % 5
-        for key, answer in self._schema.file.answer.items():
+        for key, answer in self._answers.items():
             value: Any = {
                 "string": f"{key}-{number}",
                 "time": process.start_time,

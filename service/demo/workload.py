@@ -19,10 +19,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from google.api_core.exceptions import GoogleAPIError
 from google.cloud import firestore
 
+from listeners.collection_path import collection_path
 from service.demo.processes import SimulatedProcess, new_process
 
 LOG = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ COMMITS_PER_SECOND = 20
 CHANGES_PER_COMMIT = 10
 PROCESSES_PER_SEEDING_COMMIT = 20
 COMMIT_TIMEOUT_S = 10
+PARENTS = 7
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
 
@@ -73,7 +76,7 @@ class Workload:
         if processes < 1 or changes_per_second <= 0:
             raise ValueError("a workload needs at least one process and some changes")
         self._client = client
-        self._collection = collection
+        self._collection = collection_path(collection)
         self._fields_of = fields_of
         self._has_products = has_products
         self._processes = processes
@@ -173,14 +176,20 @@ class Workload:
     def _setting(self, processes: Sequence[SimulatedProcess]) -> Commit:
         commit = Commit()
         for process in processes:
-            path = f"{self._collection}/{process.id}"
+            path = self._path_of(process)
             commit.sets[path] = self._fields_of(process)
             for product_id, product in process.take_new_products() if self._has_products else ():
                 commit.sets[f"{path}/products/{product_id}"] = product
         return commit
 
+    def _path_of(self, process: SimulatedProcess) -> str:
+        """Of a pattern: below one of some parents, the same for the whole life of the process."""
+        parent = crc32(process.id.encode()) % PARENTS
+        variables = {name: f"{name}-{parent}" for name in self._collection.variables}
+        return self._collection.name_of(self._collection.key(variables, process.id))
+
     def _paths(self, process: SimulatedProcess) -> list[str]:
-        path = f"{self._collection}/{process.id}"
+        path = self._path_of(process)
         return [path, *(f"{path}/products/{product_id}" for product_id in process.product_ids_apart())]
 
     async def _commit(self, commit: Commit) -> None:

@@ -71,7 +71,7 @@ class StartFindings:
             if len(self._model):
                 return ()  # they were deleted meanwhile, or have just come
             collection, others = self._window.collection, await self._reader.collection_ids()
-            has_similar = findings.similar_name(collection, others) is not None
+            has_similar = findings.similar_name(collection.partition("/")[0], others) is not None
             return (findings.of_emptiness(collection, others),) if has_similar else ()  # a new one begins empty
         held = self._model.held()[:MOST_STATUSES] or [self._schema.summarize("", 1, values)[0] for values in sample]
         statuses = [each.status for each in held if each.status is not None]

@@ -233,7 +233,7 @@ class Schema:
 
     def _with_variables(self, key: str, fields: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
         """The document's ID, and its values with those of the path."""
-        values = dict(zip(self._variables, self.path.values_of(key), strict=True))
+        values = dict(zip(self._variables, self.path.values_of(key), strict=False))  # none where a sample has no key
         return self.path.id_of(key), {**fields, **values}
 
     def _position(self, process_id: str, fields: Mapping[str, object], held: ProcessSummary | None) -> Position | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from listeners.collection_path import collection_path
 from listeners.window import OrderType
 from service.schema.draft_children import arrays_of_maps, proposals
 from service.schema.draft_names import as_key, looks_secret, quoted, step
@@ -157,6 +158,8 @@ class Draft:
         assert self.status is not None  # noqa: S101 - toml has asked
         yield "[answer]  # only what stands here ever leaves"
         yield f"status = {quoted(self.status.path)}"
+        for name in collection_path(self.collection).variables:
+            yield f"{name} = {quoted(f'{{{name}}}')}  # of the path; it is a filter too"
         used = [self.status]
         for key, time in (("start_time", self.started), ("end_time", self.ended), ("last_updated", self.updated)):
             if time is not None:

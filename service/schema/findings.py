@@ -13,6 +13,7 @@ from datetime import datetime
 from service.schema.compiled import Schema
 from service.schema.draft import looks_terminal
 from service.schema.readers import MALFORMED, reader_of, status_reader
+from service.schema.schema_file import variable_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ def of_fields(schema: Schema, documents: Sequence[Mapping[str, object]]) -> Iter
     """A finding for each key of the answer. `documents` hold the projection's values."""
     for key, answer in schema.file.answer.items():
         path = answer.path or key
+        if variable_in(path) is not None:
+            continue  # every path has it
         values = [document[path] for document in documents if document.get(path) is not None]
         read = status_reader(schema.file.status.names) if key == "status" else reader_of(answer)
         unreadable = [value for value in values if read(value) is MALFORMED]
@@ -81,8 +84,8 @@ def similar_name(collection: str, others: Iterable[str]) -> str | None:
 
 
 def of_emptiness(collection: str, others: Iterable[str]) -> Finding:
-    """A collection without documents, beside those that have some."""
-    similar = similar_name(collection, others)
+    """A collection without documents, beside those that have some. Of a pattern the first name is compared."""
+    similar = similar_name(collection.partition("/")[0], others)
     advice = "write a document, or correct FIRESTORE_COLLECTION"
     if similar is not None:
         advice = f"did you mean {similar}? Set FIRESTORE_COLLECTION"

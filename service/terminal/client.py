@@ -72,18 +72,24 @@ class StatusClient:
     ) -> None:
         await self._session.close()
 
-    async def process(self, process_id: str, etag: str | None, wait_s: int) -> Answer:
-        """The process, or a 304 where its version is still `etag`, after up to `wait_s` of waiting."""
+    async def process(
+        self, process_id: str, etag: str | None, wait_s: int, variables: Mapping[str, str] | None = None
+    ) -> Answer:
+        """The process, or a 304 where its version is still `etag`, after up to `wait_s` of waiting.
+
+        `variables`: those of its path, where the collection is a pattern.
+        """
         if not process_id or process_id in {".", ".."} or "/" in process_id or not _is_utf8(process_id):
             raise Refused("that is not a process ID: give the ID of a Firestore document, without its path")
         path = f"/status/{quote(process_id, safe='')}"
         headers = {"If-None-Match": etag} if etag else {}
-        return await self._get(path, {"wait": str(wait_s)} if wait_s else {}, headers, timeout_s=wait_s + 15)
+        wait = {"wait": str(wait_s)} if wait_s else {}
+        return await self._get(path, {**(variables or {}), **wait}, headers, timeout_s=wait_s + 15)
 
-    async def is_stalled(self, process_id: str) -> bool:
+    async def is_stalled(self, process_id: str, variables: Mapping[str, str]) -> bool:
         """Whether the process stalls, after a second at most."""
         path = f"/status/{quote(process_id, safe='')}"
-        return (await self._get(path, {"wait": "1", "until": "stalled"}, {}, timeout_s=16)).is_stalled
+        return (await self._get(path, {**variables, "wait": "1", "until": "stalled"}, {}, timeout_s=16)).is_stalled
 
     async def page(self, parameters: Mapping[str, str]) -> dict[str, Any]:
         """One page of the list."""

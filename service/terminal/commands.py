@@ -47,7 +47,8 @@ Sleep = Callable[[float], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
     """`give_up_after_s`: how long a service that does not answer is asked again. `until`: statuses that end the watch
-    beside those that end the process; `stalled` can be one of them. `timeout_s`: of the whole watch."""
+    beside those that end the process; `stalled` can be one of them. `timeout_s`: of the whole watch. `variables`: those
+    of the process's path, where the collection is a pattern."""
 
     process_id: str
     url: str = DEFAULT_URL
@@ -55,6 +56,7 @@ class WatchOptions:
     give_up_after_s: float = 300
     until: frozenset[str] = frozenset()
     timeout_s: float | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ async def _watch(options: WatchOptions, view: WatchView, pace: Pace) -> int:
                 return EXIT_CODES[described.kind(status)]
             if status in options.until:
                 return 0
-            if "stalled" in options.until and await persistence.get(partial(client.is_stalled, options.process_id)):
+            ask = partial(client.is_stalled, options.process_id, options.variables)
+            if "stalled" in options.until and await persistence.get(ask):
                 view.tell("process-status: the process stalls: it has not ended, and nothing writes it")
                 return STALLED
     return USAGE
@@ -178,7 +181,7 @@ async def _answers(
         wait_s = longest_s if etag and can_wait else 0
         asked_at = pace.clock()
         try:
-            answer = await persistence.get(partial(client.process, options.process_id, etag, wait_s))
+            answer = await persistence.get(partial(client.process, options.process_id, etag, wait_s, options.variables))
         except Refused as refused:
             if refused.status == 400 and wait_s:  # it knows no `wait`
                 can_wait = False

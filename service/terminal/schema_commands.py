@@ -20,6 +20,7 @@ from google.cloud.firestore_v1.async_query import AsyncQuery
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
 
+from listeners.collection_path import CollectionPath, collection_path, is_foreign
 from listeners.endpoints import EmulatorEndpoint, Endpoint, GoogleEndpoint
 from listeners.events import Event
 from listeners.listener import ListenerFailure
@@ -53,8 +54,9 @@ def indexes(settings: Settings) -> str:
 async def init(settings: Settings, documents: int, say: Say) -> int:
     """Print a schema drafted from the collection's documents. Returns the exit code."""
     client = AsyncClient(**_client_options(settings))
-    query = client.collection(settings.collection).limit(documents)
-    found = [snapshot.to_dict() or {} for snapshot in await query.get(timeout=TIMEOUT_S)]
+    path = collection_path(settings.collection)
+    query = _all_of(client, path).limit(documents)
+    found = [snapshot.to_dict() or {} for snapshot in await query.get(timeout=TIMEOUT_S) if _is_own(path, snapshot)]
     if not found:
         empty = findings.of_emptiness(settings.collection, await _other_collections(client))
         say(f"# {empty.found}: {empty.advice}")
@@ -83,8 +85,8 @@ async def _findings(settings: Settings, documents: int) -> AsyncIterator[Finding
     yield Finding("credentials", repr(endpoint))
     client = AsyncClient(**_client_options(settings))
     try:
-        some = await _sample(client.collection(settings.collection).limit(documents), schema)
-        values = await _newest(client, settings.collection, schema, documents) or some
+        some = await _sample(_all_of(client, schema.path).limit(documents), schema)
+        values = await _newest(client, schema, documents) or some
     except (exceptions.GoogleAPICallError, exceptions.RetryError, TimeoutError) as error:
         yield _refusal("database", error, settings)
         return
@@ -100,27 +102,39 @@ async def _findings(settings: Settings, documents: int) -> AsyncIterator[Finding
     yield findings.of_order(schema, some)
     summaries = [schema.summarize("p", 1, each)[0] for each in values]
     yield findings.of_statuses(schema, [each.status for each in summaries if each.status is not None])
-    async for finding in _index_findings(client, settings.collection, schema, values):
+    async for finding in _index_findings(client, schema, values):
         yield finding
     if schema.children:
-        newest = await _newest_query(client, settings.collection, schema, FEW).get(timeout=TIMEOUT_S, retry=None)
+        newest = await _newest_query(client, schema, FEW).get(timeout=TIMEOUT_S, retry=None)
         async for finding in child_findings(schema.children, newest):
             yield finding
 
 
-async def _newest(client: AsyncClient, collection: str, schema: Schema, documents: int) -> list[dict[str, object]]:
+async def _newest(client: AsyncClient, schema: Schema, documents: int) -> list[dict[str, object]]:
     """The first of a list: what is written today. Documents that no list holds are not among them."""
-    return await _sample(_newest_query(client, collection, schema, documents), schema)
+    return await _sample(_newest_query(client, schema, documents), schema)
 
 
-def _newest_query(client: AsyncClient, collection: str, schema: Schema, documents: int) -> AsyncQuery:
-    query = client.collection(collection).where(filter=FieldFilter(schema.order.field, ">=", schema.order.smallest))
+def _newest_query(client: AsyncClient, schema: Schema, documents: int) -> AsyncQuery:
+    query = _all_of(client, schema.path).where(filter=FieldFilter(schema.order.field, ">=", schema.order.smallest))
     return query.order_by(schema.order.field, direction="DESCENDING").limit(documents)
 
 
 async def _sample(query: AsyncQuery, schema: Schema) -> list[dict[str, object]]:
     found = await query.get(timeout=TIMEOUT_S, retry=None)
-    return [schema.projection.of_values(snapshot.to_dict() or {}) for snapshot in found]
+    own = [snapshot for snapshot in found if _is_own(schema.path, snapshot)]
+    return [schema.projection.of_values(snapshot.to_dict() or {}) for snapshot in own]
+
+
+def _all_of(client: AsyncClient, path: CollectionPath) -> AsyncQuery:
+    """Every document of the collection, or of the collection group."""
+    return client.collection_group(path.id) if path.is_group else AsyncQuery(client.collection(path.id))
+
+
+def _is_own(path: CollectionPath, snapshot: Any) -> bool:
+    """Whether it fits the pattern; every document of a plain collection does."""
+    key = path.key_of(snapshot.reference.path)
+    return key is not None and not is_foreign(key)
 
 
 async def _other_collections(client: AsyncClient) -> list[str]:
@@ -175,7 +189,7 @@ class _Silent:
 
 
 async def _index_findings(
-    client: AsyncClient, collection: str, schema: Schema, values: list[dict[str, object]]
+    client: AsyncClient, schema: Schema, values: list[dict[str, object]]
 ) -> AsyncIterator[Finding]:
     """Ask for a list by each filter, as the service would; Firestore says where an index is missing."""
     paths = {"status": schema.status_path, **{name: path.in_firestore for name, path in schema.filter_paths.items()}}
@@ -184,7 +198,7 @@ async def _index_findings(
             yield Finding(f"index for {name}", "none can be: it is an array's element, so only the model filters by it")
             continue
         example = next((document[path] for document in values if isinstance(document.get(path), str | int)), "")
-        query = client.collection(collection).where(filter=FieldFilter(path, "==", example))
+        query = _all_of(client, schema.path).where(filter=FieldFilter(path, "==", example))
         query = query.where(filter=FieldFilter(schema.order.field, ">=", schema.order.smallest))
         try:
             await query.order_by(schema.order.field, direction="DESCENDING").limit(1).get(timeout=TIMEOUT_S, retry=None)

@@ -14,14 +14,14 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
-from google.cloud.firestore_v1 import AsyncClient
+from google.cloud.firestore_v1 import AsyncClient, AsyncDocumentReference
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from service.schema.schema_file import SchemaFile, read_schema_file
+from service.schema.schema_file import SchemaFile, read_schema_file, variable_in
 from service.settings import Settings
 from service.terminal.schema_commands import init
 from tests.emulator import Emulator
-from tests.examples import NAMES, children, documents, schema_file
+from tests.examples import GROUPS, NAMES, children, documents, schema_file
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.event_source import event_source
 from tests.service.running import RunningService, firestore_client, running_service, waiting
@@ -29,9 +29,10 @@ from tests.service.running import RunningService, firestore_client, running_serv
 ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = orjson.loads(
     Path(__file__).with_name("example_answers.json").read_bytes()
 )
+ALL = [*NAMES, *GROUPS]
 CASES = [
-    *((name, "local", listener) for name in NAMES for listener in ("stream", "on_snapshot")),
-    *((name, "emulator", ("stream", "on_snapshot")[at % 2]) for at, name in enumerate(NAMES)),
+    *((name, "local", listener) for name in ALL for listener in ("stream", "on_snapshot")),
+    *((name, "emulator", ("stream", "on_snapshot")[at % 2]) for at, name in enumerate(ALL)),
 ]
 FROM, TO = datetime(2026, 11, 28, 9, 4, tzinfo=UTC), datetime(2026, 11, 28, 9, 10, tzinfo=UTC)
 DAYS = {"start_date": "2026-11-28T09:04:00Z", "end_date": "2026-11-28T09:10:00Z"}
@@ -79,7 +80,9 @@ CHILDREN: dict[str, dict[str, dict[str, Any]]] = {
         "b3": {**FROM_SUBCOLLECTION, "logs": []},
         "b5": {"artifacts": [], "logs": []},
         "b6": {"artifacts": None, "logs": []},
-    }
+    },
+    "user_jobs": {"users/ann/jobs/import": {"tasks": []}},
+    "project_runs": {"projects/beta/runs/run-1": {"logs": []}},
 }
 """Of the examples that have some, by process: everything that can be included."""
 IN_AN_ARRAY = "agent_runs"
@@ -94,17 +97,38 @@ class Example:
         self.file: SchemaFile = read_schema_file(schema_file(name))
         self.documents = documents(name)
         self.answers = ANSWERS[name]
-        self.collection = client.collection(str(self.file.collection))
+        self.path = self.file.path
         self._client = client
+
+    def key(self, name: str) -> str:
+        """Documents of a collection group are named by their paths here, others by their IDs."""
+        return str(self.path.key_of(name)) if self.path.is_group else name
+
+    def document(self, name: str) -> AsyncDocumentReference:
+        return self._client.document(self.path.name_of(self.key(name)))
+
+    def url(self, name: str, below: str = "", parameters: str = "") -> str:
+        key = self.key(name)
+        variables = urlencode(dict(zip(self.path.variables, self.path.values_of(key), strict=True)))
+        query = "&".join(part for part in (variables, parameters) if part)
+        return f"/status/{self.path.id_of(key)}{below}{query and '?'}{query}"
+
+    def name_of(self, row: Mapping[str, Any]) -> str:
+        """Of a row of a list."""
+        if not self.path.is_group:
+            return str(row["process_id"])
+        shown = {str(answer.path): key for key, answer in self.file.answer.items()}
+        variables = {name: row[shown[f"{{{name}}}"]] for name in self.path.variables}
+        return self.path.name_of(self.path.key(variables, row["process_id"]))
 
     async def write(self) -> None:
         batch = self._client.batch()
         for process_id, fields in self.documents.items():
-            batch.set(self.collection.document(process_id), fields)
+            batch.set(self.document(process_id), fields)
         for child in self.file.children:
             for process_id, found in children(self.name, child).items():
                 for child_id, fields in found.items():
-                    batch.set(self.collection.document(process_id).collection(child).document(child_id), fields)
+                    batch.set(self.document(process_id).collection(child).document(child_id), fields)
         await batch.commit()
 
     def questions(self) -> list[dict[str, Any]]:
@@ -115,6 +139,8 @@ class Example:
         for name, each in self.file.filters.items():
             found = {_at(fields, each.path or name) for fields in self.documents.values()} - {None}
             choices[name] = [None, *sorted(found)]
+        for at, name in enumerate(self.path.variables):
+            choices[name] = [None, *sorted({self.path.values_of(self.key(each))[at] for each in self.documents})]
         rows = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
         asked = [{name: value for name, value in row.items() if value is not None} for row in rows]
         return [{**each, **days} for each in asked for days in ({}, DAYS)]
@@ -132,10 +158,14 @@ class Example:
         if "status" in asked and not is_by_hand:
             raw = RAW_STATUSES.get(self.name, {}).get(asked["status"], [asked["status"]])
             conditions.append((str(self.file.answer["status"].path), "in", raw))
-        query: Any = self.collection
+        is_group = self.path.is_group
+        query: Any = self._client.collection_group(self.path.id) if is_group else self._client.collection(self.path.id)
         for condition in conditions:
             query = query.where(filter=FieldFilter(*condition))
-        found = [each.id for each in await query.order_by(order.field, direction="DESCENDING").get()]
+        snapshots = await query.order_by(order.field, direction="DESCENDING").get()
+        found = [each.reference.path if is_group else each.id for each in snapshots]
+        for at, name in enumerate(self.path.variables):
+            found = [each for each in found if asked.get(name) in (None, self.path.values_of(self.key(each))[at])]
         status = asked.get("status") if is_by_hand else None
         return [each for each in found if status in (None, self.answers[each]["status"])]
 
@@ -185,14 +215,14 @@ async def test_an_example_schema_serves_its_collection(
         await to_those_who_wait(example, running)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 async def test_what_init_drafts_serves_status_and_times_unchanged(
     name: str, project: str, local_firestore: BackgroundFirestore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
     written = read_schema_file(schema_file(name))
-    paths = {f"{written.collection}/{process_id}": fields for process_id, fields in documents(name).items()}
-    local_firestore.commit(project, paths)
+    above = "" if written.path.is_group else f"{written.collection}/"
+    local_firestore.commit(project, {f"{above}{each}": fields for each, fields in documents(name).items()})
     lines: list[str] = []
     reading = {"firestore_emulator_host": local_firestore.host, "project_id": project}
     assert await init(Settings(firestore_collection=written.collection, **reading), 50, lines.append) == 0
@@ -200,8 +230,10 @@ async def test_what_init_drafts_serves_status_and_times_unchanged(
     drafted.write_text("\n".join(lines))
     async with running_service(local_firestore.host, project, schema_file=drafted) as running:
         await running.synced()
+        async with firestore_client(project) as client:
+            example = Example(name, client)
         for process_id, expected in ANSWERS[name].items():
-            reply = await running.get(f"/status/{process_id}")
+            reply = await running.get(example.url(process_id))
             body = reply.json()
             assert reply.headers["X-Cache"] == "HIT"
             for key in ("start_time", "end_time", "last_updated"):
@@ -213,7 +245,7 @@ async def test_what_init_drafts_serves_status_and_times_unchanged(
 async def by_id(example: Example, running: RunningService) -> None:
     assert example.answers.keys() == example.documents.keys()
     for process_id, expected in example.answers.items():
-        reply = await running.get(f"/status/{process_id}")
+        reply = await running.get(example.url(process_id))
         assert (reply.headers["X-Cache"], reply.json()) == ("HIT", expected)
         assert list(reply.json()) == ["process_id", *example.file.answer]
 
@@ -223,19 +255,19 @@ async def with_children(example: Example, running: RunningService) -> None:
     expected = CHILDREN.get(example.name, {})
     assert bool(names) is bool(expected)
     for process_id, children_of in expected.items():
-        path = f"/status/{process_id}"
-        version = (await running.get(path)).headers["ETag"].strip('"')
+        version = (await running.get(example.url(process_id))).headers["ETag"].strip('"')
         for included in all_choices(names):
             query = "&".join(f"include_{name}={'true' if name in included else 'false'}" for name in reversed(names))
-            reply = await running.get(f"{path}?{query}")
+            reply = await running.get(example.url(process_id, "", query))
             body = {**example.answers[process_id], **{name: children_of[name] for name in included}}
             assert (reply.json(), list(reply.json())) == (body, list(body)), reply.body
             tag = f'"{version}{"".join(f"~{name}" for name in included)}"'
             assert (reply.headers["ETag"], reply.headers["X-Cache"]) == (tag, "MISS" if included else "HIT")
-            same = await running.get(f"{path}?{query}", headers={"If-None-Match": f"W/{tag}"})
+            same = await running.get(example.url(process_id, "", query), headers={"If-None-Match": f"W/{tag}"})
             assert (same.status, same.headers["X-Cache"]) == (304, "HIT")
     for name in [*names, "others"]:
-        missing = await running.get(f"/status/nobody?include_{name}=true")
+        nobody = example.path.name_of(example.path.key_below_one("nobody")) if example.path.is_group else "nobody"
+        missing = await running.get(example.url(nobody, "", f"include_{name}=true"))
         assert missing.status == (404 if name in names else 400), missing.body
         assert name in names or "include_others" in missing.json()["message"]
 
@@ -248,7 +280,7 @@ async def in_lists(example: Example, running: RunningService, expected: list[tup
     assert sum(bool(ids) for _, ids in expected) > len(expected) // 8
     for asked, ids in expected:
         reply = await running.get(f"/status?{urlencode({**asked, 'limit': 1000})}")
-        assert [row["process_id"] for row in reply.json()["processes"]] == ids, (reply.json(), asked)
+        assert [example.name_of(row) for row in reply.json()["processes"]] == ids, (reply.json(), asked)
         assert reply.headers["X-Cache"] == "HIT"
 
 
@@ -261,10 +293,10 @@ async def page_by_page(example: Example, running: RunningService) -> None:
         if page["next_page_token"] is None:
             break
         token = f"&page_token={page['next_page_token']}"
-    assert [row["process_id"] for row in rows] == await example.straight({})
+    assert [example.name_of(row) for row in rows] == await example.straight({})
     hidden = [key for key, answer in example.file.answer.items() if not answer.in_list]
     for row in rows:
-        expected = example.answers[row["process_id"]]
+        expected = example.answers[example.name_of(row)]
         assert row == {key: value for key, value in expected.items() if key not in hidden}
 
 
@@ -284,13 +316,14 @@ async def to_those_who_wait(example: Example, running: RunningService) -> None:
     under_way = next(each for each, body in example.answers.items() if body["status"] not in terminal)
     ended = next(each for each, body in example.answers.items() if body["status"] in terminal)
     async with (
-        event_source(running, f"/status/{under_way}/events") as events,
-        waiting(running, f"/status/{under_way}?wait=20&until=terminal") as waits,
+        event_source(running, example.url(under_way, "/events")) as events,
+        waiting(running, example.url(under_way, "", "wait=20&until=terminal")) as waits,
     ):
         [first] = await events.take(1)
         assert first.data == example.answers[under_way]
-        await example.collection.document(under_way).set(example.documents[ended])
-        expected = {**example.answers[ended], "process_id": under_way}
+        await example.document(under_way).set(example.documents[ended])
+        named = {"process_id", *(key for key, each in example.file.answer.items() if variable_in(each.path))}
+        expected = {**example.answers[ended], **{key: example.answers[under_way][key] for key in named}}
         assert (await waits).json() == expected
         assert [each.data for each in await events.take(1)] == [expected]
         assert await events.next() is None

@@ -26,7 +26,6 @@ export class Followed extends EventTarget {
     this.#api = api;
     this.id = id;
     this.take = take;
-    this.path = `status/${encodeURIComponent(id)}`;
   }
 
   end() {
@@ -46,9 +45,9 @@ export class Followed extends EventTarget {
   // From now on changes come, though not by the stream of the model.
   followApart() {
     if (this.#stream !== null) return;
-    this.#stream = new EventStream(this.#api, `${this.path}/events`);
+    this.#stream = new EventStream(this.#api, schema.pathOf(this.id, "/events"));
     this.#stream.addEventListener("message", ({ detail }) => {
-      if (detail.name === "status") this.take(JSON.parse(detail.data));
+      if (detail.name === "status") this.take(schema.named(JSON.parse(detail.data)));
       if (detail.name === "removed") this.#learn({ failure: "This process is no longer there." });
     });
     this.#stream.start();
@@ -56,10 +55,10 @@ export class Followed extends EventTarget {
 
   async #ask() {
     try {
-      const path = schema.has_products ? `${this.path}?include_products=true` : this.path;
+      const path = schema.pathOf(this.id, "", schema.has_products ? { include_products: "true" } : {});
       const response = await this.#api.get(path, { signal: this.#ending.signal });
       const { products = null, ...process } = await response.json();
-      this.take(process);
+      this.take(schema.named(process));
       this.#learn({ products, failure: "" });
     } catch (error) {
       if (this.#ending.signal.aborted) return;

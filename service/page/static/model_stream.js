@@ -4,6 +4,7 @@
 // `forgotten` when everything known so far is no longer certain.
 
 import { EventStream } from "./event_stream.js";
+import { schema } from "./schema.js";
 
 export class ModelStream extends EventTarget {
   #stream;
@@ -51,8 +52,8 @@ export class ModelStream extends EventTarget {
   }
 
   #take({ name, data, id }) {
-    if (name === "status") this.#changed(JSON.parse(data));
-    if (name === "removed") this.#removed(JSON.parse(data));
+    if (name === "status") this.#changed(schema.named(JSON.parse(data)));
+    if (name === "removed") this.#removed(schema.named(JSON.parse(data)));
     if (name === "reset") this.#forget();
     if (id !== undefined) this.hasPresentState = true; // the last event of a batch carries the ID
     this.dispatchEvent(new Event("change"));

@@ -1,6 +1,8 @@
 // Walks through GET /status with the filters of the moment, a page at a time. One request is under way at most: a new
 // filter aborts the one of the old.
 
+import { schema } from "./schema.js";
+
 const PAGE = 50;
 
 export class Pages {
@@ -61,8 +63,9 @@ export class Pages {
       const response = await this.#api.get(`status?${query}`, { signal: underWay.signal });
       const page = await response.json();
       this.#token = page.next_page_token;
-      this.#processes.add(page.processes);
-      for (const { process_id: id } of page.processes) this.#listed.add(id);
+      const found = page.processes.map((process) => schema.named(process));
+      this.#processes.add(found);
+      for (const { process_id: id } of found) this.#listed.add(id);
       return true;
     } catch (error) {
       if (underWay.signal.aborted) return false;

@@ -27,6 +27,27 @@ class Schema {
     this.roleOf = new Map(Object.entries(this.roles).filter(([, key]) => key !== null).map(([role, key]) => [key, role]));
   }
 
+  // The answer keys that show the variables of a process's path, where the collection is a pattern.
+  get #pathKeys() {
+    return (this.path_variables ?? []).map((name) => this.filters.find((filter) => filter.name === name)?.key ?? null);
+  }
+
+  // A process under the name that tells it apart: in a collection group the variables of its path stand before its ID,
+  // with slashes between, which no ID has.
+  named(process) {
+    const above = this.#pathKeys.filter((key) => key !== null).map((key) => process[key]);
+    return above.length ? { ...process, process_id: [...above, process.process_id].join("/") } : process;
+  }
+
+  // The path of requests for the process of this name, `below` it, with these further parameters.
+  pathOf(name, below = "", parameters = {}) {
+    const ids = name.split("/");
+    const query = new URLSearchParams(parameters);
+    (this.path_variables ?? []).filter((_, at) => this.#pathKeys[at] !== null).forEach((variable, at) => query.set(variable, ids[at] ?? ""));
+    const text = query.toString();
+    return `status/${encodeURIComponent(ids.at(-1))}${below}${text && "?"}${text}`;
+  }
+
   has(...roles) {
     return roles.some((role) => (this.roles[role] ?? null) !== null);
   }

@@ -248,7 +248,8 @@ async def test_firestore_being_away_is_told_and_waited_for(
 async def test_what_firestore_refuses_for_good_is_tried_ever_more_rarely(
     client: AsyncClient, time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
-    refused = Workload(client, "__reserved__", processes=1, seed=1, now=time.now, clock=time.clock, sleep=time.sleep)
+    too_long = "x" * 1501
+    refused = Workload(client, too_long, processes=1, seed=1, now=time.now, clock=time.clock, sleep=time.sleep)
     task = asyncio.create_task(refused.seed())
     while len(time.slept_s) < 12:
         await asyncio.sleep(0)

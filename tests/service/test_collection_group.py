@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from service.api.caller import Caller
+from service.settings import Settings
+from service.terminal.schema_commands import check, init
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.event_source import event_source
 from tests.service.running import RunningService, running_service, waiting
+from tests.service.test_owners_over_http import CALLERS, KeysWithOwners
 
 SCHEMA = """
 collection = "users/{uid}/jobs"
@@ -44,10 +48,10 @@ NEWEST_FIRST = [("b", "alice"), ("x", "a!"), ("__id12__", "__id7__"), ("a", "bob
 
 @asynccontextmanager
 async def served(
-    firestore: BackgroundFirestore, project: str, tmp_path: Path, **settings: Any
+    firestore: BackgroundFirestore, project: str, tmp_path: Path, text: str = SCHEMA, **settings: Any
 ) -> AsyncIterator[RunningService]:
     schema = tmp_path / "schema.toml"
-    schema.write_text(SCHEMA)
+    schema.write_text(text)
     firestore.commit(project, DOCUMENTS)
     async with running_service(firestore.host, project, schema_file=schema, **settings) as running:
         yield await running.synced()
@@ -177,3 +181,62 @@ async def test_the_api_document_says_which_variables_are_needed(
         assert list(document["components"]["schemas"]["Removed"]["properties"]) == ["process_id", "owner", "deleted"]
         body = (await running.get("/stats?uid=alice")).json()
         assert (body["processes"], body["by_status"]) == (2, {"done": 1, "running": 1})
+
+
+async def test_an_owner_in_the_path_names_its_own_processes_and_no_others(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.app.AccessRules", KeysWithOwners)
+    owned = SCHEMA + "[access]\nowner = 'uid'\n"
+    async with served(firestore, project, tmp_path, owned, window_size=4) as running:
+        ann, alice = {"X-API-Key": "ann"}, {"X-API-Key": "ann-as-alice"}
+        monkeypatch.setitem(CALLERS, b"ann-as-alice", Caller("alice", "alice"))
+        own = await running.get("/status/a", headers=alice)
+        assert (own.status, own.json()["owner"]) == (200, "alice")
+        assert (await running.get("/status/a?wait=1&until=running", headers=alice)).json() == own.json()
+        assert (await running.get("/status/a", headers=ann)).status == 404
+        for parent in ("bob", "nobody"):
+            for headers in (alice, {**alice, "Cache-Control": "no-cache"}):
+                refused = await running.get(f"/status/a?uid={parent}", headers=headers)
+                assert (refused.status, refused.json()["message"]) == (404, "Process with ID a not found")
+        assert named(await running.get("/status", headers=alice)) == [("b", "alice"), ("a", "alice")]
+        assert named(await running.get("/status?uid=bob", headers=alice)) == []
+        batch = await running.get("/status?process_id=a&process_id=b", headers=alice)
+        assert named(batch) == [("a", "alice"), ("b", "alice")]
+
+
+async def test_one_parent_of_a_thousand_costs_its_own_documents_alone(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path
+) -> None:
+    for first in range(0, 1000, 100):
+        jobs = {
+            f"users/u{user}/jobs/j{number}": job(20 * user + number)
+            for user in range(first, first + 100)
+            for number in range(20)
+        }
+        firestore.commit(project, jobs)
+    async with served(firestore, project, tmp_path, window_size=100) as running:
+        expected = [(f"j{number}", "u7") for number in reversed(range(20))]
+        before = await running.metric("firestore_reads_total", source="list")
+        page = await running.get("/status?uid=u7&limit=100")
+        assert (named(page), page.headers["X-Cache"]) == (expected, "MISS")
+        assert await running.metric("firestore_reads_total", source="list") - before == 20
+        assert (await running.get("/status/j3?uid=u7")).headers["X-Cache"] == "MISS"
+        assert (await running.get("/status?uid=u999&limit=19")).headers["X-Cache"] == "HIT"
+
+
+async def test_init_and_check_look_at_the_group_alone(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path
+) -> None:
+    firestore.commit(project, DOCUMENTS)
+    schema = tmp_path / "schema.toml"
+    schema.write_text(SCHEMA)
+    reading = {"firestore_emulator_host": firestore.host, "project_id": project}
+    lines: list[str] = []
+    assert await init(Settings(firestore_collection="users/{uid}/jobs", **reading), 50, lines.append) == 0
+    assert 'collection = "users/{uid}/jobs"' in "\n".join(lines)
+    assert 'uid = "{uid}"' in "\n".join(lines)
+    lines.clear()
+    code = await check(Settings(schema_file=schema, **reading), 50, lines.append)
+    assert (code, lines[-1]) == (0, "all is right"), lines
+    assert any("state is in 5 of 5 documents" in line for line in lines), lines

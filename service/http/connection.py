@@ -161,10 +161,13 @@ class Connection(RequestReader):
             self._resume()
 
     def eof_received(self) -> bool:
-        """The client has closed its side. Idle connections are closed in slices: thousands can leave at once."""
-        if self.is_idle:
+        """The client has closed its side. Connections without a request are closed in slices: thousands can leave at
+        once.
+        """
+        has_request = self._state not in (State.READY, State.QUEUED) or bool(self.heads)
+        if not has_request:
             self._server.close_later(self)
-        return self.is_idle
+        return not has_request
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Each of these is done, whatever becomes of the others."""

@@ -21,7 +21,7 @@ from service.model.read_model import ReadModel
 from service.reads.answers import Answer, Answers
 from service.reads.budget import Budget
 from service.reads.circuit import Circuit
-from service.reads.firestore_reader import FirestoreReader, Read
+from service.reads.firestore_reader import PROOF_ID, FirestoreReader, Read
 from service.reads.read_cache import CacheLimits
 from service.reads.read_through import ReadThrough
 from service.reads.statistics import StatisticsReads
@@ -48,6 +48,7 @@ class StoredReader(FirestoreReader):
 
     def __init__(self, world: "World") -> None:
         self._world = world
+        self.proof_key = PROOF_ID
         self.calls: list[tuple[object, ...]] = []
         self.is_open = asyncio.Event()
         """Reads under way end while this is set."""

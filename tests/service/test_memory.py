@@ -2,7 +2,7 @@
 
 import gc
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from google.cloud.firestore_v1.types import ListenResponse
@@ -83,7 +83,8 @@ class Replica:
 
 
 @pytest.fixture
-def allocated() -> Iterator[None]:
+async def allocated() -> AsyncIterator[None]:
+    await Replica().hears_every_process(1, "running")  # what is allocated once belongs to no process
     gc.collect()
     tracemalloc.start(1)
     yield

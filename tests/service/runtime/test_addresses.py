@@ -101,8 +101,8 @@ def test_an_origin_is_brought_into_the_form_that_browsers_send(written: str, sen
         ("https://app.example:", "names no host"),
         ("https://app example", "names no host"),
         ("https://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example", "xn--"),
-        ("https://app.example:port", "no origin"),
-        ("https://app.example:99999", "no origin"),
+        ("https://app.example:port", "cannot be read: Port could not be"),
+        ("https://app.example:99999", "cannot be read: Port out of range"),
     ],
 )
 def test_an_origin_that_no_browser_sends_is_refused(wrong: str, why: str) -> None:

@@ -72,6 +72,7 @@ async def test_a_strong_list_holds_every_acknowledged_commit(
                 assert reply.headers["X-Cache"] == "MISS"
 
 
+@pytest.mark.thorough
 async def test_strong_reads_are_answered_in_time_while_everything_is_sent_again(
     local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

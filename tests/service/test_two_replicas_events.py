@@ -78,7 +78,7 @@ async def pair(
 
 
 @pytest.mark.parametrize("path", ["/events", "/events?status=running"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.thorough)])
 async def test_a_mirror_over_two_replicas_equals_firestore_in_the_end(
     pair: Replicas, firestore: BackgroundFirestore, project: str, path: str, seed: int
 ) -> None:

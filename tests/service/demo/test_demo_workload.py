@@ -269,7 +269,7 @@ def test_a_workload_without_changes_is_refused(connect: Callable[[str], AsyncCli
             Workload(client, COLLECTION, seed=1, **wrong)
 
 
-@pytest.mark.parametrize("processes", [1, 5])
+@pytest.mark.parametrize("processes", [1, pytest.param(5, marks=pytest.mark.thorough)])
 async def test_the_example_of_the_readme_is_there_at_any_time_and_goes_on(
     local_firestore: BackgroundFirestore, connect: Callable[[str], AsyncClient], time: Time, processes: int
 ) -> None:

@@ -24,7 +24,7 @@ from tests.waiting import until
 
 T0 = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 KNOWN = [f"import-{number}" for number in range(20)]
-FLOOD = 3000
+FLOOD = 1500
 IDLE = int(os.environ.get("IDLE_CONNECTIONS", "500"))
 IDLE_BYTES = 64 * 1024
 """What one idle connection may cost, both of its ends, for they are in this process."""

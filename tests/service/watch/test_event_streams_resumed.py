@@ -113,7 +113,7 @@ async def test_the_events_of_all_are_all_commits_in_their_order(started: Running
     assert [(event.name, event.data) for event in heard] == [("status", body) for _, body in writer.committed]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in (2, 3))])
 async def test_a_stream_over_broken_connections_reaches_the_end_of_its_process(
     started: RunningService, writer: Writer, seed: int
 ) -> None:
@@ -136,7 +136,7 @@ async def test_a_stream_over_broken_connections_reaches_the_end_of_its_process(
 
 
 @pytest.mark.parametrize("path", ["/events", "/events?status=running"])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in (2, 3))])
 async def test_all_processes_followed_over_broken_connections_are_known_as_they_are(
     started: RunningService, writer: Writer, path: str, seed: int
 ) -> None:

@@ -7,9 +7,11 @@ starts from scratch, with a new client. It can't be probed; its evidence of fres
 
 import asyncio
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from google.cloud import firestore
 
@@ -90,7 +92,7 @@ class OnSnapshotListener:
 
     async def _open(self, connection: Connection, inbox: "_Inbox") -> None:
         try:
-            await asyncio.to_thread(connection.open, inbox.put_from_thread)
+            await _in_a_thread(connection.open, inbox.put_from_thread)
         except Exception as error:
             raise failure_of_error(error) from error
 
@@ -184,9 +186,35 @@ class _Inbox:
         return self._waiting.popleft()
 
 
+def _in_a_thread(call: Callable[..., None], *arguments: object) -> "asyncio.Future[None]":
+    """Run it in a thread of its own: the event loop has few, and calls that hang would leave none to open a stream."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def end(error: BaseException | None) -> None:
+        if ended.done():  # nothing waits for it any more
+            return
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            call(*arguments)
+        except BaseException as raised:  # noqa: BLE001 - raised where it is waited for
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(end, error)
+
+    threading.Thread(target=run, name=f"on_snapshot: {call.__name__}", daemon=True).start()
+    return ended
+
+
 async def _closed(connection: Connection, supervision: "asyncio.Task[None]") -> None:
     """Close it off the event loop, where it can block; a close that hangs is left to its thread."""
-    closing = asyncio.get_running_loop().run_in_executor(None, connection.close)
+    closing = _in_a_thread(connection.close)
     await asyncio.wait({closing, supervision}, timeout=CLOSE_TIMEOUT_S)
     if not closing.done():
         _log.warning("the watch did not close within %g s", CLOSE_TIMEOUT_S)

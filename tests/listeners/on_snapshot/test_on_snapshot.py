@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -606,6 +607,26 @@ async def test_a_close_that_hangs_does_not_hold_up_the_end_of_the_run(
     assert server.streams == 1
     hanging.set()
     await until(lambda: server.streams == 0, "the late end of the stream")
+
+
+async def test_calls_that_fill_the_event_loops_threads_delay_no_connection(
+    server: BackgroundFirestore, project: str
+) -> None:
+    held = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+        blocked = asyncio.get_running_loop().run_in_executor(None, held.wait)
+        try:
+            async with supervised(server, project) as each:
+                each.commit(a="running")
+                await each.until_statuses(a="running", b="new")
+                with server.faults.end_streams(grpc.StatusCode.UNAVAILABLE):
+                    await until(lambda: each.observer.restarts == ["unavailable"], "its stream has ended")
+                each.commit(a="completed")
+                await each.until_statuses(a="completed", b="new")
+        finally:
+            held.set()
+            await blocked
 
 
 async def test_each_run_has_a_client_of_its_own_and_closes_it(server: BackgroundFirestore, project: str) -> None:

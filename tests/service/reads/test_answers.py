@@ -317,6 +317,20 @@ async def test_the_model_is_stale_on_error_within_its_bound() -> None:
     assert await stale(parts) is None
 
 
+async def test_children_are_stale_on_error_only_as_they_were_read_together() -> None:
+    parts = Parts()
+    await parts.hears_all(1, document("p", 7))
+    asking = await parts.asks(children=("products", "logs"))
+    parts.reader.gets[0].finds(summary("p", 7), read_time=10)
+    await asking
+    parts.clock.advance(200)
+    assert await stale(parts, children=("products", "logs")) == (STALE, 7, 200)
+    assert await stale(parts, children=("logs",)) is None
+    assert await stale(parts, children=("products", "logs"), max_age_s=0) is None
+    parts.clock.advance(100.1)
+    assert await stale(parts, children=("products", "logs")) is None
+
+
 async def test_what_was_read_is_stale_on_error_within_its_bound() -> None:
     parts = Parts()
     asking = await parts.asks()

@@ -67,6 +67,15 @@ def in_order(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(st.text(max_size=5), values, max_size=4), max_size=4))
+def test_documents_of_a_subcollection_are_rendered_as_the_maps_of_an_array(maps: list[dict[str, Any]]) -> None:
+    items = Items()
+    documents = [encode_value(each)._pb.map_value.fields for each in maps]
+    assert len(list(items.of_documents(documents))) >= len(maps)
+    assert (items.json, False) == rendered(raw(maps))
+
+
 @pytest.mark.thorough
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.dictionaries(st.text(max_size=5), values, max_size=4), max_size=4))

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 from multidict import CIMultiDict
 
-from service.http.requests import Head
+from service.http.request_reader import RequestReader
 
 
 class ReadHeaders(CIMultiDict[str]):
@@ -61,13 +61,13 @@ def read_by_handlers(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 def read_from_heads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The names of the headers that are read from heads from now on, in lower case."""
     asked: set[str] = set()
-    inspect = Head.inspect
+    complete = RequestReader.on_headers_complete
 
-    def watched(head: Head, *arguments: Any) -> None:
-        read = ReadFields(head.fields)
-        read.asked = asked
-        head.fields = read
-        inspect(head, *arguments)
+    def watched(reader: RequestReader) -> None:
+        fields = ReadFields(reader._fields)
+        fields.asked = asked
+        reader._fields = fields
+        complete(reader)
 
-    monkeypatch.setattr(Head, "inspect", watched)
+    monkeypatch.setattr(RequestReader, "on_headers_complete", watched)
     return asked

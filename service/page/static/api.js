@@ -1,5 +1,5 @@
-// Requests to the service. Three kinds of error say why there is no answer. The API key is kept in the session storage
-// of this tab and is sent as a header, never in a URL.
+// Requests to the service. Three kinds of error say why there is no answer. The API key, or the ID token, is kept in the
+// session storage of this tab and is sent as a header, never in a URL.
 
 export class NeedsKey extends Error {}
 export class Unreachable extends Error {}
@@ -15,8 +15,14 @@ const STORED_AS = "process-status-key";
 // A header's value is bytes: UTF-8, whatever the key is made of.
 const asHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 
+// An ID token has three parts.
+const asHeaders = (key) =>
+  key.split(".").length === 3 ? { Authorization: `Bearer ${asHeader(key)}` } : { "X-API-Key": asHeader(key) };
+
 export class Api extends EventTarget {
   #base = new URL(".", document.baseURI); // beside the page, so that a proxy may put both under a prefix
+
+  fault = ""; // of the token that was refused last
 
   get hasKey() {
     return sessionStorage.getItem(STORED_AS) !== null;
@@ -33,9 +39,10 @@ export class Api extends EventTarget {
   // Unreachable, Refused, or what the signal was aborted with.
   async get(path, { headers = {}, signal, accepts } = {}) {
     const key = sessionStorage.getItem(STORED_AS);
-    const own = key === null ? {} : { "X-API-Key": asHeader(key) };
+    const own = key === null ? {} : asHeaders(key);
     const response = await this.#fetch(new URL(path, this.#base), { headers: { ...headers, ...own }, signal });
     if (response.status === 401) {
+      this.fault = faultOf(response);
       if (sessionStorage.getItem(STORED_AS) === key) this.dispatchEvent(new Event("needskey"));
       throw new NeedsKey();
     }
@@ -51,6 +58,11 @@ export class Api extends EventTarget {
       throw new Unreachable("the service does not answer");
     }
   }
+}
+
+// What is wrong with a token; the service never says why a key is wrong.
+function faultOf(response) {
+  return /error_description="([^"]*)"/.exec(response.headers.get("WWW-Authenticate") ?? "")?.[1] ?? "";
 }
 
 async function messageOf(response) {

@@ -1,4 +1,4 @@
-// Asks for the API key when the service needs one, and can forget it again.
+// Asks for the API key, or an ID token, when the service needs one, and can forget it again.
 
 import { byId, setText } from "./dom.js";
 
@@ -7,7 +7,8 @@ export function askForKeys(api) {
   const forget = byId("forget-key");
 
   api.addEventListener("needskey", () => {
-    if (api.hasKey) setText(byId("key-why"), "The service does not accept this key. Try another one.");
+    const fault = api.fault || "the service does not accept this key";
+    if (api.hasKey) setText(byId("key-why"), `${fault[0].toUpperCase()}${fault.slice(1)}. Try another one.`);
     byId("key").setAttribute("aria-invalid", String(api.hasKey));
     if (!dialog.open) dialog.showModal();
     byId("key").focus();

@@ -4,8 +4,12 @@ import os
 import uuid
 
 import pytest
+from hypothesis import settings
 
 from tests.emulator import HOW_TO_GET_IT, Emulator, shared_emulator
+
+settings.register_profile("on_shared_machines", deadline=None)  # how long an example takes says nothing there
+settings.load_profile("on_shared_machines")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -63,7 +63,6 @@ async def test_each_deviation_has_the_same_effect(both: Both) -> None:
 
 @settings(
     max_examples=100,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @example(data=head(), places=[])

@@ -87,7 +87,7 @@ def apply(held: Held, entries: list[Entry]) -> None:
 
 @pytest.mark.parametrize("shape", QUERIES)
 @given(commits=COMMITS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_deltas_add_up_to_the_query_s_result(shape: str, commits: list[dict[str, Any]]) -> None:
     world = World.of(shape)
     for documents in commits:
@@ -99,7 +99,7 @@ def test_deltas_add_up_to_the_query_s_result(shape: str, commits: list[dict[str,
 
 @pytest.mark.parametrize("shape", QUERIES)
 @given(commits=COMMITS, hung_up_after=st.integers(0, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_listener_resumed_from_any_point_holds_the_query_s_result(
     shape: str, commits: list[dict[str, Any]], hung_up_after: int
 ) -> None:
@@ -115,7 +115,7 @@ def test_a_listener_resumed_from_any_point_holds_the_query_s_result(
 
 @pytest.mark.parametrize("shape", QUERIES)
 @given(commits=COMMITS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_read_time_gives_the_result_of_then(shape: str, commits: list[dict[str, Any]]) -> None:
     world = World.of(shape)
     then = []

@@ -382,6 +382,5 @@ TestContractMachine.settings = settings(
     stateful_step_count=25,
     derandomize="CONTRACT_EXAMPLES" not in os.environ,
     phases=[Phase.generate],  # a run is not the same twice to the microsecond: nothing to make smaller
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -19,7 +19,7 @@ ANN, BOB = Caller("ann", "ann"), Caller("bob", "bob")
 SECRET, ABSENT, OWN = "secret", "absent", "zz"
 
 BRIEF = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-FAST = settings(max_examples=60, deadline=None, phases=BRIEF, suppress_health_check=list(HealthCheck))
+FAST = settings(max_examples=60, phases=BRIEF, suppress_health_check=list(HealthCheck))
 
 windows = st.sampled_from([0, 1, 3])
 steps = st.lists(

@@ -279,6 +279,5 @@ TestListenMachine = ListenMachine.TestCase
 TestListenMachine.settings = settings(
     max_examples=int(os.environ.get("LISTEN_EXAMPLES", "20")),
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -186,7 +186,7 @@ OBJECTS = st.dictionaries(NAMES, JSON | st.sampled_from(["RS256", "none", "rsa-1
 EMULATED = TokenReader(firebase("shop", is_emulator=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(header=JSON | OBJECTS, payload=JSON | OBJECTS, end=st.binary(max_size=20))
 def test_no_header_or_payload_raises_anything_else(header: Any, payload: Any, end: bytes) -> None:
     token = f"{segment(header)}.{segment(payload)}.{segment(end)}"

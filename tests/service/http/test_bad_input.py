@@ -44,7 +44,6 @@ headers = st.fixed_dictionaries(
 
 patient = settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

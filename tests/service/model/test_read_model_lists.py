@@ -135,7 +135,7 @@ def check(model: ReadModel, collection: Collection) -> int:
     return proven
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32),
     start_time_type=st.sampled_from(["timestamp", "string"]),

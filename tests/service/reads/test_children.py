@@ -67,7 +67,7 @@ def in_order(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(st.text(max_size=5), values, max_size=4), max_size=4))
 def test_documents_of_a_subcollection_are_rendered_as_the_maps_of_an_array(maps: list[dict[str, Any]]) -> None:
     items = Items()
@@ -77,7 +77,7 @@ def test_documents_of_a_subcollection_are_rendered_as_the_maps_of_an_array(maps:
 
 
 @pytest.mark.thorough
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.dictionaries(st.text(max_size=5), values, max_size=4), max_size=4))
 def test_every_product_is_rendered_as_it_is(products: list[dict[str, Any]]) -> None:
     found, has_others = rendered(raw(products))

@@ -167,7 +167,7 @@ ANY = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*default_schema().answer, "secret"]), ANY))
 def test_whatever_a_document_holds_the_answer_is_json_with_the_schemas_keys(fields: dict[str, Any]) -> None:
     summary, malformed = Schema(default_schema()).summarize("p", 17, fields)

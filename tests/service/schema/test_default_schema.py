@@ -183,7 +183,7 @@ firestore_values = st.recursive(
 
 
 @pytest.mark.thorough
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(FIELDS), firestore_values), st.sampled_from(["timestamp", "string"]))
 @example({"start_time": 1e300, "end_time": "2026-02-30T00:00:00Z", "products_failed": 1e300}, "timestamp")
 def test_no_value_of_firestores_makes_decoding_raise(fields: dict[str, object], start_time_type: OrderType) -> None:

@@ -250,7 +250,7 @@ def test_the_exposition_is_what_the_scraper_asks_for(accept: str, content_type: 
 ONE = Metrics(Clock())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from(["application/openmetrics-text", "text/plain", ";", ",", "version=", "1.0.0", "x", "="]))
 )

@@ -33,12 +33,15 @@ class _Allowance:
         return not self.under_way and self._tokens >= self._capacity
 
     @property
-    def refusal(self) -> BudgetExhausted | None:
-        """What another read is refused with, if it is."""
+    def has_room(self) -> bool:
+        """Whether another read can begin."""
         self._refill()
-        if self._tokens < 1 or self.under_way >= self._concurrency:
-            return BudgetExhausted(max(1.0, (1 - self._tokens) / self._rate))
-        return None
+        return self._tokens >= 1 and self.under_way < self._concurrency
+
+    @property
+    def retry_after_s(self) -> float:
+        """When there may be room."""
+        return max(1.0, (1 - self._tokens) / self._rate)
 
     @contextmanager
     def one_read(self) -> Iterator[None]:
@@ -92,10 +95,9 @@ class Budget:
         with ExitStack() as held:
             allowances = self._of(caller)
             for allowance in allowances:
-                refusal = allowance.refusal
-                if refusal is not None:
+                if not allowance.has_room:
                     self._on_refusal()
-                    raise refusal
+                    raise BudgetExhausted(allowance.retry_after_s)
             for allowance in allowances:
                 held.enter_context(allowance.one_read())
             yield

@@ -7,6 +7,7 @@ not remembered, so that forged ones take no memory. Tokens are found again witho
 from collections.abc import Hashable
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil
 from typing import Protocol
 
 from cachetools import LRUCache
@@ -76,7 +77,7 @@ class TokenCallers:
 def caller_of(claims: Claims, names: ClaimNames, now: float) -> Caller:
     """Who these claims are about. Raises: WrongToken where the claim that says so is missing."""
     name = f"token {claims['sub']}"
-    expires_at = min(claims["exp"] + SKEW_S, now + MAX_REMEMBERED_S)
+    expires_at = min(ceil(claims["exp"]) + SKEW_S, now + MAX_REMEMBERED_S)  # tokens are checked at whole seconds
     if names.owner is None or (names.admin and claims.get(names.admin) is True):
         return Caller(name, None, expires_at)
     return Caller(name, _owner(claims, names.owner), expires_at)

@@ -78,7 +78,7 @@ class TokenReader:
         if not self._provider.is_emulator:
             _verify(token.content, key)
         try:
-            claims = json.loads(token.content.payload)
+            claims = json.loads(token.content.payload, parse_constant=_refuse)
         except _MALFORMED:
             raise WrongToken("it is no ID token") from None
         if not isinstance(claims, dict):
@@ -103,6 +103,11 @@ class TokenReader:
             raise WrongToken(f"the token lacks {' and '.join(str(missing.claim).split(','))}") from None
         except ClaimError as wrong:
             raise WrongToken(_WRONG.get(str(wrong.claim), "the token has a malformed claim")) from None
+
+
+def _refuse(constant: str) -> None:
+    """NaN and the infinities are no JSON, and no time either."""
+    raise ValueError(constant)
 
 
 def _verify(content: CompactSignature, key: SigningKey | None) -> None:

@@ -66,6 +66,8 @@ def test_one_of_several_audiences_is_enough(audience: Any) -> None:
         ({"exp": None}, "the token lacks exp"),
         ({"exp": "2100-01-01"}, "the token's expiry is no number"),
         ({"exp": True}, "the token's expiry is no number"),
+        ({"exp": float("nan")}, "it is no ID token"),
+        ({"nbf": float("-inf")}, "it is no ID token"),
         ({"exp": NOW - SKEW_S}, "the token has expired"),
         ({"nbf": NOW + SKEW_S + 1}, "the token is not valid yet"),
         ({"iat": NOW + SKEW_S + 1}, "the token was issued in the future"),
@@ -251,7 +253,7 @@ def test_the_longest_token_is_read_within_a_millisecond() -> None:
 
 
 def test_a_good_payload_must_be_an_object() -> None:
-    for payload in (b"[]", b"1", b"{", b"\xff"):
+    for payload in (b"[]", b"1", b"{", b"\xff", b'{"exp": NaN}'):
         token = jws.serialize_compact({"alg": "RS256", "kid": "rsa-1"}, payload, rsa_key(), ["RS256"])
         with pytest.raises(WrongToken, match="no ID token"):
             read(token)

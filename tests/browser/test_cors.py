@@ -1,13 +1,12 @@
 """Pages of other origins, in a browser that enforces it: they may read only where CORS_ORIGINS names them."""
 
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import Company, Serve
+from tests.browser.elsewhere import page_of_another_origin
 
 READ_STATUS = """url => fetch(url + '/status/import-1', { headers: { 'X-API-Key': 'a-key' } })
     .then(async answer => [(await answer.json()).process_id, answer.headers.get('X-Cache')], () => 'refused')"""
@@ -25,26 +24,11 @@ LISTEN = """url => new Promise(resolve => {
 })"""
 
 
-class _Elsewhere(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<!doctype html><link rel=icon href=data:,><title>elsewhere</title>")
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name is the library's
-        """Quiet."""
-
-
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[str]:
     """A page of another origin."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with page_of_another_origin() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,12 @@ class Program:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], ready: str, *, environment: Mapping[str, str] | None = None, cwd: Path = REPOSITORY
+    command: Sequence[str | Path],
+    ready: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path = REPOSITORY,
+    patience_s: float = PATIENCE_S,
 ) -> Iterator[Program]:
     """Start `command` and wait until one of its lines holds the pattern `ready`; SIGTERM at the end."""
     process = subprocess.Popen(
@@ -66,7 +71,7 @@ def running(
     reader = threading.Thread(target=listen, daemon=True)
     reader.start()
     try:
-        is_ready.wait(PATIENCE_S)
+        is_ready.wait(patience_s)
         assert program.found, f"{command} did not say {ready!r}:\n{''.join(program.said)}"
         yield program
     finally:
@@ -112,10 +117,11 @@ def http_status(url: str) -> int:
     return fetch(url)[0]
 
 
-def fetch(url: str, timeout_s: float = 10.0) -> tuple[int, bytes]:
+def fetch(url: str, timeout_s: float = 10.0, **headers: str) -> tuple[int, bytes]:
     """The status code and body of a GET; errors of HTTP are answers too."""
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - always http://127.0.0.1
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310 - always http://127.0.0.1
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310 - see above
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "docker build --tag process-status .": "fetches the base image; another test follows the Dockerfile's steps",
     "apt-get install prometheus": "fetches from Debian; .ci/run does it",
     "apt-get install chromium": "fetches from Debian; .ci/run does it",
+    "npm install --global firebase-tools": "fetches from npm; .ci/run does it",
 }
 
 ADDRESS = r"127\.0\.0\.1:(\d+)"

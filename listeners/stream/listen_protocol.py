@@ -45,11 +45,11 @@ class ListenProtocol:
         self.documents_billed = 0  # that Firestore has sent and will bill, since the beginning
         self.changes_received = 0  # messages about documents: while they come, the stream isn't silent
         self._on_target_change: dict[int, Callable[[Message], StreamEvent | None]] = {
-            _Kind.NO_CHANGE: self._no_change,
-            _Kind.ADD: self._added,
-            _Kind.REMOVE: self._removed,
-            _Kind.CURRENT: self._became_current,
-            _Kind.RESET: self._was_reset,
+            int(_Kind.NO_CHANGE): self._no_change,  # a plain number, which is compared in a fraction of the time
+            int(_Kind.ADD): self._added,
+            int(_Kind.REMOVE): self._removed,
+            int(_Kind.CURRENT): self._became_current,
+            int(_Kind.RESET): self._was_reset,
         }
         self._on: dict[str, Callable[[Message], StreamEvent | None]] = {
             "target_change": self._target_changed,

@@ -1,20 +1,20 @@
-"""Brings an index up to date with one event, and says what that changed. Pure, in slices.
+"""Brings an index up to date with one event, and says what that changed. Pure, in steps.
 
 The model has two copies of its index. What a batch changed is noted for the first of them alone.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.model.process_index import ProcessIndex
-from service.runtime.slicer import sliced
 from service.schema.compiled import FilterValue, ProcessSummary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Applied:
-    """What one event changed. `removed` says for each ID whether it is known to be deleted (None: unknown).
+    """What one event changed. Never changed once made.
 
+    `removed` says for each ID whether it is known to be deleted (None: unknown).
     `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
     `status_before` is the status that each of them had which was held before, `filters_before` the values of the
     schema's filters, of those alone for which they are others now. `belated` are the upserts of a version from before
@@ -66,7 +66,8 @@ class Update:
 
     def note(self, replaced: ProcessSummary | None, summary: ProcessSummary) -> None:
         """`summary` has taken the place of `replaced`."""
-        self.newest_version = max(self.newest_version, summary.version)
+        if summary.version > self.newest_version:
+            self.newest_version = summary.version
         is_changed = replaced is None or summary.is_new_content
         if 0 < self.read_time < summary.version and (replaced is None or replaced.status != summary.status):
             self.entered.append(summary)
@@ -88,18 +89,20 @@ class Update:
                 self.belated.append(summary.process_id)
 
 
-async def bring_up_to_date(
+def bring_up_to_date(
     index: ProcessIndex,
     upserts: Sequence[ProcessSummary],
     removed: Mapping[str, bool | None],
     update: Update | None = None,
-) -> None:
-    """Remove and put in. `update` notes what that changes."""
-    async for process_id in sliced(removed):
+) -> Iterator[None]:
+    """Remove and put in, a process per step. `update` notes what that changes."""
+    for process_id in removed:
         gone = index.discard(process_id)
         if update is not None and gone is not None:
             update.note_removal(gone)
-    async for summary in sliced(upserts):
+        yield
+    for summary in upserts:
         replaced = index.put(summary)
         if update is not None:
             update.note(replaced, summary)
+        yield

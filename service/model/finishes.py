@@ -47,11 +47,12 @@ class Finishes:
 
     def _read(self, summary: ProcessSummary) -> Finish:
         values = loads(summary.body)
-        started, ended = _time(values.get(self._started)), _time(values.get(self._ended))
-        duration_s = None if started is None or ended is None else (ended - started).total_seconds()
-        if duration_s is not None and duration_s < 0:
-            duration_s = None
-        return Finish(summary.content_version if ended is None else microseconds(ended), duration_s)
+        ended = _time(values.get(self._ended))
+        if ended is None:
+            return Finish(summary.content_version, None)
+        started = _time(values.get(self._started))
+        duration_s = None if started is None else (ended - started).total_seconds()
+        return Finish(microseconds(ended), None if duration_s is None or duration_s < 0 else duration_s)
 
 
 def _time(text: object) -> datetime | None:

@@ -32,7 +32,16 @@ class ProcessIndex:
 
     def put(self, summary: ProcessSummary) -> ProcessSummary | None:
         """Add or replace. Returns what was held before."""
-        held = self.by_id.get(summary.process_id)
+        process_id = summary.process_id
+        held = self.by_id.get(process_id)
+        if held is not None and _stands_alike(held, summary):
+            self.statistics.rewrite(held, summary)
+        else:
+            self._move(held, summary)
+        self.by_id[process_id] = summary
+        return held
+
+    def _move(self, held: ProcessSummary | None, summary: ProcessSummary) -> None:
         if held is None:
             self._link(summary)
         elif held.position != summary.position:
@@ -43,8 +52,6 @@ class ProcessIndex:
         if summary.is_stalled or (held is not None and held.is_stalled):
             self._stalled.move(held, summary)
         self.statistics.move(held, summary)
-        self.by_id[summary.process_id] = summary
-        return held
 
     def discard(self, process_id: str) -> ProcessSummary | None:
         """Remove, where it is held. Returns what was."""
@@ -96,3 +103,13 @@ class ProcessIndex:
             self.unlisted.remove(summary.process_id)
         else:
             self.by_position.remove(summary.position)
+
+
+def _stands_alike(held: ProcessSummary, summary: ProcessSummary) -> bool:
+    """Whether it has the same place in every list: nearly all changes are such. What is equal is mostly the same."""
+    return (
+        held.position is summary.position
+        and held.status is summary.status
+        and held.filters is summary.filters
+        and held.is_stalled is summary.is_stalled
+    )

@@ -25,7 +25,7 @@ from service.model.process_index import ProcessIndex
 from service.model.sight import Sight
 from service.model.statistics import Statistics
 from service.runtime.sharded_set import ShardedSet
-from service.runtime.slicer import sliced
+from service.runtime.slicer import finish, sliced
 from service.schema.compiled import ProcessSummary, Schema, stalled
 
 Item = TypeVar("Item")
@@ -306,17 +306,22 @@ class ReadModel:
 
     async def _summarize(self, documents: list[Document]) -> list[ProcessSummary]:
         """Of those that are not held as they are. Lets go of each, so that a whole result is never held twice."""
-        summaries = []
+        summaries: list[ProcessSummary] = []
         documents.reverse()
-        async for document in sliced(_taken_from_the_end(documents)):
-            held = self._index.by_id.get(document.id)
-            if held is not None and held.version == document.update_time:
-                continue
-            summary, malformed = self._schema.summarize(document.id, document.update_time, document.fields, held)
-            summaries.append(summary)
-            if malformed:
-                self._observer.malformed(document.id, document.update_time, malformed)
+        await finish(self._add_summaries(documents, summaries))
         return summaries
+
+    def _add_summaries(self, documents: list[Document], summaries: list[ProcessSummary]) -> Iterator[None]:
+        by_id, summarize = self._index.by_id, self._schema.summarize
+        while documents:
+            document = documents.pop()
+            held = by_id.get(document.id)
+            if held is None or held.version != document.update_time:
+                summary, malformed = summarize(document.id, document.update_time, document.fields, held)
+                summaries.append(summary)
+                if malformed:
+                    self._observer.malformed(document.id, document.update_time, malformed)
+            yield
 
     async def _show(
         self, event: Replaced | Changed, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None]
@@ -345,8 +350,7 @@ class ReadModel:
         self._believe(event)
         await self._follow(preceding, upserts, removed)
         if not is_first_load:
-            async for summary in sliced(upserts):
-                self._observer.became_visible(summary.version)
+            await finish(self._announce_each(upserts))
 
     async def _exchange(
         self, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None], update: Update | None = None
@@ -357,19 +361,19 @@ class ReadModel:
         """
         following = self._spare or await self._copied()
         self._spare = None
-        await bring_up_to_date(following, upserts, removed, update)
+        await finish(bring_up_to_date(following, upserts, removed, update))
         preceding, self._index = self._index, following
         return preceding
 
     async def _follow(
         self, preceding: ProcessIndex, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None]
     ) -> None:
-        await bring_up_to_date(preceding, upserts, removed)
+        await finish(bring_up_to_date(preceding, upserts, removed))
         self._spare = preceding
 
     async def _copied(self) -> ProcessIndex:
         copy = ProcessIndex(self.indexes, self.finishes)
-        await bring_up_to_date(copy, self.held(), {})
+        await finish(bring_up_to_date(copy, self.held(), {}))
         return copy
 
     def _announce(self, applied: Applied) -> None:
@@ -379,6 +383,11 @@ class ReadModel:
         self._observer.applied(applied, len(self))
         for subscriber in self._subscribers:
             subscriber(applied)
+
+    def _announce_each(self, upserts: Sequence[ProcessSummary]) -> Iterator[None]:
+        for summary in upserts:
+            self._observer.became_visible(summary.version)
+            yield
 
     def _believe(self, event: Event) -> None:
         self._foreign = event.foreign

@@ -5,7 +5,7 @@ alters neither status nor position, nor whether the process stalls, costs a few 
 """
 
 from service.api.list_query import Position
-from service.model.finishes import Finishes
+from service.model.finishes import Finish, Finishes
 from service.model.positions import PositionsByKey
 from service.runtime.sorted_numbers import SortedNumbers
 from service.schema.compiled import ProcessSummary
@@ -47,8 +47,6 @@ class Statistics:
 
     def move(self, held: ProcessSummary | None, summary: ProcessSummary | None) -> None:
         """`summary` takes the place of `held`; None: there is none."""
-        if held is not None and summary is not None and self._count_alike(held, summary):
-            return
         self.revision += 1
         self._unfinished.move(held, summary)
         if held is not None:
@@ -56,12 +54,16 @@ class Statistics:
         if summary is not None:
             self._count(summary, 1)
 
-    def _count_alike(self, held: ProcessSummary, summary: ProcessSummary) -> bool:
-        if held.status != summary.status or held.is_stalled is not summary.is_stalled:
-            return False
-        if held.position != summary.position:
-            return False
-        return held.body is summary.body or self._finishes.of(held) == self._finishes.of(summary)
+    def rewrite(self, held: ProcessSummary, summary: ProcessSummary) -> None:
+        """As `move`, of a process with the same status and position, that stalls as before or not."""
+        if held.body is summary.body or not self._finishes.has_ended(summary):
+            return
+        before, now = self._finishes.of(held), self._finishes.of(summary)
+        if before == now:
+            return
+        self.revision += 1
+        self._count_finish(held, before, -1)
+        self._count_finish(summary, now, 1)
 
     def _count(self, summary: ProcessSummary, by: int) -> None:
         status = summary.status
@@ -71,7 +73,10 @@ class Statistics:
         else:
             del self.by_status[status]
         self.stalled += by * summary.is_stalled
-        finish = self._finishes.of(summary)
+        self._count_finish(summary, self._finishes.of(summary), by)
+
+    def _count_finish(self, summary: ProcessSummary, finish: Finish | None, by: int) -> None:
+        status = summary.status
         if finish is not None and status is not None:
             _put(self.ended, status, finish.ended_at, by)
             if finish.duration_s is not None:

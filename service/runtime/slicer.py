@@ -1,13 +1,14 @@
 """Long work on the event loop, done in slices: after each slice everything else on the loop gets a turn.
 
-Work is an iterator whose steps take a few microseconds each. A coroutine that needs the items walks through them with
-`sliced`. Work that no coroutine waits for is a job of the `Slicer`; jobs whose order matters share a `Lane`. A job that
-fails is logged and ends alone.
+Work is an iterator whose steps take a few microseconds each, a job. A coroutine waits for one with `finish`, or walks
+through items with `sliced`. Jobs that no coroutine waits for are the `Slicer`'s; those whose order matters share a
+`Lane`. A job of these that fails is logged and ends alone.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from service.runtime.failure_log import FailureLog
@@ -19,6 +20,15 @@ ITEMS_PER_SLICE = 100
 
 STEPS_PER_SLICE = 16
 """A step of a job can wake a waiting request, which costs the loop another 50 µs in the next turn."""
+
+
+_OVER = object()
+
+
+async def finish(job: Iterator[None]) -> None:
+    """All steps of the job; the loop gets a turn after each ITEMS_PER_SLICE. Costs little where there is one step."""
+    while next(islice(job, ITEMS_PER_SLICE - 1, None), _OVER) is None:  # noqa: ASYNC110 - it waits for nothing else
+        await asyncio.sleep(0)
 
 
 async def sliced(items: Iterable[Item]) -> AsyncIterator[Item]:

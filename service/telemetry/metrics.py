@@ -3,20 +3,19 @@
 Labels are bounded: never an ID, never a raw path. Works alone and in prometheus_client's multiprocess mode
 (PROMETHEUS_MULTIPROC_DIR). Only this package knows prometheus_client.
 
-What happens at every request is counted in plain numbers (request_tally.py). `publish` adds them to
-prometheus_client's: at each scrape and, where another process is scraped for this one, every second. Lives on the
-event loop, which is why no lock is needed.
+What happens at every request and every change is counted in plain numbers (request_tally.py, change_tally.py).
+`publish` adds them to prometheus_client's: at each scrape and, where another process is scraped for this one, every
+second. Lives on the event loop, which is why no lock is needed.
 """
 
-import time
-from collections.abc import Awaitable, Callable, Sized
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from listeners.listener import Clock, ListenerState
 from service import __version__
+from service.telemetry.change_tally import LAG_BUCKETS, AppliedBatch, ChangeTally
 from service.telemetry.exposition import choose
 from service.telemetry.malformed_fields import MalformedFields
 from service.telemetry.process_metrics import ProcessMetrics
@@ -25,27 +24,10 @@ from service.telemetry.request_tally import REQUEST_BUCKETS, RequestTally
 disable_created_metrics()  # type: ignore[no-untyped-call] # a `_created` series for each counter doubles every scrape
 
 PREFIX = "process_status"
-_LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _PROBE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15)
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 PUBLISH_INTERVAL_S = 1.0
-
-
-class AppliedBatch(Protocol):
-    """One consistent batch of changes that the model has applied."""
-
-    @property
-    def upserts(self) -> Sized:
-        """Documents added or modified; `added` of them are new."""
-
-    @property
-    def removed(self) -> Sized:
-        """Documents that left the model."""
-
-    @property
-    def added(self) -> int:
-        """New documents."""
 
 
 class Metrics:
@@ -68,11 +50,11 @@ class Metrics:
         self._looked_up = dict.fromkeys(self._lookups, 0)
         reads = self._counter("firestore_reads", "Document reads billed by Firestore", ["source"])
         self._reads = {name: reads.labels(name) for name in ("listener", "get", "list", "audit")}
+        self._billed = dict.fromkeys(self._reads, 0)
         self._describe_listener()
         self._describe_model()
         self._tallies: dict[tuple[str, str, int], RequestTally] = {}
         self._tallies_of_hits: list[RequestTally] = []
-        self._applied_at = 0.0
         self.processes = ProcessMetrics(PREFIX, self.registry)
 
     def _describe_listener(self) -> None:
@@ -86,22 +68,22 @@ class Metrics:
             registry=self.registry,
             buckets=_PROBE_BUCKETS,
         )
+
+    def _describe_model(self) -> None:
         changes = self._counter("listener_changes", "Document changes applied to the model", ["type"])
-        self._changes = {name: changes.labels(name) for name in ("added", "modified", "removed")}
-        self._lag = Histogram(
+        lag = Histogram(
             f"{PREFIX}_listener_lag_seconds",
             "Time from a document's update in Firestore until the model has it",
             registry=self.registry,
-            buckets=_LAG_BUCKETS,
+            buckets=LAG_BUCKETS,
         )
-
-    def _describe_model(self) -> None:
-        self._documents = self._gauge("model_documents", "Processes in the model", "livemin")
-        self._confirmed = self._gauge(
+        documents = self._gauge("model_documents", "Processes in the model", "livemin")
+        confirmed = self._gauge(
             "model_confirmed_timestamp_seconds",
             "Unix time when the model last surely equalled Firestore",
             "livemin",
         )
+        self._changes = ChangeTally(changes, lag, documents, confirmed, self._clock)
         self._mismatches = self._counter("audit_mismatches", "Audits in which the model differed from Firestore")
         self._rejected = self._counter("fallback_rejected", "Direct reads refused because the budget was used up")
         self._watchers = self._gauge("watchers", "Open waits and event streams", "livesum")
@@ -149,7 +131,7 @@ class Metrics:
     # -- direct reads
 
     def documents_billed(self, kind: str, count: int) -> None:
-        self._reads[kind].inc(count)
+        self._billed[kind] += count
 
     def read_rejected(self) -> None:
         self._rejected.inc()
@@ -160,7 +142,7 @@ class Metrics:
     # -- the listener
 
     def documents_read(self, count: int) -> None:
-        self._reads["listener"].inc(count)
+        self._billed["listener"] += count
 
     def probe_answered(self, seconds: float) -> None:
         self._probes.observe(seconds)
@@ -175,18 +157,13 @@ class Metrics:
     # -- the model
 
     def applied(self, applied: AppliedBatch, documents: int) -> None:
-        self._changes["added"].inc(applied.added)
-        self._changes["modified"].inc(len(applied.upserts) - applied.added)
-        self._changes["removed"].inc(len(applied.removed))
-        self._documents.set(documents)
-        self._applied_at = time.time()
+        self._changes.applied(applied, documents)
 
     def became_visible(self, version: int) -> None:
-        """Observe how late a change became visible, by the wall clock."""
-        self._lag.observe(max(0.0, self._applied_at - version / 1_000_000))
+        self._changes.became_visible(version)
 
     def confirmed(self, as_of: float) -> None:
-        self._confirmed.set(time.time() - (self._clock() - as_of))
+        self._changes.confirmed(as_of)
 
     def audit_mismatched(self) -> None:
         self._mismatches.inc()
@@ -197,11 +174,15 @@ class Metrics:
         """Add what was counted since the last call to prometheus_client's series."""
         for tally in (*self._tallies.values(), *self._tallies_of_hits):
             tally.publish()
+        self._changes.publish()
         self.processes.publish()
         self._watchers.set(self._watching)
         for source, count in self._looked_up.items():
             self._lookups[source].inc(count)
         self._looked_up = dict.fromkeys(self._lookups, 0)
+        for kind, count in self._billed.items():
+            self._reads[kind].inc(count)
+        self._billed = dict.fromkeys(self._reads, 0)
 
     async def keep_published(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """Publish every PUBLISH_INTERVAL_S and at the end, because another process can be scraped for this one."""

@@ -5,6 +5,7 @@ the model would notice.
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 from prometheus_client import Counter, Histogram
 
@@ -51,14 +52,19 @@ class RequestTally:
             self._slower[bisect_left(REQUEST_BUCKETS, seconds) - 1] += 1
 
     def publish(self) -> None:
-        """Add the sums to prometheus_client's series. It has no public way to observe many requests at once."""
+        """Add the sums to prometheus_client's series."""
         count = self._unpublished
         self._published += count
         self._answered.inc(count)
         if self._lookups is not None:
             self._lookups.inc(count)
-        self._durations._sum.inc(self.seconds)
-        for bucket, observed in zip(self._durations._buckets, [self.quick, *self._slower], strict=True):
-            if observed:
-                bucket.inc(observed)
+        add_observations(self._durations, [self.quick, *self._slower], self.seconds)
         self._clear()
+
+
+def add_observations(histogram: Histogram, counts: Sequence[int], total: float) -> None:
+    """So many per bucket, of this sum. prometheus_client has no public way to observe many at once."""
+    histogram._sum.inc(total)
+    for bucket, observed in zip(histogram._buckets, counts, strict=True):
+        if observed:
+            bucket.inc(observed)

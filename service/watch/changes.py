@@ -5,10 +5,9 @@ everything that is not newer, so a change can arrive late, and from several sour
 that is answered is delivered too; each watcher compares it with what its client knows.
 """
 
-from collections.abc import Collection
-
 from service.api.list_query import STALLED
 from service.api.waits import TERMINAL, Wanted
+from service.model.finishes import Finishes
 from service.schema.compiled import ProcessSummary
 from service.watch.event_frames import Frame, Identify, frame, removed_block, stalled_block, status_block
 
@@ -82,31 +81,26 @@ class Change:
 
 
 class Changes:
-    """Makes Change objects; knows which statuses are terminal."""
+    """Makes Change objects."""
 
-    def __init__(self, terminal_statuses: Collection[str], identify: Identify) -> None:
-        self._terminal = frozenset(terminal_statuses)
+    def __init__(self, finishes: Finishes, identify: Identify) -> None:
+        self.has_ended = finishes.has_ended
         self._identify = identify
-
-    def is_terminal(self, summary: ProcessSummary) -> bool:
-        """Whether the process has ended."""
-        return summary.status in self._terminal
 
     def is_wanted(self, summary: ProcessSummary, wanted: Wanted) -> bool:
         """Whether a wait ends with this status. Every status ends a wait that names none."""
         until = wanted.until
         if not until or summary.status in until:
             return True
-        return (TERMINAL in until and self.is_terminal(summary)) or (STALLED in until and summary.is_stalled)
+        return (TERMINAL in until and self.has_ended(summary)) or (STALLED in until and summary.is_stalled)
 
     def upsert(self, summary: ProcessSummary) -> Change:
         """A new version."""
-        is_last = self.is_terminal(summary)
-        return Change(summary.process_id, summary.version, summary, self._identify, is_last=is_last)
+        return Change(summary.process_id, summary.version, summary, self._identify, is_last=self.has_ended(summary))
 
     def present(self, summary: ProcessSummary, seen: int) -> Change:
         """The present state, by the version that a client knows it by which knows the version `seen`."""
-        is_last = self.is_terminal(summary)
+        is_last = self.has_ended(summary)
         return Change(summary.process_id, summary.known_as(seen), summary, self._identify, is_last=is_last)
 
     def deletion(self, process_id: str, read_time: int) -> Change:

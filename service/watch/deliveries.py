@@ -79,7 +79,7 @@ class Deliveries:
         self._observer = observer
         self._batches = slicer.lane()
         self._is_stopping = False
-        self.changes = Changes(sources.schema.file.status.terminal, sources.schema.identity)
+        self.changes = Changes(sources.model.finishes, sources.schema.identity)
         self.processes: dict[str, WatchedProcess] = {}
         self._followed: dict[str, WatchedProcess] = {}  # those with a `following`
 

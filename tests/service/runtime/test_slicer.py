@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.runtime.failure_log import FailureLog
-from service.runtime.slicer import STEPS_PER_SLICE, Slicer, sliced
+from service.runtime.slicer import STEPS_PER_SLICE, Slicer, finish, sliced
 from tests.service.virtual_time import Clock
 
 
@@ -21,6 +21,23 @@ async def test_sliced_gives_the_loop_a_turn_after_each_hundred_items(items: int,
         await asyncio.sleep(0)
         turned += 1
     assert task.result() == list(range(items))
+    assert turned == turns
+
+
+@pytest.mark.parametrize(("steps", "turns"), [(0, 0), (99, 0), (100, 1), (250, 2), (1000, 10)])
+async def test_a_job_leaves_the_loop_a_turn_after_each_hundred_steps(steps: int, turns: int) -> None:
+    done = list[int]()
+
+    def work() -> Iterator[None]:
+        for step in range(steps):
+            done.append(step)
+            yield
+
+    task, turned = asyncio.create_task(finish(work())), -1
+    while not task.done():
+        await asyncio.sleep(0)
+        turned += 1
+    assert done == list(range(steps))
     assert turned == turns
 
 

@@ -207,7 +207,7 @@ def test_no_series_says_when_a_counter_was_created() -> None:
 def test_the_model_was_confirmed_when_the_wall_clock_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(now=50.0)
     metrics = Metrics(clock)
-    monkeypatch.setattr("service.telemetry.metrics.time.time", lambda: 1_795_435_200.0)
+    monkeypatch.setattr("service.telemetry.change_tally.time.time", lambda: 1_795_435_200.0)
     metrics.confirmed(as_of=47.5)
     assert samples(metrics)["model_confirmed_timestamp_seconds", ()] == 1_795_435_197.5
 

@@ -48,7 +48,8 @@ class Statistics:
     def move(self, held: ProcessSummary | None, summary: ProcessSummary | None) -> None:
         """`summary` takes the place of `held`; None: there is none."""
         self.revision += 1
-        self._unfinished.move(held, summary)
+        if self._by_status is None or _lacks_status(held) or _lacks_status(summary):
+            self._unfinished.move(held, summary)
         if held is not None:
             self._count(held, -1)
         if summary is not None:
@@ -83,10 +84,17 @@ class Statistics:
                 _put(self.durations, status, finish.duration_s, by)
 
 
+def _lacks_status(summary: ProcessSummary | None) -> bool:
+    return summary is not None and summary.status is None
+
+
 def _put(numbers: dict[str, SortedNumbers], status: str, number: float, by: int) -> None:
+    found = numbers.get(status)
     if by > 0:
-        numbers.setdefault(status, SortedNumbers()).add(number)
-        return
-    numbers[status].remove(number)
-    if not numbers[status]:
-        del numbers[status]
+        if found is None:
+            found = numbers[status] = SortedNumbers()
+        found.add(number)
+    elif found is not None:
+        found.remove(number)
+        if not found:
+            del numbers[status]

@@ -12,14 +12,12 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
-from orjson import dumps
-
 from listeners.field_paths import FieldPath, Projection, parse_field_path
 from listeners.gc_untrack import untrack
 from service.api.list_query import MAX_FILTER_BYTES, Position, position_of
 from service.api.ordering import Order
 from service.schema.children import children_of
-from service.schema.readers import MALFORMED, Reader, raw_statuses, read_integer, reader_of, status_reader
+from service.schema.readers import MALFORMED, Reader, raw_statuses, read_integer, reader_of, rendered, status_reader
 from service.schema.schema_file import SchemaFile, variable_in
 
 FilterValue = str | int | None
@@ -193,7 +191,7 @@ class Schema:
                 values[key] = value
             if status is None:
                 status = values.get("status")
-            piece = dumps(values)[:-1]
+            piece = rendered(values)[:-1]
             if length:
                 piece = b"," + piece[1:]
             if not is_shown:

@@ -1,15 +1,17 @@
 """One value of a document → what an answer shows of it. Pure; nothing raises, whatever the value is.
 
-A reader takes a value as `Document.fields` holds it, never None, and returns what orjson renders: None where the value
-stands for nothing (`zero_is_null`), MALFORMED where it can't be read as what the schema says it is.
+A reader takes a value as `Document.fields` holds it, never None, and returns what `rendered` renders: None where the
+value stands for nothing (`zero_is_null`), MALFORMED where it can't be read as what the schema says it is.
 """
 
 import math
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
+
+from orjson import OPT_UTC_Z, dumps
 
 from listeners.times import moment
 from service.runtime.times import render_time
@@ -35,7 +37,10 @@ _MAX_DEPTH = 24
 
 def reader_of(answer: Answer) -> Reader:
     """The reader that an answer's key asks for."""
-    read = _time_reader(_MICROSECONDS[answer.unit or "s"]) if answer.type == "time" else _READERS[answer.type]
+    if answer.type == "time":
+        read = _left_to_orjson(_time_reader(_MICROSECONDS[answer.unit or "s"]))
+    else:
+        read = _READERS[answer.type]
     return _zero_is_null(read) if answer.zero_is_null else read
 
 
@@ -90,6 +95,24 @@ def read_number(value: object) -> object:
 def read_boolean(value: object) -> object:
     """True or False, and nothing that stands for them."""
     return value if isinstance(value, bool) else MALFORMED
+
+
+def rendered(values: Mapping[str, object]) -> bytes:
+    """What readers have returned, as JSON."""
+    return dumps(values, option=OPT_UTC_Z)
+
+
+def _left_to_orjson(read: Reader) -> Reader:
+    """Times stay as they are where orjson renders them as `render_time` does: faster, but it keeps trailing zeros."""
+
+    def read_other(value: object) -> object:
+        if type(value) is datetime and value.tzinfo is UTC:
+            fraction = value.microsecond
+            if not fraction or fraction % 10:
+                return value
+        return read(value)
+
+    return read_other
 
 
 def _time_reader(microseconds_per_unit: int) -> Reader:

@@ -1,7 +1,7 @@
 """A compiled schema: documents become answers, rows, positions and filter values; what can't be read becomes null."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import orjson
@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from listeners.firestore_values import UNDECODED
+from service.runtime.times import render_time
 from service.schema.compiled import ProcessSummary, Schema
 from service.schema.readers import raw_statuses
 from service.schema.schema_file import default_schema, parse_schema
@@ -84,6 +85,18 @@ def test_a_value_is_shown_as_its_type(answer: str, value: object, expected: obje
 )
 def test_what_cannot_be_read_is_null_and_named(answer: str, value: object) -> None:
     assert shown(answer, value) == (None, ("x",))
+
+
+@settings(max_examples=300)
+@given(
+    st.datetimes(
+        datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC) | st.just(timezone(timedelta(hours=5)))
+    ),
+    st.sampled_from((0, 1, 9, 10, 120_000, 500_000, 999_999)) | st.integers(0, 999_999),
+)
+def test_a_time_is_shown_alike_whoever_renders_it(value: datetime, fraction: int) -> None:
+    value = value.replace(microsecond=fraction)
+    assert shown("{ as = 'time' }", value) == (render_time(value), ())
 
 
 def test_absent_and_null_are_null_and_no_fault() -> None:

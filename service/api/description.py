@@ -1,7 +1,7 @@
 """What page and terminal know of the answers: their keys, the keys' roles, the filters, which statuses end a process.
 
-Made from the schema in force, and sent as JSON at /ui/schema.json. It names keys of answers, never fields of documents.
-Pure.
+Made from the schema in force, and sent as JSON at /ui/schema.json. It names keys of answers, and of the documents only
+what somebody must write for a process to be listed: the collection and the field that lists are ordered by. Pure.
 """
 
 import re
@@ -57,6 +57,10 @@ class Description:
     has_products: bool
     path_variables: tuple[str, ...] = ()
     """The filters that name a process together with its ID, where the collection is a pattern."""
+    collection: str = ""
+    order_field: str = ""
+    """In the documents: without it a process is in no list."""
+    order_type: str = ""
     waiting: str = WAITING
     cancelled: str = CANCELLED
 

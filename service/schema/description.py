@@ -2,13 +2,13 @@
 
 from listeners.field_paths import Step, parse_field_path
 from service.api.description import Description, FilterOffered, Key
-from service.schema.schema_file import SchemaFile, variable_in
+from service.schema.schema_file import SchemaFile, default_schema, variable_in
 
 ROLES = ("started", "ended", "updated", "progress", "processed", "failed", "total", "error")
 
 
 def describe(file: SchemaFile) -> Description:
-    """What may be known of the answers outside: nothing of the documents but what the answers say themselves."""
+    """What can be known of the answers outside. Of the documents: the collection, and the field that orders lists."""
     answers = reversed(list(file.answer.items()))
     by_path = {_steps(answer.path or name): name for name, answer in answers}
     listed = {steps: name for steps, name in by_path.items() if file.answer[name].in_list}
@@ -30,6 +30,9 @@ def describe(file: SchemaFile) -> Description:
         children=tuple(file.children),
         has_products="products" in file.children,
         path_variables=variables,
+        collection=file.collection or default_schema().collection or "",
+        order_field=file.order.field,
+        order_type=file.order.type,
     )
 
 

@@ -30,15 +30,20 @@ def test_the_default_schema_is_described() -> None:
         "error": None,
     }
     assert (described.order_key, described.has_days, described.has_products) == ("start_time", True, True)
+    assert (described.collection, described.order_field, described.order_type) == (
+        "webServiceLogs",
+        "start_time",
+        "timestamp",
+    )
     assert (described.terminal, described.failed) == (("completed", "failed", "cancelled"), ("failed",))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_description_is_read_as_it_was_sent_and_names_no_path(name: str) -> None:
+def test_a_description_is_read_as_it_was_sent_and_names_no_path_but_the_orders(name: str) -> None:
     file = read_schema_file(schema_file(name))
     described = describe(file)
     assert read_description(described.as_json()) == described
-    paths = {answer.path for answer in file.answer.values() if answer.path and "." in answer.path}
+    paths = {answer.path for answer in file.answer.values() if answer.path and "." in answer.path} - {file.order.field}
     assert not [path for path in paths if path in str(described.as_json())]
 
 

@@ -1,5 +1,6 @@
 """The connection status distinguishes live, reconnecting and stale, and never stays on the wrong one."""
 
+import re
 from urllib.parse import urlsplit
 
 from playwright.sync_api import expect
@@ -48,9 +49,12 @@ def test_it_is_stale_while_the_service_hears_nothing_from_firestore(project: str
         visitor.sees_light("stale")
         expect(visitor.light).to_contain_text("no word from Firestore for")
         visitor.sees_rows("import-1")
+        expect(visitor.page.locator("#as-of")).to_have_text(re.compile(r"As of \d\d:\d\d:\d\d Nothing newer is known"))
+        assert "grayscale" in visitor.page.locator("#rows").evaluate("rows => getComputedStyle(rows).filter")
 
         firestore.faults.accept_connections()
         visitor.sees_light("live", patience_s=30)
+        expect(visitor.page.locator("#as-of")).to_be_hidden()
         company.writes("import-1", status="running")
         expect(visitor.row("import-1").locator(".badge")).to_have_text("running")
 
@@ -69,9 +73,9 @@ def test_a_service_that_was_never_in_sync_lists_what_it_reads_and_is_stale(
 def test_a_stream_that_falls_silent_is_opened_anew_where_it_ended(company: Company, visitor: Visitor) -> None:
     company.writes("import-1")
     visitor.page.clock.install()
-    visitor.go()
+    visitor.go("#process=import-1")
     visitor.page.clock.run_for(1000)
-    visitor.sees_rows("import-1")
-    with visitor.page.expect_request("**/events") as again:
+    expect(visitor.panel.locator(".badge")).to_have_text("running")
+    with visitor.page.expect_request("**/events?*") as again:
         visitor.page.clock.run_for(26_000)
-    assert again.value.headers["last-event-id"].isdigit()
+    assert again.value.headers["last-event-id"].strip('"v').isdigit()

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Company, Serve, Visit
+from tests.browser.test_races import hold_once, release
 from tests.browser.visitor import FAILED_REQUEST, Visitor, new_visitor
 from tests.service.access.issuer import claims_of, unsigned
 
@@ -36,6 +37,18 @@ def test_nothing_is_shown_before_the_right_key_is_given(visitor: Visitor) -> Non
     expect(dialog).to_be_hidden()
     visitor.sees_rows("import-1")
     visitor.sees_light("live")
+
+
+def test_a_refusal_of_the_key_before_does_not_stop_the_page(company: Company, serve: Serve, visit: Visit) -> None:
+    company.writes("import-1")
+    visitor = visit(serve(company.firestore, API_KEYS=KEY), expects=(FAILED_REQUEST,))
+    held = hold_once(visitor, "**/ui/schema.json")
+    with visitor.page.expect_request("**/ui/schema.json"):
+        visitor.go()
+    give(visitor, KEY)
+    visitor.page.wait_for_function("sessionStorage.length === 1")
+    release(visitor, held)
+    visitor.sees_rows("import-1")
 
 
 def test_the_key_stays_in_the_tab(visitor: Visitor) -> None:

@@ -62,7 +62,7 @@ def test_a_process_beyond_the_window_is_followed_while_it_is_looked_at(
     company.writes("old")
     company.writes("new", start=NOON + timedelta(days=1))
     visitor = visit(serve(company.firestore, WINDOW_SIZE="1"))
-    with visitor.page.expect_response("**/status/old/events"):
+    with visitor.page.expect_response("**/status/old/events?*"):
         visitor.go("#process=old")
     expect(visitor.panel.locator(".badge")).to_have_text("running")
     company.writes("old", status="completed", end_time=NOON, products_processed=5)

@@ -51,7 +51,7 @@ def test_counts_of_a_total_errors_and_an_owner_are_shown(
 ) -> None:
     jobs.go().sees_light("live")
     expect(jobs.page.get_by_role("columnheader")).to_have_text(
-        ["Status", "Process", "Progress", "Owner", "Kind", "Started (UTC)", "Last change"]
+        ["Status", "Process", "Progress", "Owner", "Kind", "Started", "Duration", "Last change"]
     )
     bar = jobs.row("job-01").get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuenow", "5")
@@ -100,7 +100,7 @@ def test_shares_booleans_and_filters_that_no_answer_shows(
     renders.page.get_by_role("button", name="Clear filters").click()
     expect(renders.row("new-out")).to_have_count(1)
     expect(renders.page.get_by_role("columnheader")).to_have_text(
-        ["Status", "Process", "Progress", "Created", "Frames", "Paused", "Started (UTC)", "Last change"]
+        ["Status", "Process", "Progress", "Created", "Frames", "Paused", "Started", "Duration", "Last change"]
     )
     expect(renders.row("render1").get_by_role("progressbar")).to_have_accessible_name("25 %")
     expect(renders.row("render1").locator(".own").nth(2)).to_have_text("no")

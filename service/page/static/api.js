@@ -42,8 +42,9 @@ export class Api extends EventTarget {
     const own = key === null ? {} : asHeaders(key);
     const response = await this.#fetch(new URL(path, this.#base), { headers: { ...headers, ...own }, signal });
     if (response.status === 401) {
+      if (sessionStorage.getItem(STORED_AS) !== key) return this.get(path, { headers, signal, accepts }); // there is another
       this.fault = faultOf(response);
-      if (sessionStorage.getItem(STORED_AS) === key) this.dispatchEvent(new Event("needskey"));
+      this.dispatchEvent(new Event("needskey"));
       throw new NeedsKey();
     }
     if (!response.ok && response.status !== accepts) throw new Refused(response.status, await messageOf(response));

@@ -1,9 +1,10 @@
-// The connection status. `live` needs two things: the stream is open, and Firestore has confirmed the service's model
-// within its lease. Each failure has its own colour and its own words.
+// The connection status. `live` needs two things: the list was answered, and Firestore has confirmed the service's model
+// within its lease. Each failure has its own colour and its own words. While anything else than `live` is true of rows
+// that are shown, they are dimmed, and it is said of when they are.
 
 import { NeedsKey } from "./api.js";
 import { byId, setText } from "./dom.js";
-import { duration } from "./format.js";
+import { duration, timeOfDay } from "./format.js";
 
 const WORDS = {
   connecting: "Connecting",
@@ -15,28 +16,28 @@ const WORDS = {
 
 const OVERDUE_MS = 8000; // it is asked every 5 s
 
-// Pure. `stream`: {isOpen, error, retryAtMs}; `readiness`: see Readiness.present. Returns [state, detail].
-export function judge(stream, readiness, nowMs) {
-  if (stream.error instanceof NeedsKey) return ["locked", "an API key is needed"];
+// Pure. `list`: {isOpen, error, retryAtMs} of its poll; `readiness`: see Readiness.present. Returns [state, detail].
+export function judge(list, readiness, nowMs) {
+  if (list.error instanceof NeedsKey) return ["locked", "an API key is needed"];
   if (readiness === null) {
-    if (stream.isOpen === null) return ["connecting", ""];
-    return ["reconnecting", `the service does not answer; ${nextTry(stream, nowMs)}`];
+    if (list.isOpen === null) return ["connecting", ""];
+    return ["reconnecting", `the service does not answer; ${nextTry(list, nowMs)}`];
   }
-  if (nowMs - readiness.heardAtMs > OVERDUE_MS && stream.isOpen) return ["stale", "the service does not say how fresh this is"];
+  if (nowMs - readiness.heardAtMs > OVERDUE_MS && list.isOpen) return ["stale", "the service does not say how fresh this is"];
   if (!readiness.model_trusted) return ["stale", wordOf(readiness, nowMs)];
-  if (!stream.isOpen) return stream.isOpen === null ? ["connecting", ""] : ["reconnecting", nextTry(stream, nowMs)];
+  if (!list.isOpen) return list.isOpen === null ? ["connecting", ""] : ["reconnecting", nextTry(list, nowMs)];
   return ["live", `confirmed by Firestore ${duration(confirmedMs(readiness, nowMs))} ago`];
 }
 
 const confirmedMs = (readiness, nowMs) => readiness.confirmed_s_ago * 1000 + nowMs - readiness.heardAtMs;
 
 function wordOf(readiness, nowMs) {
-  if (readiness.confirmed_s_ago === null) return `${readiness.reason}; rows do not update by themselves`;
+  if (readiness.confirmed_s_ago === null) return `${readiness.reason}; rows are read now and then`;
   return `no word from Firestore for ${duration(confirmedMs(readiness, nowMs))}; rows may be old`;
 }
 
-function nextTry(stream, nowMs) {
-  const waitMs = stream.retryAtMs - nowMs;
+function nextTry(list, nowMs) {
+  const waitMs = list.retryAtMs - nowMs;
   return waitMs > 1000 ? `next try in ${duration(waitMs)}` : "trying now";
 }
 
@@ -46,4 +47,12 @@ export function showStatus([state, detail]) {
   if (light.dataset.state !== state) light.dataset.state = state;
   setText(byId("light-word"), WORDS[state]);
   setText(byId("light-detail"), detail);
+}
+
+// `asOfMs`: of when the rows are, null where there are none.
+export function showAge([state], asOfMs) {
+  const isOld = (state === "stale" || state === "reconnecting") && asOfMs !== null;
+  byId("as-of").hidden = !isOld;
+  byId("board").classList.toggle("dimmed", isOld);
+  if (isOld) setText(byId("as-of-time"), `As of ${timeOfDay(asOfMs)}`);
 }

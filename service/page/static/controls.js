@@ -1,7 +1,8 @@
 // The form of filters: search, days, and the way back to everything.
 
-import { byId, el, setText } from "./dom.js";
+import { byId, el, setAttribute, setText } from "./dom.js";
 import { label } from "./format.js";
+import { STALLED_FIRST } from "./order.js";
 import { schema } from "./schema.js";
 
 const own = new Map(); // the inputs of the schema's filters, by name
@@ -33,11 +34,15 @@ export function bindControls(filters, { enter, down }) {
     if (search.value.trim()) enter(search.value.trim());
   });
   for (const name of ["from", "to"]) byId(name).addEventListener("change", () => filters.set({ [name]: byId(name).value }));
+  byId("stalled-first").addEventListener("click", () => filters.set({ sort: filters.sort === STALLED_FIRST ? "" : STALLED_FIRST }, { replace: true }));
   byId("clear").addEventListener("click", () => filters.set(filters.none));
 }
 
 // Write the filters into the form, except into a field that has the focus.
-export function showControls(filters) {
+export function showControls(filters, { present }) {
+  const isFirst = filters.sort === STALLED_FIRST;
+  setAttribute(byId("stalled-first"), "aria-pressed", String(isFirst));
+  byId("stalled-first").hidden = !isFirst && (!present?.stalled || filters.stalled !== "");
   for (const name of ["search", "from", "to"]) {
     const input = byId(name);
     if (input.value !== filters[name] && input.value.trim() !== filters[name]) input.value = filters[name];

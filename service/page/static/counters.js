@@ -1,4 +1,5 @@
-// How many processes have each status, and the way to filter by it: one tile each, and the shares as one strip.
+// How many processes have each status, and the way to filter by it: one tile each, and the shares as one strip. Those
+// that stall have a tile of their own, since they count under their status too.
 
 import { byId, el, setAttribute, setText } from "./dom.js";
 import { count } from "./format.js";
@@ -6,25 +7,22 @@ import { byLife, kindOf } from "./status.js";
 
 const MOST = 12;
 
-// Counts by status of those that the other filters let through; a process without a status counts in `all` alone.
-export function tally(processes) {
-  const counts = new Map();
-  for (const { status } of processes) if (status !== null) counts.set(status, (counts.get(status) ?? 0) + 1);
-  return { all: processes.length, counts };
-}
-
 export class Counters {
   #tiles = new Map();
   #shares = new Map();
   #pick;
+  #stalled;
 
+  // `pick(changes)`: a tile was pressed that means these filters.
   constructor(pick) {
     this.#pick = pick;
+    this.#stalled = this.#pressable("stalled", "stalled", () => ({ stalled: isPressed(this.#stalled) ? "" : "true" }));
+    byId("stalled-counter").append(this.#stalled);
   }
 
-  // `selected`: the status that is filtered by, or "".
-  show({ all, counts }, selected) {
-    const known = new Map(counts);
+  // `statistics`: see Statistics.present. A process without a status counts in `all` alone.
+  show(statistics, { status: selected, stalled }) {
+    const known = new Map(Object.entries(statistics.by_status).filter(([status]) => status !== ""));
     if (selected && !known.has(selected)) known.set(selected, 0);
     const most = [...known].sort(([, a], [, b]) => b - a).slice(0, MOST).map(([status]) => status);
     if (selected && !most.includes(selected)) most.push(selected);
@@ -33,18 +31,29 @@ export class Counters {
     keep(byId("shares"), this.#shares, statuses, (status) => el("span", { data: { kind: kindOf(status) } }));
     for (const [status, tile] of this.#tiles) {
       setAttribute(tile, "aria-pressed", String(status === selected));
-      setText(tile.querySelector("b"), count(status === "" ? all : known.get(status)));
+      setText(tile.querySelector("b"), count(status === "" ? statistics.processes : known.get(status)));
     }
+    setText(this.#tiles.get("").querySelector("span"), statistics.complete ? "all" : "newest");
+    setAttribute(this.#stalled, "aria-pressed", String(Boolean(stalled)));
+    setText(this.#stalled.querySelector("b"), count(statistics.stalled));
+    byId("stalled-counter").hidden = statistics.stalled === 0 && !stalled;
     for (const [status, share] of this.#shares) share.style.flexGrow = known.get(status);
   }
 
   #tile(status) {
-    const data = { kind: status === "" ? "all" : kindOf(status), status };
-    const tile = el("button", { class: "tile", type: "button", data }, el("b"), el("span", { text: status || "all" }));
-    tile.addEventListener("click", () => this.#pick(tile.getAttribute("aria-pressed") === "true" ? "" : status));
+    const kind = status === "" ? "all" : kindOf(status);
+    const tile = this.#pressable(kind, status || "all", () => ({ status: isPressed(tile) ? "" : status }));
+    return tile;
+  }
+
+  #pressable(kind, text, changes) {
+    const tile = el("button", { class: "tile", type: "button", data: { kind } }, el("b"), el("span", { text, title: text }));
+    tile.addEventListener("click", () => this.#pick(changes()));
     return tile;
   }
 }
+
+const isPressed = (tile) => tile.getAttribute("aria-pressed") === "true";
 
 // Make `parent` hold one element for each name, in this order; those that stay are left alone.
 function keep(parent, elements, names, make) {

@@ -2,8 +2,9 @@
 
 import { Bar } from "./bar.js";
 import { byId, el, setAttribute, setText } from "./dom.js";
-import { count, duration, milliseconds, moment, rate, UNKNOWN } from "./format.js";
+import { count, duration, moment, rate, UNKNOWN, utc } from "./format.js";
 import { linked } from "./linked.js";
+import { durationMs } from "./order.js";
 import { productsTable } from "./products.js";
 import { changed } from "./row.js";
 import { schema, textOf } from "./schema.js";
@@ -25,6 +26,7 @@ const section = (title, ...children) => el("section", {}, el("h3", { text: title
 export class Detail {
   #panel = byId("detail");
   #badge = el("span", { class: "badge" });
+  #stalled = el("span", { class: "mark", text: "stalled", data: { kind: "stalled" } });
   #title = el("h2", { id: "detail-id", tabindex: "-1" });
   #notice = el("p", { class: "notice", role: "status" });
   #bar = new Bar();
@@ -40,7 +42,7 @@ export class Detail {
     const facts = [...this.#facts].flatMap(([name, value]) => [el("dt", { text: name }), value]);
     const others = [...this.#others].flatMap(([key, value]) => [el("dt", { text: schema.labelOf(key.name) }), value]);
     this.#panel.append(
-      el("div", { class: "head" }, this.#badge, this.#title, button),
+      el("div", { class: "head" }, el("div", { class: "pills" }, this.#badge, this.#stalled), this.#title, button),
       this.#notice,
       this.#bar.element,
       el("dl", {}, ...facts),
@@ -66,7 +68,7 @@ export class Detail {
     this.#title.focus();
   }
 
-  // `process` undefined while nothing is known; `view`: {changes, watchedSinceMs, speed, changedMs, nowMs, products, notice}.
+  // `process` undefined while nothing is known; `view`: {changes, watchedSinceMs, speed, changedMs, nowMs, products, stalledSince, notice}.
   show(process, view) {
     setText(this.#notice, view.notice);
     this.#notice.hidden = view.notice === "";
@@ -75,17 +77,20 @@ export class Detail {
     this.#once("changes", view.changes, (changes) => this.#line.replaceChildren(timeline(changes, view.watchedSinceMs)));
   }
 
-  #showProcess(process, { speed, changedMs, nowMs }) {
+  #showProcess(process, { speed, changedMs, nowMs, stalledSince }) {
     this.#panel.classList.remove("blank");
     this.#badge.dataset.kind = kindOf(process.status);
     setText(this.#badge, process.status ?? "no status");
-    this.#bar.show(process, speed);
+    this.#stalled.hidden = stalledSince === null;
+    setText(this.#stalled, `stalled, last written ${moment(stalledSince, nowMs)}`);
+    setAttribute(this.#stalled, "title", utc(stalledSince));
+    this.#panel.classList.toggle("stalled", stalledSince !== null);
+    this.#bar.show(process, stalledSince === null ? speed : null);
     const [started, ended, updated] = ["started", "ended", "updated"].map((role) => schema.value(process, role));
-    const end = ended === null && isOpen(process) ? nowMs : milliseconds(ended);
-    this.#fact("Started", moment(started, nowMs), started);
-    this.#fact("Ended", moment(ended, nowMs), ended);
-    this.#fact("Took", duration(end - milliseconds(started)));
-    this.#fact("Last change", changed(process, { changedMs, nowMs }), updated);
+    this.#fact("Started", moment(started, nowMs), utc(started));
+    this.#fact("Ended", moment(ended, nowMs), utc(ended));
+    this.#fact("Took", duration(durationMs(process, nowMs)));
+    this.#fact("Last change", changed(process, { changedMs, nowMs }), utc(updated));
     for (const role of ["processed", "failed", "total"]) this.#fact(schema.labelOf(schema.roles[role] ?? ""), count(schema.value(process, role)));
     this.#fact("Speed", speed === null || !isOpen(process) ? UNKNOWN : rate(speed));
     for (const [key, element] of this.#others) this.#once(`of ${key.name}`, textOf(key, process[key.name], nowMs), (text) => element.replaceChildren(linked(text)));

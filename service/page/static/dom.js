@@ -24,12 +24,9 @@ export function setAttribute(element, name, value) {
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-// What the eye may catch: a glow that fades, or a dot that lights up; nothing where the system asks for stillness.
-
+// What the eye may catch: a ring that comes and goes slowly; nothing where the system asks for stillness.
 export function glow(element) {
-  if (!calm.matches) element.animate([{ backgroundColor: "var(--glow)" }, { backgroundColor: "transparent" }], 1400);
-}
-
-export function pulse(element) {
-  if (!calm.matches) element.animate([{ opacity: 1 }, { opacity: 0 }], 1400);
+  if (calm.matches) return;
+  const frames = [{ boxShadow: "0 0 0 0 var(--glow)" }, { boxShadow: "0 0 0 5px var(--glow)", offset: 0.25 }, { boxShadow: "0 0 0 0 var(--glow)" }];
+  element.animate(frames, { duration: 2400, easing: "ease-out" });
 }

@@ -2,9 +2,7 @@
 
 // The schema's own filters stand there with a prefix, since they can have any name.
 
-import { schema } from "./schema.js";
-
-const NAMES = ["status", "from", "to", "search", "process"];
+const NAMES = ["status", "stalled", "from", "to", "search", "sort", "process"];
 const OWN = "filter.";
 const DAY = /^\d{4}-\d\d-\d\d$/;
 
@@ -35,13 +33,13 @@ export class Filters extends EventTarget {
   }
 
   get areSet() {
-    return Boolean(this.status || this.from || this.to || this.search || Object.keys(this.own).length);
+    return Boolean(this.status || this.stalled || this.from || this.to || this.search || Object.keys(this.own).length);
   }
 
   // The changes that turn all filters off.
   get none() {
     const own = Object.keys(this.own).map((name) => [OWN + name, ""]);
-    return { status: "", from: "", to: "", search: "", ...Object.fromEntries(own) };
+    return { status: "", stalled: "", from: "", to: "", search: "", ...Object.fromEntries(own) };
   }
 
   // The change that sets one of the schema's filters.
@@ -49,25 +47,19 @@ export class Filters extends EventTarget {
     return { [OWN + name]: value };
   }
 
-  // Whether a filter is set whose value no answer shows: only the service knows what it lets through.
-  get needLists() {
-    return schema.filters.some(({ name, key }) => key === null && name in this.own);
+  // As GET /status takes them.
+  get parameters() {
+    return { ...this.parametersButForStatus, ...(this.status && { status: this.status }) };
   }
 
-  // All but the status: what the counters count. `isListed(id)`: whether a list with these filters has had it.
-  matchesButForStatus(process, isListed) {
-    if (this.needLists && !isListed(process.process_id)) return false;
-    for (const { name, key } of schema.filters) {
-      if (key !== null && name in this.own && String(process[key]) !== this.own[name]) return false;
-    }
-    const day = schema.has_days ? (process[schema.order_key]?.slice(0, 10) ?? "") : "";
-    if (this.from && day < this.from) return false;
-    if (this.to && (day === "" || day > this.to)) return false;
-    return !this.search || process.process_id.toLowerCase().includes(this.search.toLowerCase());
+  // What the counters count.
+  get parametersButForStatus() {
+    return { ...this.own, ...(this.from && { start_date: this.from }), ...(this.to && { end_date: this.to }) };
   }
 
-  matches(process, isListed) {
-    return (!this.status || process.status === this.status) && this.matchesButForStatus(process, isListed);
+  // Whether the search lets it through, which only the page knows.
+  isFound(process) {
+    return process.process_id.toLowerCase().includes(this.search.toLowerCase());
   }
 
   #read() {

@@ -1,8 +1,7 @@
-// What the panel needs beyond the table: one process in full, with its products, asked for again when it has changed
-// but not at every change, since each answer is a read of Firestore; and, where the process is older than the model's
-// window, a stream of its own.
+// What the panel needs beyond the table: the process's own stream of events, and the process in full, with its products,
+// asked for again when it has changed but not at every change, since each answer is a read of Firestore.
 //
-// Announces `answer`. `products` and `failure` (a sentence) hold the last answer.
+// Announces `change`. `products`, `stalledSince` (a time, or null) and `failure` (a sentence) hold what was learnt last.
 
 import { NeedsKey } from "./api.js";
 import { EventStream } from "./event_stream.js";
@@ -13,52 +12,64 @@ const LEAST_INTERVAL_MS = 10_000;
 
 export class Followed extends EventTarget {
   #api;
+  #processes;
   #ending = new AbortController();
   #askedAtMs = -Infinity;
   #askedFor = null;
-  #stream = null;
+  #stream;
   products = null;
+  stalledSince = null;
+  isGone = false;
   failure = "";
 
-  // `take(process)`: what was learnt of it.
-  constructor(api, id, take) {
+  constructor(api, processes, id) {
     super();
-    this.#api = api;
-    this.id = id;
-    this.take = take;
+    [this.#api, this.#processes, this.id] = [api, processes, id];
+    this.#stream = new EventStream(api, schema.pathOf(id, "/events", { follow: "true" }));
+    this.#stream.addEventListener("message", ({ detail }) => this.#take(detail));
+    this.#stream.start();
   }
 
   end() {
     this.#ending.abort();
-    this.#stream?.stop();
+    this.#stream.stop();
   }
 
-  // Ask, unless what is known is of this version, or was asked for a moment ago.
-  refresh(process, nowMs) {
-    const isNews = process !== this.#askedFor;
+  // The service is back.
+  wake() {
+    this.#stream.wake();
+  }
+
+  // Ask, unless what is known was asked for, or something was asked for a moment ago.
+  refresh(nowMs) {
+    const process = this.#processes.get(this.id);
     const leastMs = process !== undefined && isOpen(process) ? LEAST_INTERVAL_MS : LEAST_INTERVAL_MS / 10;
-    if (!isNews || nowMs - this.#askedAtMs < leastMs) return;
+    if (process === this.#askedFor || nowMs - this.#askedAtMs < leastMs) return;
     [this.#askedFor, this.#askedAtMs] = [process, nowMs];
     this.#ask();
   }
 
-  // From now on changes come, though not by the stream of the model.
-  followApart() {
-    if (this.#stream !== null) return;
-    this.#stream = new EventStream(this.#api, schema.pathOf(this.id, "/events"));
-    this.#stream.addEventListener("message", ({ detail }) => {
-      if (detail.name === "status") this.take(schema.named(JSON.parse(detail.data)));
-      if (detail.name === "removed") this.#learn({ failure: "This process is no longer there." });
-    });
-    this.#stream.start();
+  #take({ name, data }) {
+    if (name === "status") {
+      this.#processes.tell(schema.named(JSON.parse(data)));
+      this.#learn({ isGone: false, stalledSince: null });
+    }
+    if (name === "stalled") this.#learn({ stalledSince: JSON.parse(data).last_written });
+    if (name === "removed") {
+      this.#processes.remove(this.id);
+      this.#learn({ isGone: true });
+    }
   }
 
   async #ask() {
+    const askedAtMs = Date.now();
     try {
       const path = schema.pathOf(this.id, "", schema.has_products ? { include_products: "true" } : {});
       const response = await this.#api.get(path, { signal: this.#ending.signal });
       const { products = null, ...process } = await response.json();
-      this.take(schema.named(process));
+      const before = this.#processes.get(this.id);
+      this.#processes.learn(schema.named(process), askedAtMs);
+      if (before === this.#askedFor) this.#askedFor = this.#processes.get(this.id);
       this.#learn({ products, failure: "" });
     } catch (error) {
       if (this.#ending.signal.aborted) return;
@@ -69,6 +80,6 @@ export class Followed extends EventTarget {
 
   #learn(known) {
     Object.assign(this, known);
-    this.dispatchEvent(new Event("answer"));
+    this.dispatchEvent(new Event("change"));
   }
 }

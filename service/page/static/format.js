@@ -1,11 +1,12 @@
-// Values as people read them. Times are UTC, as the API's filters are. Pure.
+// Values as people read them. Times are local; `utc` is for those who compare with logs. Pure but for the time zone.
 
 const number = new Intl.NumberFormat("en");
 const decimal = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
-const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: "UTC" });
-const minutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
-const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
-const fullDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const minutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const fullDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+const inUtc = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", timeZone: "UTC" });
 
 export const UNKNOWN = "–";
 
@@ -26,6 +27,11 @@ export const rate = (perSecond) => `${perSecond < 10 ? decimal.format(perSecond)
 
 export const timeOfDay = (ms) => clock.format(ms);
 
+export const minuteOfDay = (ms) => minutes.format(ms);
+
+// "28 Nov 2026, 10:32:07 UTC", or nothing where there is no time.
+export const utc = (time) => (Number.isNaN(milliseconds(time)) ? "" : `${inUtc.format(milliseconds(time))} UTC`);
+
 // An RFC 3339 time as milliseconds; NaN where there is none.
 export const milliseconds = (time) => (time === null || time === undefined ? NaN : Date.parse(time));
 
@@ -35,7 +41,7 @@ export function moment(time, nowMs) {
   if (Number.isNaN(ms)) return UNKNOWN;
   const [then, now] = [new Date(ms), new Date(nowMs)];
   if (fullDay.format(then) === fullDay.format(now)) return minutes.format(then);
-  const date = then.getUTCFullYear() === now.getUTCFullYear() ? day.format(then) : fullDay.format(then);
+  const date = then.getFullYear() === now.getFullYear() ? day.format(then) : fullDay.format(then);
   return `${date}, ${minutes.format(then)}`;
 }
 
@@ -49,8 +55,8 @@ export function duration(ms) {
 }
 
 // Coarser than a duration: it stands in every row.
-export function ago(time, nowMs) {
-  const ms = nowMs - milliseconds(time);
+export function ago(thenMs, nowMs) {
+  const ms = nowMs - thenMs;
   if (Number.isNaN(ms)) return UNKNOWN;
   if (ms < 1500) return "now";
   if (ms < 60_000) return `${Math.floor(ms / 1000)} s ago`;

@@ -5,9 +5,9 @@ import { schema } from "./schema.js";
 const CHANGES_EACH = 60;
 const PROCESSES = 500;
 const NONE = [];
-const NEW_MS = 2000;
 const SPEED_WINDOW_MS = 60_000;
 const SPEED_EXPIRES_MS = 20_000;
+const LEAST_SPEED_S = 3; // changes are seen to the second
 
 const handled = (process) => (schema.value(process, "processed") ?? 0) + (schema.value(process, "failed") ?? 0);
 
@@ -31,12 +31,6 @@ export class History {
     return this.#changes.get(id) ?? NONE;
   }
 
-  // Whether it came into being a moment ago, before this page's eyes.
-  isNew(id, nowMs) {
-    const first = this.of(id)[0];
-    return first !== undefined && first.was === undefined && nowMs - first.atMs < NEW_MS;
-  }
-
   // When it last changed, as far as this page has seen; null where it has seen no change.
   changedMs(id) {
     return this.of(id).at(-1)?.atMs ?? null;
@@ -49,6 +43,6 @@ export class History {
     if (recent.length < 2 || nowMs - last.atMs > SPEED_EXPIRES_MS) return null;
     const seconds = (last.atMs - first.atMs) / 1000;
     const items = handled(last.is) - handled(first.is);
-    return seconds >= 1 && items >= 0 && schema.has("processed") ? items / seconds : null;
+    return seconds >= LEAST_SPEED_S && items >= 0 && schema.has("processed") ? items / seconds : null;
   }
 }

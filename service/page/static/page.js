@@ -1,22 +1,26 @@
 // The composition root: joins the parts, and draws what they know a few times a second at most.
 
-import { Activity } from "./activity.js";
 import { Api, NeedsKey } from "./api.js";
+import { judge, showAge, showStatus } from "./connection_status.js";
 import { bindControls, offerFilters, showControls } from "./controls.js";
-import { Counters, tally } from "./counters.js";
-import { byId, setText } from "./dom.js";
+import { Counters } from "./counters.js";
+import { byId } from "./dom.js";
+import { showEmpty } from "./empty.js";
 import { Filters } from "./filters.js";
+import { showFoot } from "./foot.js";
 import { count } from "./format.js";
 import { History } from "./history.js";
+import { Insights } from "./insights.js";
 import { askForKeys } from "./key_dialog.js";
 import { listenToKeys } from "./keyboard.js";
-import { judge, showStatus } from "./connection_status.js";
-import { ModelStream } from "./model_stream.js";
-import { Pages } from "./pages.js";
+import { List } from "./list.js";
+import { durationMs, sorted, STALLED_FIRST } from "./order.js";
 import { Panel } from "./panel.js";
 import { Processes } from "./processes.js";
 import { Readiness } from "./readiness.js";
+import { changedAtMs } from "./row.js";
 import { schema } from "./schema.js";
+import { Statistics } from "./statistics.js";
 import { isOpen } from "./status.js";
 import { Table } from "./table.js";
 
@@ -25,19 +29,17 @@ const DRAW_INTERVAL_MS = 150;
 const beganMs = Date.now();
 const api = new Api();
 const filters = new Filters();
-const processes = new Processes();
 const seen = new History();
-const activity = new Activity();
-const pages = new Pages(api, processes);
+const processes = new Processes(seen);
 const readiness = new Readiness(api);
-const stream = new ModelStream(api, processes, seen, activity);
+const statistics = new Statistics(api, filters);
+const list = new List(api, { processes, statistics, filters });
 const panel = new Panel(api, processes, seen, close);
-const table = new Table((id) => filters.set({ process: id }));
-const counters = new Counters((status) => filters.set({ status }));
+const table = new Table({ open: (id) => filters.set({ process: id }), sort: (sort) => filters.set({ sort }, { replace: true }) });
+const counters = new Counters((changes) => filters.set(changes));
+const insights = new Insights();
 
 let isDue = false;
-let failure = "";
-let hasListed = false;
 
 function drawSoon() {
   if (isDue) return;
@@ -48,75 +50,71 @@ function drawSoon() {
 function draw() {
   isDue = false;
   if (document.hidden) return; // drawn when it is looked at again
-  const connection = judge(stream, readiness.present, Date.now());
+  const connection = judge(list.connection, readiness.present, Date.now());
   showStatus(connection);
   if (!schema.isLearnt) return;
   const nowMs = readiness.now();
-  const known = processes.inOrder();
-  const counted = known.filter((process) => filters.matchesButForStatus(process, isListed));
-  const matching = filters.status ? counted.filter((process) => filters.matches(process, isListed)) : counted;
-  counters.show(tally(counted), filters.status);
-  showControls(filters);
-  table.show(matching.slice(0, pages.shown), (process) => viewOf(process, nowMs));
-  panel.draw({ nowMs, beganMs, isApart: (id) => hasWholeModel() && !processes.isFollowed(id) });
-  showFoot(matching.length, known.length);
-  document.title = `${connection[0] === "live" ? "" : "⚠ "}${count(known.filter(isOpen).length)} under way · Process status`;
+  const rows = matching(nowMs);
+  showAge(connection, rows.length > 0 ? list.asOfMs : null);
+  if (statistics.present !== null) counters.show(statistics.present, filters);
+  insights.show(statistics, nowMs);
+  showControls(filters, statistics);
+  table.showSort(filters.sort);
+  table.show(rows, (process) => viewOf(process, nowMs));
+  panel.draw({ nowMs, beganMs });
+  const failure = failureOf(list.connection.error);
+  showEmpty(rows.length === 0 && failure === "", { hasAnswered: list.hasAnswered, isSearch: filters.search !== "", areFiltersSet: filters.areSet, loaded: list.rows.length });
+  showFoot({ list, statistics, filters, shown: rows.length, failure });
+  document.title = `${connection[0] === "live" ? "" : "⚠ "}${titleOf(statistics)} · Process status`;
 }
 
-const hasWholeModel = () => stream.hasPresentState || readiness.present?.documents === 0;
+// The rows to show, in their order.
+function matching(nowMs) {
+  const all = filters.sort === STALLED_FIRST ? list.stalledFirst : list.rows;
+  const found = all.filter((process) => filters.isFound(process));
+  return sorted(found, filters.sort, (process, column) => (column === "changed" ? changedAtMs(process, seen.changedMs(process.process_id)) : durationOrStart(process, column, nowMs)));
+}
 
-const isListed = (id) => pages.has(id);
+const durationOrStart = (process, column, nowMs) => (column === "duration" ? durationMs(process, nowMs) : Date.parse(schema.value(process, "started")));
 
 function viewOf(process, nowMs) {
   const id = process.process_id;
   return {
     link: filters.link({ process: id }),
     isSelected: id === filters.process,
-    isFollowed: processes.isFollowed(id) || !hasWholeModel(),
-    isNew: seen.isNew(id, Date.now()),
+    isLive: list.isLive(id),
+    isStalled: list.isStalled(id),
     speed: isOpen(process) ? seen.speed(id, Date.now()) : null,
     changedMs: seen.changedMs(id),
     nowMs,
   };
 }
 
-function showFoot(matching, known) {
-  const hasMore = matching > pages.shown || (pages.hasMore && !filters.search);
-  byId("more").hidden = !hasMore && !failure;
-  setText(byId("more"), failure ? "Try again" : "Load more");
-  byId("notice").hidden = !failure;
-  setText(byId("notice"), failure);
-  byId("empty").hidden = matching > 0 || Boolean(failure);
-  setText(byId("empty"), !hasListed ? "Loading …" : filters.search ? "None of those known here. Enter asks for exactly this ID." : "No process matches.");
-  setText(byId("found"), `${count(Math.min(matching, pages.shown))} of ${count(matching)} shown${filters.areSet ? `, ${count(known)} known` : ""}`);
+function titleOf({ present, unfinished }) {
+  if (present === null) return "…";
+  return `${present.stalled ? `${count(present.stalled)} stalled, ` : ""}${count(unfinished)} under way`;
 }
 
-// Do what asks for a page, and say where that fails.
-async function load(ask) {
-  failure = "";
-  try {
-    if (await ask()) hasListed = true;
-  } catch (error) {
-    if (error instanceof NeedsKey) api.addEventListener("key", () => load(ask), { once: true });
-    else failure = `The list could not be loaded: ${error.message}`;
-  }
-  drawSoon();
+// In words; nothing where rows are there, and the connection's status says why they are old.
+function failureOf(error) {
+  if (error === null || error instanceof NeedsKey || list.rows.length > 0) return "";
+  return `The list could not be loaded: ${error.message}`;
 }
 
-let asked = {};
+let asked = "";
 
 function turn() {
-  const { status, from, to, own, process } = filters;
-  const wanted = { status, from, to, own };
-  if (JSON.stringify(asked) !== JSON.stringify(wanted)) {
+  const wanted = JSON.stringify([filters.parametersButForStatus, filters.status, filters.stalled]);
+  if (asked !== wanted) {
     asked = wanted;
-    load(() => pages.restart(asked));
+    list.restart();
+    statistics.restart();
   }
   const before = panel.id;
-  if (process !== before) {
-    panel.turnTo(process, drawSoon);
+  if (filters.process !== before) {
+    panel.turnTo(filters.process, drawSoon);
     draw();
-    if (process) panel.focus();
+    if (filters.process) panel.focus();
     else table.focus(before);
   }
   drawSoon();
@@ -127,31 +125,30 @@ function close() {
 }
 
 function enter(text) {
-  const matching = processes.inOrder().filter((process) => filters.matches(process, isListed));
-  const only = matching.length === 1 && processes.get(text) === undefined ? matching[0].process_id : text;
+  const found = list.rows.filter((process) => filters.isFound(process));
+  const only = found.length === 1 && processes.get(text) === undefined ? found[0].process_id : text;
   filters.set({ process: only });
 }
 
 askForKeys(api);
 bindControls(filters, { enter, down: () => table.focusFirst() });
 listenToKeys({ close });
-stream.addEventListener("change", drawSoon);
-stream.addEventListener("forgotten", () => load(() => pages.restart(asked)));
+for (const part of [list, statistics, readiness]) part.addEventListener("change", drawSoon);
+let wasTrusted = null;
 readiness.addEventListener("change", () => {
-  if (readiness.present?.model_trusted) stream.wake();
-  drawSoon();
+  const isTrusted = readiness.present?.model_trusted ?? null;
+  if (isTrusted !== null && isTrusted !== wasTrusted) for (const part of [list, statistics, panel]) part.wake();
+  wasTrusted = isTrusted;
 });
 document.addEventListener("visibilitychange", drawSoon);
-byId("more").addEventListener("click", () => load(failure ? () => pages.restart(asked) : () => pages.more()));
-let arrivals = 0;
-setInterval(() => {
-  activity.tick();
-  if (filters.needLists && arrivals !== processes.arrivals) load(() => pages.refresh());
-  arrivals = processes.arrivals;
+byId("more").addEventListener("click", () => {
+  if (list.connection.error === null) list.more(filters.search !== "");
+  else list.wake();
   drawSoon();
-}, 1000);
+});
+setInterval(drawSoon, 1000);
 
-// What the answers are like, before the first of them is drawn. Asked again for as long as there is no answer.
+// What the answers are like, before the first of them is asked for. Asked again for as long as there is no answer.
 async function learn() {
   for (let waitMs = 1000; ; waitMs = Math.min(waitMs * 2, 15_000)) {
     try {
@@ -165,11 +162,13 @@ async function learn() {
   }
 }
 
-await readiness.start();
+readiness.start();
 await learn();
 offerFilters(filters);
 table.head();
 panel.begin();
+insights.begin();
 filters.addEventListener("change", turn);
 turn();
-stream.start();
+list.start();
+statistics.start();

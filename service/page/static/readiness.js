@@ -24,7 +24,7 @@ export class Readiness extends EventTarget {
     return Date.now() + this.#serverAheadMs;
   }
 
-  // Resolves after the first answer that is not about a missing key, or none; then goes on by itself.
+  // Goes on by itself.
   async start() {
     while (await this.#lacksKey()) {
       await new Promise((resolve) => this.#api.addEventListener("key", resolve, { once: true }));

@@ -1,83 +1,99 @@
 // One process as a row that is written to in place for as long as it is shown.
 
 import { Bar } from "./bar.js";
-import { el, glow, pulse, setAttribute, setText } from "./dom.js";
-import { ago, moment } from "./format.js";
+import { el, glow, setAttribute, setText } from "./dom.js";
+import { ago, duration, milliseconds, moment, utc } from "./format.js";
+import { durationMs } from "./order.js";
 import { schema, textOf } from "./schema.js";
 import { kindOf } from "./status.js";
 
-export const hasProgress = () => schema.has("progress", "processed", "failed");
+const LONGEST_WHOLE = 20; // characters; longer IDs lose their middle where there is no room
+const TAIL = 8;
 
-// The columns between a process's ID and its last change: each with its class and heading.
+const hasProgress = () => schema.has("progress", "processed", "failed");
+
+// All columns: each with its class, its heading, and the sort that its heading offers.
 export function columns() {
-  const shown = [];
+  const shown = [{ name: "state", title: "Status" }, { name: "id", title: "Process" }];
   if (hasProgress() || schema.has("error")) shown.push({ name: "progress", title: hasProgress() ? "Progress" : "Error" });
   for (const key of schema.columns) shown.push({ name: "own", title: schema.labelOf(key.name), key });
-  if (schema.has("started")) shown.push({ name: "started", title: "Started (UTC)" });
+  if (schema.has("started")) shown.push({ name: "started", title: "Started", sort: "started" }, { name: "took", title: "Duration", sort: "duration" });
+  shown.push({ name: "changed", title: "Last change", sort: "changed" });
   return shown;
 }
 
-const cell = (className, ...children) => el("td", { class: className, role: "cell" }, ...children);
+// In two pieces, of which the style sheet shortens the first: IDs differ at their ends.
+function pieces(id) {
+  const characters = [...id];
+  if (characters.length <= LONGEST_WHOLE) return [id, ""];
+  return [characters.slice(0, -TAIL).join(""), characters.slice(-TAIL).join("")];
+}
 
 export class Row {
   #badge = el("span", { class: "badge" });
+  #stalled = el("span", { class: "mark", text: "stalled", data: { kind: "stalled" } });
   #link = el("a");
   #bar = new Bar();
   #started = el("time");
+  #took = el("span");
   #changed = el("time");
-  #pulse = el("span", { class: "pulse" });
   #process = null;
   #speed = null;
-  #own = schema.columns.map((key) => [key, el("span")]);
-  element = el(
-    "tr",
-    { role: "row" },
-    cell("state", this.#badge),
-    el("th", { class: "id", scope: "row", role: "rowheader" }, this.#link),
-    ...columns().map(({ name, key }) => cell(name, this.#content(name, key))),
-    cell("changed", this.#changed, this.#pulse),
-  );
+  #own = new Map(schema.columns.map((key) => [key, el("span")]));
+  element = el("tr", { role: "row" }, ...columns().map(({ name, key }) => this.#cell(name, this.#own.get(key))));
 
-  #content(name, key) {
-    if (name === "own") return this.#own.find(([each]) => each === key)[1];
-    return name === "progress" ? this.#bar.element : this.#started;
+  #cell(name, own) {
+    if (name === "id") return el("th", { class: "id", scope: "row", role: "rowheader" }, this.#link);
+    const content = { state: [this.#badge, this.#stalled], progress: [this.#bar.element], own: [own], started: [this.#started], took: [this.#took], changed: [this.#changed] };
+    return el("td", { class: name, role: "cell" }, ...content[name]);
   }
 
-  // `view`: {link, isSelected, isFollowed, isNew, speed, changedMs, nowMs}.
+  get status() {
+    return this.#process?.status;
+  }
+
+  // `view`: {link, isSelected, isLive, isStalled, mayGlow, speed, changedMs, nowMs}.
   show(process, view) {
     const before = this.#process;
-    if (process !== before || view.speed !== this.#speed) this.#bar.show(process, view.speed);
+    const speed = view.isStalled ? null : view.speed;
+    if (process !== before || speed !== this.#speed) this.#bar.show(process, speed);
     if (process !== before) this.#write(process);
-    if (view.isNew && before === null) glow(this.element);
-    if (before !== null && process !== before) {
-      if (before.status === process.status) pulse(this.#pulse);
-      else glow(this.element);
-    }
-    [this.#process, this.#speed] = [process, view.speed];
+    if (view.mayGlow && before?.status !== process.status) glow(this.#badge);
+    [this.#process, this.#speed] = [process, speed];
     setAttribute(this.#link, "href", view.link);
     if (view.isSelected) setAttribute(this.#link, "aria-current", "true");
     else this.#link.removeAttribute("aria-current");
-    this.element.classList.toggle("selected", view.isSelected);
-    this.element.classList.toggle("unfollowed", !view.isFollowed);
+    this.#stalled.hidden = !view.isStalled;
+    const classes = { selected: view.isSelected, unfollowed: !view.isLive, stalled: view.isStalled, failed: kindOf(process.status) === "failed" };
+    for (const [name, is] of Object.entries(classes)) this.element.classList.toggle(name, is);
     setText(this.#started, moment(schema.value(process, "started"), view.nowMs));
+    setText(this.#took, duration(durationMs(process, view.nowMs)));
     setText(this.#changed, changed(process, view));
     for (const [key, element] of this.#own) setText(element, textOf(key, process[key.name], view.nowMs));
   }
 
   #write(process) {
-    this.element.dataset.id = process.process_id;
     this.#badge.dataset.kind = kindOf(process.status);
     setText(this.#badge, process.status ?? "no status");
-    setText(this.#link, process.process_id);
-    setAttribute(this.#link, "title", process.process_id);
-    setAttribute(this.#started, "datetime", schema.value(process, "started") ?? "");
-    setAttribute(this.#changed, "datetime", schema.value(process, "updated") ?? "");
-    setAttribute(this.#changed, "title", schema.value(process, "updated") ?? "");
+    setAttribute(this.#badge, "title", this.#badge.textContent);
+    if (this.element.dataset.id !== process.process_id) this.#name(process.process_id);
+    for (const [element, role] of [[this.#started, "started"], [this.#changed, "updated"]]) {
+      setAttribute(element, "datetime", schema.value(process, role) ?? "");
+      setAttribute(element, "title", utc(schema.value(process, role)));
+    }
+    for (const [key, element] of this.#own) if (key.type === "time") setAttribute(element, "title", utc(process[key.name]));
+  }
+
+  #name(id) {
+    const [head, tail] = pieces(id);
+    this.element.dataset.id = id;
+    this.#link.replaceChildren(el("span", { class: "begin", text: head }), el("span", { text: tail }));
+    for (const name of ["aria-label", "title"]) setAttribute(this.#link, name, id);
   }
 }
 
-// When it last changed: as it says itself, else as this page has seen it.
-export function changed(process, { changedMs, nowMs }) {
-  if (schema.has("updated")) return ago(schema.value(process, "updated"), nowMs);
-  return ago(changedMs === null ? null : new Date(changedMs).toISOString(), nowMs);
-}
+// When it last changed, in milliseconds: as it says itself, else as this page has seen it; NaN where neither knows.
+export const changedAtMs = (process, seenMs) => (schema.has("updated") ? milliseconds(schema.value(process, "updated")) : (seenMs ?? NaN));
+
+// The same in words.
+export const changed = (process, { changedMs, nowMs }) => ago(changedAtMs(process, changedMs), nowMs);

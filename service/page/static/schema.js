@@ -1,5 +1,5 @@
 // What the service says of its answers: their keys, the keys' roles, the filters, and which statuses end a process.
-// Learnt once, before anything is drawn.
+// Learnt once, before anything is drawn or asked for.
 
 import { count, label, moment, UNKNOWN } from "./format.js";
 
@@ -15,6 +15,9 @@ class Schema {
   filters = [];
   terminal = new Set();
   failed = new Set();
+  collection = "";
+  order_field = "";
+  order_type = "";
 
   // `description`: /ui/schema.json, see service/api/description.py.
   learn(description) {

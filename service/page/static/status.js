@@ -12,8 +12,11 @@ export function kindOf(status) {
   return schema.cancelled.test(status) ? "cancelled" : "completed";
 }
 
+// Whether it ends a process.
+export const isEnd = (status) => schema.terminal.has(status);
+
 // Neither its status nor an end says that it is over.
-export const isOpen = (process) => schema.value(process, "ended") === null && !schema.terminal.has(process.status);
+export const isOpen = (process) => schema.value(process, "ended") === null && !isEnd(process.status);
 
 // In the order of a process's life; then by name.
 export function byLife(a, b) {

@@ -1,13 +1,20 @@
 // The rows in their order: each process keeps its element, so what changes is the text in it.
 
-import { byId, el } from "./dom.js";
+import { byId, el, setAttribute } from "./dom.js";
+import { nextSort, wordsOfSort } from "./order.js";
 import { columns, Row } from "./row.js";
+
+const MOST_GLOWS = 4; // where more changes at once, nothing glows
 
 export class Table {
   #body = byId("rows");
   #rows = new Map();
+  #sort;
+  #sorted = "";
 
-  constructor(open) {
+  // `open(id)`: a row was chosen; `sort(name)`: an order of the rows was.
+  constructor({ open, sort }) {
+    this.#sort = sort;
     this.#body.addEventListener("click", (event) => {
       const row = event.target.closest("tr");
       if (row && !event.target.closest("a") && getSelection().isCollapsed) open(row.dataset.id);
@@ -17,18 +24,36 @@ export class Table {
 
   // Write the headings, once the columns are known.
   head() {
-    const titles = [{ name: "state", title: "Status" }, { name: "id", title: "Process" }, ...columns(), { name: "changed", title: "Last change" }];
-    byId("head").replaceChildren(...titles.map(({ name, title }) => el("th", { class: `of-${name}`, role: "columnheader", scope: "col", text: title })));
+    const heading = ({ name, title, sort }) => {
+      const content = sort === undefined ? title : el("button", { type: "button", text: title, data: { sort } });
+      return el("th", { class: `of-${name}`, role: "columnheader", scope: "col" }, content);
+    };
+    byId("head").replaceChildren(...columns().map(heading));
+    byId("head").addEventListener("click", ({ target }) => {
+      if (target.dataset.sort) this.#sort(nextSort(target.dataset.sort, this.#sorted));
+    });
+  }
+
+  // Mark the heading of the column that the rows are sorted by.
+  showSort(sort) {
+    this.#sorted = sort;
+    for (const button of byId("head").querySelectorAll("button")) {
+      const isIts = wordsOfSort(sort) !== "" && sort.replace("-", "") === button.dataset.sort;
+      if (isIts) setAttribute(button.parentElement, "aria-sort", sort.startsWith("-") ? "descending" : "ascending");
+      else button.parentElement.removeAttribute("aria-sort");
+    }
   }
 
   // `viewOf(process)`: see Row.show.
   show(processes, viewOf) {
+    const turned = processes.filter((process) => this.#rows.get(process.process_id)?.status !== process.status);
+    const mayGlow = turned.length <= MOST_GLOWS;
     const gone = new Set(this.#rows.keys());
     let place = this.#body.firstElementChild;
     for (const process of processes) {
       const row = this.#row(process.process_id);
       gone.delete(process.process_id);
-      row.show(process, viewOf(process));
+      row.show(process, { ...viewOf(process), mayGlow });
       if (row.element === place) place = place.nextElementSibling;
       else this.#body.insertBefore(row.element, place);
     }

@@ -1,0 +1,30 @@
+// Below the rows: how many there are of how many, in which order, and the way to more.
+
+import { byId, setText } from "./dom.js";
+import { count } from "./format.js";
+import { STALLED_FIRST, wordsOfSort } from "./order.js";
+
+// `shown`: how many rows the table has; `failure`: why there are none, or "".
+export function showFoot({ list, statistics, filters, shown, failure }) {
+  const loaded = list.rows.length;
+  byId("more").hidden = !list.hasMore && failure === "";
+  setText(byId("more"), failure ? "Try again" : filters.search ? "Search in the newest 1,000" : "Load more");
+  byId("notice").hidden = failure === "";
+  setText(byId("notice"), failure);
+  const parts = [howMany({ list, statistics, filters, shown, loaded }), orderOf(filters.sort, loaded)];
+  if (list.isCut) parts.push("more than the page can hold: filter by status or day to see others");
+  setText(byId("found"), parts.filter(Boolean).join(" · "));
+}
+
+function howMany({ list, statistics, filters, shown, loaded }) {
+  if (filters.search) return `${count(shown)} of ${count(loaded)} loaded rows match`;
+  const all = filters.stalled ? (filters.status ? null : (statistics.present?.stalled ?? null)) : statistics.count(filters.status);
+  if (all === null || (!statistics.isWhole && !filters.stalled)) return `${count(shown)} shown${list.hasMore ? ", there are more" : ""}`;
+  return `${count(shown)} of ${count(Math.max(all, shown))} shown`;
+}
+
+function orderOf(sort, loaded) {
+  if (sort === STALLED_FIRST) return "of all, those that stall first, then the newest";
+  const words = wordsOfSort(sort);
+  return words === "" ? "of all, the newest first" : `the ${count(loaded)} loaded rows by ${words}`;
+}

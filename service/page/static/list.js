@@ -1,0 +1,196 @@
+// The rows: GET /status with the filters of the moment, as many as are to be shown, asked for again each second.
+//
+// A list from the model costs no read, so it can be asked for as often as that. Where the window does not hold the whole
+// collection, rows beyond it are read once and stay as they are; the others are kept current by lists with `stalled`,
+// which are answered from the model alone.
+
+import { byOrder, precedes } from "./order.js";
+import { Poll } from "./poll.js";
+import { schema } from "./schema.js";
+import { isOpen } from "./status.js";
+
+const PAGE = 50;
+const MOST = 1000; // the API's longest list
+const INTERVAL_MS = 1000;
+const ROWS_EACH_INTERVAL = 250; // more rows are asked for less often
+const LONGEST_PAUSE_MS = 30_000;
+const FREE = new Set(["HIT", "STALE"]);
+
+const isKnown = (process) => process !== undefined;
+
+export class List extends EventTarget {
+  #processes;
+  #statistics;
+  #filters;
+  #poll;
+  #stalledPoll;
+  #live = new Set(); // what the last answer of #poll had
+  #stalled = new Set();
+  #rows = [];
+  #isRead = false; // whether a list without `stalled` has come since the question is another
+  #hasMore = false;
+  #costly = 0; // how many answers in a row had to be read from Firestore
+  shown = PAGE;
+  source = null;
+  asOfMs = null;
+
+  constructor(api, { processes, statistics, filters }) {
+    super();
+    [this.#processes, this.#statistics, this.#filters] = [processes, statistics, filters];
+    this.#poll = new Poll(api, () => this.#question(), (answer) => this.#take(answer));
+    this.#stalledPoll = new Poll(api, () => this.#stalledQuestion(), (answer) => this.#takeStalled(answer));
+    for (const poll of [this.#poll, this.#stalledPoll]) poll.addEventListener("change", () => this.#changed());
+    statistics.addEventListener("change", () => this.#counted());
+  }
+
+  start() {
+    this.#poll.start();
+    this.#stalledPoll.start();
+  }
+
+  // The filters are others.
+  restart() {
+    [this.shown, this.#rows, this.#live, this.#stalled] = [PAGE, [], new Set(), new Set()];
+    this.#ask();
+  }
+
+  more(most = false) {
+    this.shown = most ? MOST : Math.min(this.shown + PAGE, MOST);
+    this.#ask();
+  }
+
+  // The service or its model is back.
+  wake() {
+    this.#poll.wake();
+    this.#stalledPoll.wake();
+  }
+
+  // What the connection is judged by, see Poll.
+  get connection() {
+    return this.#poll;
+  }
+
+  get hasAnswered() {
+    return this.#isRead;
+  }
+
+  // Whether there are rows that were not asked for yet, and can be.
+  get hasMore() {
+    return this.#hasMore && this.shown < MOST;
+  }
+
+  // Whether there are more rows than the page can show.
+  get isCut() {
+    return this.#hasMore && this.shown >= MOST;
+  }
+
+  get rows() {
+    return this.#rows.map((id) => this.#processes.get(id)).filter(isKnown);
+  }
+
+  isStalled(id) {
+    return this.#stalled.has(id);
+  }
+
+  // Whether its changes come by themselves.
+  isLive(id) {
+    return this.#statistics.isWhole || this.#live.has(id) || this.#stalled.has(id);
+  }
+
+  #ask() {
+    [this.#isRead, this.#costly] = [false, 0];
+    this.#poll.restart();
+    this.#stalledPoll.restart();
+  }
+
+  #path(further) {
+    const query = new URLSearchParams({ ...this.#filters.parameters, ...further, limit: this.shown });
+    return `status?${query}`;
+  }
+
+  get #isOfModel() {
+    return this.#isRead && !this.#statistics.isWhole && !this.#filters.stalled;
+  }
+
+  #question() {
+    if (this.#filters.stalled) return this.#path({ stalled: true });
+    return this.#path(this.#isOfModel ? { stalled: false } : {});
+  }
+
+  #stalledQuestion() {
+    return this.#statistics.present?.stalled && !this.#filters.stalled ? this.#path({ stalled: true }) : null;
+  }
+
+  // Statistics say whether any process stalls, and whether the window is the whole collection.
+  #counted() {
+    if (this.#statistics.present?.stalled === 0) this.#stalled.clear();
+    else this.#stalledPoll.wake();
+  }
+
+  #take({ body, askedAtMs, source, ageMs }) {
+    const wasOfModel = this.#isOfModel;
+    [this.source, this.asOfMs] = [source, Date.now() - ageMs];
+    if (body !== null) this.#takeRows(body, askedAtMs, wasOfModel);
+    if (!wasOfModel) this.#isRead = true;
+    if (FREE.has(source)) this.#costly = 0;
+    else this.#costly += 1;
+    const steps = Math.ceil(this.shown / ROWS_EACH_INTERVAL);
+    return this.#costly === 0 || this.#isOfModel ? INTERVAL_MS * steps : Math.min(INTERVAL_MS * 2 ** this.#costly, LONGEST_PAUSE_MS);
+  }
+
+  #takeRows({ processes: listed, next_page_token: token }, askedAtMs, isOfModel) {
+    const processes = listed.map((process) => schema.named(process));
+    const appeared = this.#appeared(processes);
+    for (const process of processes) this.#processes.learn(process, askedAtMs, appeared.has(process.process_id));
+    const ids = new Set(processes.map((process) => process.process_id));
+    if (isOfModel) this.#join(ids, this.#stalled);
+    else [this.#rows, this.#live, this.#hasMore] = [[...ids], ids, token !== null];
+    if (this.#filters.stalled) this.#stalled = ids;
+    this.#processes.keepOnly([...this.#rows, ...this.#stalled, this.#filters.process]);
+  }
+
+  // In a list of all, what comes above the last row that was known did not exist before.
+  #appeared(processes) {
+    const last = this.#processes.get(this.#rows.at(-1));
+    const before = new Set(this.#rows);
+    const isTold = this.#isRead && !this.#filters.status && !this.#filters.stalled;
+    const isNew = (process) => !before.has(process.process_id) && (last === undefined || precedes(process, last));
+    return new Set(isTold ? processes.filter(isNew).map((process) => process.process_id) : []);
+  }
+
+  // Where the window is not the whole collection: the rows of the model, and below them the older ones that were read
+  // once. A row that the model no longer lists has left the window, or it ended and the filter is for those that have not.
+  #join(live, stalled) {
+    const was = new Set([...this.#live, ...this.#stalled]);
+    const held = new Set([...live, ...stalled]);
+    const rows = [...held].map((id) => this.#processes.get(id)).filter(isKnown).sort(byOrder);
+    const last = rows.at(-1);
+    const hasLeft = (process) => this.#filters.status !== "" && was.has(process.process_id) && isOpen(process);
+    for (const process of this.rows) {
+      if (!held.has(process.process_id) && (last === undefined || precedes(last, process)) && !hasLeft(process)) rows.push(process);
+    }
+    if (rows.length > this.shown) this.#hasMore = true;
+    this.#rows = rows.slice(0, this.shown).map((process) => process.process_id);
+    [this.#live, this.#stalled] = [live, stalled];
+  }
+
+  #takeStalled({ body, askedAtMs }) {
+    if (body === null) return Infinity;
+    const processes = body.processes.map((process) => schema.named(process));
+    for (const process of processes) this.#processes.learn(process, askedAtMs);
+    const stalled = new Set(processes.map((process) => process.process_id));
+    if (this.#isOfModel) this.#join(this.#live, stalled);
+    else this.#stalled = stalled;
+    return Infinity; // until statistics come again
+  }
+
+  #changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+
+  // First those that stall, of all and not of the rows alone.
+  get stalledFirst() {
+    const stalled = [...this.#stalled].map((id) => this.#processes.get(id)).filter(isKnown);
+    return [...stalled, ...this.rows.filter((process) => !this.#stalled.has(process.process_id))];
+  }
+}

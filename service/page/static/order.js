@@ -1,0 +1,64 @@
+// The order of lists: newest first, ties by ID descending, as far as answers show what lists are ordered by. And the
+// sorts that the page itself does.
+
+import { milliseconds } from "./format.js";
+import { schema } from "./schema.js";
+import { isOpen } from "./status.js";
+
+// RFC 3339 in UTC with a fraction of any length becomes text that sorts by time; no value sorts as the oldest.
+function sortable(process) {
+  const value = process[schema.order_key] ?? null;
+  if (typeof value !== "string") return value ?? -Infinity;
+  return value.endsWith("Z") ? value.slice(0, 19) + value.slice(20, -1).padEnd(9, "0") : value;
+}
+
+export function precedes(a, b) {
+  const [aValue, bValue] = [sortable(a), sortable(b)];
+  if (aValue === bValue) return a.process_id > b.process_id;
+  if (aValue === -Infinity || bValue === -Infinity) return bValue === -Infinity;
+  return aValue > bValue;
+}
+
+export const byOrder = (a, b) => (precedes(a, b) ? -1 : 1);
+
+// From its start to its end, or to now; NaN where that is not known.
+export function durationMs(process, nowMs) {
+  const ended = schema.value(process, "ended");
+  const end = ended === null && isOpen(process) ? nowMs : milliseconds(ended);
+  return end - milliseconds(schema.value(process, "started"));
+}
+
+export const STALLED_FIRST = "stalled";
+
+// What the rows that are loaded can be sorted by. The first of the two directions comes first.
+export const SORTS = {
+  started: { title: "Started", ways: [["started", "oldest first"]] },
+  duration: { title: "Duration", ways: [["-duration", "longest first"], ["duration", "shortest first"]] },
+  changed: { title: "Last change", ways: [["-changed", "latest first"], ["changed", "longest ago first"]] },
+};
+
+// In words, or "" for the order of the lists.
+export function wordsOfSort(sort) {
+  const column = SORTS[sort.replace("-", "")];
+  const way = column?.ways.find(([name]) => name === sort);
+  return way === undefined ? "" : `${column.title.toLowerCase()}, ${way[1]}`;
+}
+
+// The sort after this one, where its column is pressed again.
+export function nextSort(column, sort) {
+  const names = SORTS[column].ways.map(([name]) => name);
+  return names[names.indexOf(sort) + 1] ?? "";
+}
+
+// `valueOf(process, column)`: milliseconds. Equal ones keep their order, and what has no value comes last.
+export function sorted(rows, sort, valueOf) {
+  if (wordsOfSort(sort) === "") return rows;
+  const column = sort.replace("-", "");
+  const sign = sort.startsWith("-") ? -1 : 1;
+  const values = new Map(rows.map((process) => [process, valueOf(process, column)]));
+  return [...rows].sort((a, b) => {
+    const [x, y] = [values.get(a), values.get(b)];
+    if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+    return sign * (x - y);
+  });
+}

@@ -1,0 +1,59 @@
+// What GET /stats counts of the processes that the filters let through, whatever their status: `present`, null before the
+// first answer. And, less often, how many have ended in each minute: `byMinute`.
+
+import { Poll } from "./poll.js";
+import { isEnd } from "./status.js";
+
+const INTERVAL_MS = 1000;
+const MINUTES = 180;
+const MINUTES_INTERVAL_MS = 10_000;
+
+export class Statistics extends EventTarget {
+  #polls;
+  present = null;
+  byMinute = null;
+
+  constructor(api, filters) {
+    super();
+    const counts = () => `stats?${new URLSearchParams(filters.parametersButForStatus)}`.replace(/\?$/, "");
+    const minutes = () => `stats?${new URLSearchParams({ ...filters.parametersButForStatus, by_minute: MINUTES })}`;
+    this.#polls = [
+      new Poll(api, counts, ({ body }) => this.#take({ present: body ?? this.present }, INTERVAL_MS)),
+      new Poll(api, minutes, ({ body }) => this.#take({ byMinute: body?.finished_by_minute ?? this.byMinute }, MINUTES_INTERVAL_MS)),
+    ];
+    this.#polls[0].addEventListener("change", () => this.dispatchEvent(new Event("change")));
+  }
+
+  start() {
+    for (const poll of this.#polls) poll.start();
+  }
+
+  // The filters are others.
+  restart() {
+    for (const poll of this.#polls) poll.restart();
+  }
+
+  wake() {
+    for (const poll of this.#polls) poll.wake();
+  }
+
+  // Whether the model's window is the whole collection, as far as is known.
+  get isWhole() {
+    return this.present?.complete !== false;
+  }
+
+  // How many have this status; all of them for "". Null while it is not known.
+  count(status) {
+    if (this.present === null) return null;
+    return status === "" ? this.present.processes : (this.present.by_status[status] ?? 0);
+  }
+
+  get unfinished() {
+    return Object.entries(this.present?.by_status ?? {}).reduce((sum, [status, count]) => (isEnd(status) ? sum : sum + count), 0);
+  }
+
+  #take(known, waitMs) {
+    Object.assign(this, known);
+    return waitMs;
+  }
+}

@@ -38,6 +38,7 @@ from service.terminal.children_check import child_findings
 Say = Callable[[str], None]
 
 TIMEOUT_S = 10.0
+MOST_STREAMS = 3
 FEW = 10
 """Documents whose children are looked at."""
 
@@ -159,7 +160,16 @@ async def _listening(settings: Settings, schema: Schema, endpoint: Endpoint) -> 
     async def apply(_: Event) -> None:
         heard.set()
 
-    run = asyncio.create_task(listener.run(apply, lambda: None), name="check: listen")
+    async def run_until_refused() -> None:
+        """Of a stream that is refused at once gRPC can say INTERNAL, and not what Firestore said."""
+        for attempt in range(1, MOST_STREAMS + 1):
+            try:
+                await listener.run(apply, lambda: None)
+            except ListenerFailure as failure:
+                if failure.permanent or attempt == MOST_STREAMS:
+                    raise
+
+    run = asyncio.create_task(run_until_refused(), name="check: listen")
     waiting = asyncio.create_task(heard.wait(), name="check: first point")
     try:
         await asyncio.wait({run, waiting}, timeout=TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)

@@ -132,6 +132,7 @@ async def is_resynced(_: BackgroundFirestore, supervisor: Supervisor) -> None:
     supervisor.resync("the test asks for it")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("trouble", [ends, ends_in_a_reset, removes_the_target, refuses_connections, is_resynced])
 @pytest.mark.parametrize("kind", LISTENERS)
 @pytest.mark.usefixtures("no_collections")

@@ -168,6 +168,7 @@ async def test_what_is_sent_while_a_request_waits_is_answered_after_it(both: Bot
         await clients.end(head()[20:] if len(more) == 20 else b"")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("handled_before", [False, True])
 async def test_at_the_end_of_the_service_it_is_answered(both: Both, handled_before: bool) -> None:
     """However many wait, and whatever their connections were used for before."""
@@ -186,6 +187,7 @@ async def test_at_the_end_of_the_service_it_is_answered(both: Both, handled_befo
         assert (await clients.received()).startswith(b"HTTP/1.1 304 ")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("handled_before", [False, True])
 async def test_at_the_end_of_the_service_after_a_lapse_all_are_refused(both: Both, handled_before: bool) -> None:
     """By the handlers, and without delay."""

@@ -145,6 +145,7 @@ async def held_bytes(file: SchemaFile) -> float:
         tracemalloc.stop()
 
 
+@pytest.mark.thorough
 async def test_a_filter_costs_at_most_60_bytes_a_process() -> None:
     file = with_filters()
     without = await held_bytes(file.model_copy(update={"filters": {}}))

@@ -37,6 +37,7 @@ print(most - before)
 """Leaves 10 MiB a second in cycles that have grown old, 600 MiB in all. Prints the most memory above the start."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("generations", ["three generations", "two generations"])
 def test_old_cycles_never_fill_the_memory_while_10000_wait(generations: str) -> None:
     ran = subprocess.run(

@@ -150,7 +150,7 @@ def readable(key: str) -> str:
 
 @lru_cache(maxsize=64)
 def collection_path(text: str, root: str = "") -> CollectionPath:
-    """One object for all who ask. Raises: WrongCollection."""
+    """The same object each time. Raises: WrongCollection."""
     return CollectionPath(text, root)
 
 

@@ -104,7 +104,7 @@ class Settings(AccessSettings):
 
     @property
     def share_of_a_caller(self) -> float:
-        """Of direct reads and of watchers; all of them where nobody else can ask."""
+        """Of direct reads and of watchers; all of them where there is but one caller."""
         return self.caller_share if self.auth is not None or len(self.api_keys) > 1 else 1.0
 
     @property

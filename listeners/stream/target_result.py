@@ -21,7 +21,7 @@ SLICE = 1000
 class Difference:
     """From what was taken last to now. `is_whole`: there was nothing to differ from, the upserts are everything.
 
-    `foreign`: how many documents are held beside it, of whose difference nothing is told.
+    `foreign`: how many documents are held beside it; their difference is in neither list.
     """
 
     upserts: list[Document]

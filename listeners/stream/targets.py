@@ -27,7 +27,7 @@ class Target:
 
     `can_resume`: a resume token covers what it holds: while it is answered on the open stream, that stream's last;
     else `resume_token`. `foreign` are the documents of a collection group that do not fit the window's pattern: they
-    count, and nothing is told of them.
+    are counted, and never passed on.
     """
 
     document_id: str | None = None

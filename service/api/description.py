@@ -1,7 +1,7 @@
 """What page and terminal know of the answers: their keys, the keys' roles, the filters, which statuses end a process.
 
 Made from the schema in force, and sent as JSON at /ui/schema.json. It names keys of answers, and of the documents only
-what somebody must write for a process to be listed: the collection and the field that lists are ordered by. Pure.
+what a document must have to be listed: the collection and the field that lists are ordered by. Pure.
 """
 
 import re

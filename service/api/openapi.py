@@ -49,7 +49,7 @@ Every error is `{"status":"error","message":"…"}`, also where the request is m
 
 
 def security_schemes(*, needs_key: bool, token_header: str | None) -> dict[str, dict[str, str]]:
-    """How a request says who sends it; any one of these is enough, and where there is none nobody needs to."""
+    """How a request says who sends it: any one of these is enough, and without them no request has to."""
     schemes = dict(_KEY_SCHEMES) if needs_key else {}
     if token_header == AUTHORIZATION:
         schemes["id_token"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An ID token"}
@@ -90,7 +90,7 @@ def openapi_document(
 
 
 def _path(operation: Operation, refusals: Mapping[int, Response]) -> dict[str, Any]:
-    """`refusals`: the answers to who is not admitted; none where everyone is."""
+    """`refusals`: the answers to requests that are not admitted; none where all are."""
     is_open = operation.path in OPEN_PATHS
     responses = dict(operation.responses) if is_open else {**refusals, **operation.responses}
     methods = {"get": _method(operation, operation.name, operation.summary, responses)}

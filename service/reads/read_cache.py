@@ -2,7 +2,7 @@
 
 By process ID it keeps what Firestore said last, with each set of children that was asked for. What that means for a
 caller is another matter: a process that it does not see does not exist, and what others asked for must not show. So
-beside it stands what each owner was told does not exist, whether it does not or belongs to another.
+beside it stands what was answered as missing to each owner, whether it does not exist or belongs to another.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
@@ -71,7 +71,7 @@ class ReadCache:
         return self._forms(process_id).values()
 
     def denied(self, process_id: str, owner: Hashable, children: tuple[str, ...]) -> Read | None:
-        """What this owner was told last, where that was that there is no such process."""
+        """The last answer to this owner, where that was that there is no such process."""
         return self._forms((process_id, owner, children)).get(children)
 
     def rows(self, query: ListQuery) -> Rows | None:
@@ -101,7 +101,7 @@ class ReadCache:
                 return
 
     def deny(self, process_id: str, owner: Hashable, children: tuple[str, ...], read: Read) -> None:
-        """This owner is told that there is no such process."""
+        """Remember that this owner is answered that there is no such process."""
         self._remember((process_id, owner, children), {children: read})
 
     def remember_rows(self, query: ListQuery, rows: Rows) -> None:

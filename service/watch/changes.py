@@ -51,7 +51,7 @@ class Change:
 
     @property
     def out_of_sight(self) -> "Change":
-        """The same to those who do not see the process: it does not exist, or no longer."""
+        """The same for callers that do not see the process: it does not exist, or no longer."""
         if self._out_of_sight is None:
             deleted = Change(self.process_id, self.key, None, self._identify, is_last=True)
             self._out_of_sight = self if self.summary is None else deleted

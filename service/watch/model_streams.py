@@ -220,7 +220,7 @@ class ModelStreams:
             for process_id, before in batch.filters_before.items():
                 moved.add(process_id)
                 if scope.filters and process_id not in batch.removed and scope.holds(before):
-                    # Not even whether it still exists is told of a process that can have gone to another owner.
+                    # It can have gone to another owner: the event does not even say whether it still exists.
                     last[process_id] = Removed(process_id, batch.read_time, None if group.sight.filters else False)
                 yield None
             for process_id in batch.belated:

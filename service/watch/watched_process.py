@@ -26,7 +26,7 @@ class Watcher(CanFail, Protocol):
 
     @property
     def has_seen(self) -> bool:
-        """Whether its client has been told that the process exists."""
+        """Whether an event has said that the process exists."""
 
     def on_change(self, change: Change) -> None:
         """The process has changed. The client may know this change, or a newer one, already."""

@@ -1,16 +1,14 @@
 """Who a caller with an ID token is.
 
-A token is verified once and remembered until it expires, by its digest: the token itself is not kept. Wrong tokens are
-not remembered, so that forged ones take no memory. Tokens are found again without awaiting.
+A token is verified once and remembered until it expires, within a bound: the oldest are forgotten first. Wrong tokens
+are not remembered, so that forged ones take no memory. Tokens are found again without awaiting, and by their text: a
+digest would cost more than the rest of the look-up.
 """
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from hashlib import sha256
 from math import ceil
 from typing import Protocol
-
-from cachetools import LRUCache
 
 from listeners.listener import Clock
 from service.access.key_set import SigningKey
@@ -18,8 +16,11 @@ from service.access.token_reader import SKEW_S, Claims, TokenReader
 from service.api.caller import Caller
 from service.errors import WrongToken
 
-MAX_REMEMBERED = 50_000
-"""Callers: at most some 25 MB."""
+MAX_REMEMBERED_BYTES = 32 * 1024 * 1024
+"""Some 20,000 callers with usual tokens."""
+
+_ENTRY_BYTES = 512
+"""What one takes beside its token."""
 
 MAX_REMEMBERED_S = 86_400.0
 """A token that is valid for longer is verified again."""
@@ -50,17 +51,17 @@ class TokenCallers:
         self._keys = keys
         self._names = names
         self._wall_clock = wall_clock
-        self._remembered: LRUCache[bytes, Caller] = LRUCache(MAX_REMEMBERED)
+        self._remembered: dict[bytes, Caller] = {}
+        self._remembered_bytes = 0
 
     def __repr__(self) -> str:
         return f"<TokenCallers {len(self._remembered)} remembered>"
 
     def remembered(self, token: bytes) -> Caller | None:
         """The caller of a token that was verified before and is valid still."""
-        digest = sha256(token).digest()
-        caller = self._remembered.get(digest)
+        caller = self._remembered.get(token)
         if caller is not None and (caller.expires_at or 0.0) <= self._wall_clock():
-            del self._remembered[digest]
+            self._forget(token)
             return None
         return caller
 
@@ -70,8 +71,20 @@ class TokenCallers:
         key = None if self._keys is None else await self._keys.key(unverified.key_id)
         now = self._wall_clock()
         caller = caller_of(self._reader.claims(unverified, key, now), self._names, now)
-        self._remembered[sha256(token).digest()] = caller
+        self._remember(token, caller)
         return caller
+
+    def _remember(self, token: bytes, caller: Caller) -> None:
+        if token in self._remembered:
+            return
+        self._remembered[token] = caller
+        self._remembered_bytes += len(token) + _ENTRY_BYTES
+        while self._remembered_bytes > MAX_REMEMBERED_BYTES:
+            self._forget(next(iter(self._remembered)))
+
+    def _forget(self, token: bytes) -> None:
+        del self._remembered[token]
+        self._remembered_bytes -= len(token) + _ENTRY_BYTES
 
 
 def caller_of(claims: Claims, names: ClaimNames, now: float) -> Caller:

@@ -73,6 +73,22 @@ async def test_a_token_without_an_end_in_sight_is_verified_again_after_a_day() -
     assert (await callers.caller(token)).expires_at == NOW + MAX_REMEMBERED_S
 
 
+async def test_the_oldest_tokens_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = [signed(claims_of(f"caller-{number}", now=NOW)).encode() for number in range(5)]
+    monkeypatch.setattr("service.access.callers.MAX_REMEMBERED_BYTES", 3 * (len(tokens[0]) + 512))
+    callers = Callers()
+    for token in (*tokens, *tokens[-2:]):
+        await callers.caller(token)
+    assert [callers.remembered(token) is not None for token in tokens] == [False, False, True, True, True]
+
+    callers.now = NOW + HOUR_S + SKEW_S
+    assert [callers.remembered(token) for token in tokens] == [None] * 5
+    callers.now = NOW
+    for token in tokens[:3]:
+        await callers.caller(token)
+    assert all(callers.remembered(token) for token in tokens[:3])  # what has expired takes no room
+
+
 async def test_another_signature_on_a_known_token_is_another_token() -> None:
     callers = Callers()
     token = signed(claims_of(now=NOW))

@@ -2,10 +2,12 @@
 
 The files hold no data, so they need no key: the page reads its data from the API, with the key of its user. One file
 is not static and needs the key: `schema.json`, the description of the answers, which the terminal commands read too.
-Every file is revalidated by its content's hash; nothing is loaded from any other host, and the page says so in its
+Every file is revalidated by its content's hash. The document names all modules, so that a browser asks for them at once
+and not one import after the other. Nothing is loaded from any other host, and the page says so in its
 Content-Security-Policy.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import PurePosixPath
@@ -19,6 +21,7 @@ from service.api.etags import content_etag, matches, precondition_failed
 
 PATH = "/ui"
 DOCUMENT = "index.html"
+_START = '<script src="ui/page.js" type="module">'
 
 _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -71,7 +74,9 @@ class Page:
 
     def __init__(self, described: description.Description) -> None:
         folder = resources.files(__name__).joinpath("static")
-        files = {file.name: _static_file(file.name, file.read_bytes()) for file in folder.iterdir()}
+        bodies = {file.name: file.read_bytes() for file in folder.iterdir()}
+        bodies[DOCUMENT] = _naming_modules(bodies[DOCUMENT].decode(), bodies)
+        files = {name: _static_file(name, body) for name, body in bodies.items()}
         self.open_paths = frozenset({PATH, *(f"{PATH}/{name}" for name in files)})
         """What is answered without a key."""
         name = PurePosixPath(description.PATH).name
@@ -95,6 +100,13 @@ class Page:
         if file is None:
             raise web.HTTPNotFound
         return file.response(request.headers.get(hdrs.IF_NONE_MATCH, ""), request.headers.get(hdrs.IF_MATCH, ""))
+
+
+def _naming_modules(document: str, names: Iterable[str]) -> bytes:
+    """The document with a preload of each module before the script that imports them."""
+    modules = sorted(name for name in names if name.endswith(".js") and f'src="{PATH[1:]}/{name}"' not in document)
+    links = "".join(f'<link rel="modulepreload" href="{PATH[1:]}/{name}">\n' for name in modules)
+    return document.replace(_START, links + _START, 1).encode()
 
 
 def _static_file(name: str, body: bytes) -> StaticFile:

@@ -1,12 +1,14 @@
 """For an operator who leaves the page open: what stalls, what fails, how it goes, and at what cost."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from playwright.sync_api import expect
 
 from tests.browser.conftest import NOON, Company, Serve, Visit
 from tests.browser.visitor import Visitor
-from tests.deploy.programs import Program
+from tests.deploy.programs import Program, eventually, fetch, http_status
 
 MOST_BYTES = 200_000
 
@@ -34,23 +36,37 @@ def test_a_stalled_process_is_marked_and_comes_first_on_demand(company: Company,
     expect(visitor.page.get_by_text("No process in webServiceLogs matches these filters.")).to_be_visible()
 
 
-def test_opening_the_page_sends_little_however_much_is_held(company: Company, service: Program, visit: Visit) -> None:
-    ids = [f"job-{number:04d}" for number in range(3000)]
-    for at in range(0, len(ids), 500):
-        company.commit(
-            {each: {"status": "running", "start_time": NOON, "csv_url": "x" * 100} for each in ids[at : at + 500]}
-        )
+def sent_at_opening(visit: Visit, service: Program, processes: int) -> float:
+    """The bytes of all answers until the page shows the count of all processes, its rows, and that it is live."""
     visitor = visit(service)
     network = visitor.page.context.new_cdp_session(visitor.page)
     sizes: list[float] = []
     network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     network.send("Network.enable")
     visitor.go()
-    expect(visitor.tile("all").locator("b")).to_have_text("3,000", timeout=30_000)
-    visitor.sees_rows(*sorted(ids, reverse=True)[:50])
+    expect(visitor.tile("all").locator("b")).to_have_text(f"{processes:,}")
+    expect(visitor.rows).to_have_count(50)
     visitor.sees_light("live")
-    assert 50_000 < sum(sizes) < MOST_BYTES
     assert not [url for url in visitor.requests if url.endswith("/events")]
+    visitor.page.close()
+    return sum(sizes)
+
+
+def test_opening_the_page_sends_as_little_with_5000_processes_as_with_60(
+    company: Company, serve: Serve, visit: Visit
+) -> None:
+    service = serve(company.firestore, WINDOW_SIZE="0")
+    few, many = 60, 5_000
+    paths = [f"job-{number:05d}" for number in range(many)]
+    fields = {"status": "running", "start_time": NOON, "csv_url": "x" * 100}
+    company.commit(dict.fromkeys(paths[:few], fields))
+    little = sent_at_opening(visit, service, few)
+    for at in range(few, many, 500):
+        company.commit(dict.fromkeys(paths[at : at + 500], fields))
+    stats, ready = f"{service.found}/stats", f"{service.found}/readyz"
+    eventually(lambda: json.loads(fetch(stats)[1]).get("processes") == many, "all are held")
+    eventually(lambda: http_status(ready) == HTTPStatus.OK, "the model is trusted")
+    assert 50_000 < sent_at_opening(visit, service, many) < min(MOST_BYTES, little * 1.05)
 
 
 def test_rows_are_sorted_by_their_headings_and_it_says_which_rows(company: Company, visitor: Visitor) -> None:
@@ -127,6 +143,31 @@ def test_long_ids_lose_their_middle_and_nothing_wraps(company: Company, visitor:
             .evaluate("each => each.getBoundingClientRect().height / parseFloat(getComputedStyle(each).lineHeight)")
         )
         assert lines < 2, part
+
+
+def test_one_change_of_status_glows_and_many_at_once_do_not(company: Company, visitor: Visitor) -> None:
+    visitor.page.add_init_script(
+        """window.glowed = [];
+        const animate = Element.prototype.animate;
+        Element.prototype.animate = function (...how) {
+          window.glowed.push(this.closest("tr").dataset.id);
+          return animate.apply(this, how);
+        };"""
+    )
+
+    def all_become(status: str, processed: int) -> None:
+        fields = {"status": status, "start_time": NOON, "products_processed": processed}
+        company.commit({process_id: dict(fields) for process_id in "abcdef"})
+        expect(visitor.rows.locator(".badge")).to_have_text([status] * 6)
+        expect(visitor.rows.locator(".counts")).to_have_text([f"✓ {processed}"] * 6)
+
+    visitor.go()
+    all_become("running", 1)
+    company.writes("a", status="pending", products_processed=1)
+    expect(visitor.row("a").locator(".badge")).to_have_text("pending")
+    all_become("failed", 2)
+    all_become("failed", 3)
+    assert visitor.page.evaluate("window.glowed") == ["a"]
 
 
 def test_forced_colors_keep_bars_and_states_apart(company: Company, service: Program, visit: Visit) -> None:

@@ -40,15 +40,16 @@ const counters = new Counters((changes) => filters.set(changes));
 const insights = new Insights();
 
 let isDue = false;
+let drawnAtMs = -Infinity;
 
 function drawSoon() {
   if (isDue) return;
   isDue = true;
-  setTimeout(draw, DRAW_INTERVAL_MS);
+  setTimeout(draw, drawnAtMs + DRAW_INTERVAL_MS - performance.now());
 }
 
 function draw() {
-  isDue = false;
+  [isDue, drawnAtMs] = [false, performance.now()];
   if (document.hidden) return; // drawn when it is looked at again
   const connection = judge(list.connection, readiness.present, Date.now());
   showStatus(connection);

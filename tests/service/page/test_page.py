@@ -106,6 +106,16 @@ async def test_the_metrics_count_all_files_as_one_route(guarded: RunningService)
     ]
 
 
+async def test_the_document_preloads_every_module_that_is_imported(guarded: RunningService) -> None:
+    reply = await guarded.get("/ui")
+    static = resources.files("service.page").joinpath("static")
+    texts = [static.joinpath(name).read_text() for name in FILES if name.endswith(".js")]
+    imported = {name for text in texts for name in re.findall(r'^import .*from "\./(\S+)";$', text, re.MULTILINE)}
+    preloaded = re.findall(r'<link rel="modulepreload" href="ui/(\S+)">', reply.body.decode())
+    assert len(imported) > 20
+    assert sorted(preloaded) == sorted(imported)
+
+
 def test_the_document_names_only_files_that_are_served() -> None:
     named = re.findall(r'(?:src|href)="([^"#]+)"', DOCUMENT)
     assert named

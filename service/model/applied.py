@@ -3,10 +3,11 @@
 The model has two copies of its index. What a batch changed is noted for the first of them alone.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.model.process_index import ProcessIndex
+from service.runtime.sharded_set import ShardedSet
 from service.schema.compiled import FilterValue, ProcessSummary
 
 
@@ -16,12 +17,13 @@ class Applied:
 
     `removed` says for each ID whether it is known to be deleted (None: unknown).
     `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
-    `status_before` is the status that each of them had which was held before, `filters_before` the values of the
-    schema's filters, of those alone for which they are others now. `belated` are the upserts of a version from before
-    the last event: they have moved up into the window, or no event showed their change. `changed` is how
-    many have other content, or other values of the filters, than before; `is_reordered`: one has another position.
-    `resumed` are those that stalled and were written again; they count as changed, and as belated.
-    `entered` are those with another status than before, or that are new: none where a whole result replaces another.
+    `status_before` is the status and `filters_before` are the values of the schema's filters that each of them had
+    which was held before, of those alone for which they are others now, or which are held no longer. `belated` are the
+    upserts of a version from before the last event: they have moved up into the window, or no event showed their
+    change. `changed` is how many have other content, or other values of the filters, than before; `is_reordered`: one
+    has another position. `resumed` are those that stalled and were written again; they count as changed, and as
+    belated. `entered` are those with another status than before, or that are new: none where a whole result replaces
+    another.
     """
 
     upserts: Sequence[ProcessSummary]
@@ -34,7 +36,7 @@ class Applied:
     belated: Sequence[str] = ()
     changed: int = 0
     is_reordered: bool = False
-    resumed: Collection[str] = ()
+    resumed: Container[str] = ()
     entered: Sequence[ProcessSummary] = ()
 
     @property
@@ -53,7 +55,7 @@ class Update:
     status_before: dict[str, str | None] = field(default_factory=dict)
     filters_before: dict[str, tuple[FilterValue, ...]] = field(default_factory=dict)
     belated: list[str] = field(default_factory=list)
-    resumed: set[str] = field(default_factory=set)
+    resumed: ShardedSet = field(default_factory=ShardedSet)
     entered: list[ProcessSummary] = field(default_factory=list)
     changed: int = 0
     is_reordered: bool = False
@@ -74,7 +76,8 @@ class Update:
         if replaced is None:
             self.added += 1
         else:
-            self.status_before[summary.process_id] = replaced.status
+            if replaced.status != summary.status:
+                self.status_before[summary.process_id] = replaced.status
             if replaced.is_stalled and not summary.is_stalled:
                 self.resumed.add(summary.process_id)
                 is_changed = True

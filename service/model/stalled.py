@@ -23,7 +23,7 @@ CHECK_INTERVAL_S = 0.25
 MARKED_AT_ONCE = 25
 """Processes that are marked before all else gets a turn, the listener's changes too: a third of a millisecond."""
 
-WATCHED_PER_STEP = 32
+WATCHED_PER_STEP = 8
 _PLACE_US = 250_000
 
 IsDue = Callable[[ProcessSummary], bool]

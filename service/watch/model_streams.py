@@ -59,13 +59,13 @@ class _Group:
             if is_known and process_id not in applied.resumed:
                 yield None
                 continue
-            matched = self._matched(summary.process_id, applied, summary.filters)
+            matched = self._matched(summary.process_id, applied, summary.status, summary.filters)
             if not self.scope.holds(summary.filters):
                 yield self.left(summary, applied.read_time) if matched else None
             else:
                 yield summary if matched or self.status in (None, summary.status) else None
         for process_id, deleted in applied.removed.items():
-            matched = self._matched(process_id, applied, ())
+            matched = self._matched(process_id, applied, None, ())
             yield Removed(process_id, applied.read_time, deleted) if matched else None
 
     def left(self, summary: ProcessSummary, read_time: int) -> Removed:
@@ -76,10 +76,10 @@ class _Group:
         """Whether the process matches."""
         return self.status in (None, summary.status) and self.scope.holds(summary.filters)
 
-    def _matched(self, process_id: str, applied: Applied, now: Sequence[FilterValue]) -> bool:
-        """Whether the process matched before; what is not among `filters_before` had the same values as `now`."""
-        had_status = self.status is None or applied.status_before.get(process_id) == self.status
-        return had_status and self.scope.holds(applied.filters_before.get(process_id, now))
+    def _matched(self, process_id: str, applied: Applied, status: str | None, filters: Sequence[FilterValue]) -> bool:
+        """Whether the process matched before; what the batch does not name as before was as it is now."""
+        had_status = self.status is None or applied.status_before.get(process_id, status) == self.status
+        return had_status and self.scope.holds(applied.filters_before.get(process_id, filters))
 
 
 class ModelStreams:

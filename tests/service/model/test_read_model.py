@@ -205,7 +205,7 @@ async def test_a_batch_costs_what_it_changes_whatever_is_held() -> None:
         await model.apply(replaced(clock, 1, *[document(f"p{n}", 1, n) for n in range(held)]))
         batch = changed(clock, 2, *[document(f"p{n}", 2, 2 * n) for n in range(900)])
         turns.append(await turns_of(model.apply(batch)))
-    assert turns[0] == turns[1] == 9 * 4 + 1  # decoded, indexed twice, lags told: a hundred documents a turn
+    assert turns[0] == turns[1] == 28 * 4 + 1  # decoded, indexed twice, lags told: 32 documents a turn
 
 
 async def turns_of(work: Coroutine[None, None, None]) -> int:

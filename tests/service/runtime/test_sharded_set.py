@@ -11,7 +11,7 @@ def test_it_holds_what_was_added_and_no_shard_is_large() -> None:
     assert len(held) == 20_000
     assert "p19999" in held
     assert "p20000" not in held
-    assert max(map(len, held._shards)) < 500
+    assert max(map(len, held._shards.values())) < 500
 
 
 def test_it_is_drained_one_string_per_step() -> None:

@@ -11,8 +11,8 @@ from service.runtime.slicer import STEPS_PER_SLICE, Slicer, finish, sliced
 from tests.service.virtual_time import Clock
 
 
-@pytest.mark.parametrize(("items", "turns"), [(0, 0), (99, 0), (100, 1), (250, 2), (1000, 10)])
-async def test_sliced_gives_the_loop_a_turn_after_each_hundred_items(items: int, turns: int) -> None:
+@pytest.mark.parametrize(("items", "turns"), [(0, 0), (31, 0), (32, 1), (80, 2), (320, 10)])
+async def test_sliced_gives_the_loop_a_turn_after_each_32_items(items: int, turns: int) -> None:
     async def collect() -> list[int]:
         return [item async for item in sliced(range(items))]
 
@@ -24,8 +24,8 @@ async def test_sliced_gives_the_loop_a_turn_after_each_hundred_items(items: int,
     assert turned == turns
 
 
-@pytest.mark.parametrize(("steps", "turns"), [(0, 0), (99, 0), (100, 1), (250, 2), (1000, 10)])
-async def test_a_job_leaves_the_loop_a_turn_after_each_hundred_steps(steps: int, turns: int) -> None:
+@pytest.mark.parametrize(("steps", "turns"), [(0, 0), (31, 0), (32, 1), (80, 2), (320, 10)])
+async def test_a_job_leaves_the_loop_a_turn_after_each_32_steps(steps: int, turns: int) -> None:
     done = list[int]()
 
     def work() -> Iterator[None]:

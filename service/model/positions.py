@@ -1,81 +1,187 @@
-"""Positions in ascending order, and positions by key. A few are a list, many a SortedList: an owner has a handful of
-processes, and a SortedList of them would take more memory than they do. Adding costs at most the move of a short list.
+"""Positions in ascending order, and positions by key. Pure.
+
+The positions under all keys of one index are one sequence, ordered by key and then by position: that takes a pointer
+per process, whether there are two keys or a key per process. The keys are not in it; each is read from the process that
+the position is of. The sequence is kept in chunks, so that adding costs at most the move of one.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import TypeAlias
 
 from sortedcontainers import SortedList
 
-from service.api.list_query import Position, StartKey
+from service.api.list_query import Position, StartKey, process_id_at
 from service.model.indexes import KeyOf
 from service.schema.compiled import ProcessSummary
 
-FEW = 500
+CHUNK = 256
+"""Positions that are looked through by their keys at most, eight of them."""
 
-Positions: TypeAlias = "list[Position] | SortedList[Position]"
+FEW_CHUNKS = 8
+
+Key: TypeAlias = str | int
 Bound = Position | tuple[StartKey]
 """A start alone comes before every position that has it."""
 
-NONE: Positions = []
+_BEFORE_ALL: tuple[()] = ()
+_Place = tuple[int, int]
+"""A chunk's number, and a place in it."""
+
+
+class PositionsByKey:
+    """One index: the positions of the listed processes of `by_id` under each key.
+
+    A process must be in `by_id` as it is when it is added, and as it was until it is removed.
+    """
+
+    __slots__ = ("_by_id", "_chunks", "_key_of", "_starts")
+
+    def __init__(self, key_of: KeyOf, by_id: Mapping[str, ProcessSummary]) -> None:
+        self._key_of = key_of
+        self._by_id = by_id
+        self._chunks: list[list[Position]] = []
+        self._starts: list[tuple[Key, Bound]] = []
+        """Of each chunk: nothing in it comes before this, and everything in the chunk before does."""
+
+    def under(self, key: Key) -> "Group":
+        """The positions under this key."""
+        return Group(self, key)
+
+    def has_moved(self, held: ProcessSummary, summary: ProcessSummary) -> bool:
+        """Whether the two stand in different places."""
+        return held.position != summary.position or self._key_of(held) != self._key_of(summary)
+
+    def add(self, summary: ProcessSummary) -> None:
+        """Without effect where the process has no position or no key."""
+        key, position = self._key_of(summary), summary.position
+        if key is None or position is None:
+            return
+        if not self._chunks:
+            self._chunks.append([])
+            self._starts.append((key, position))
+        at, place = self.place(key, position)
+        if at == place == 0 and (key, position) < self._starts[0]:
+            self._starts[0] = (key, position)
+        chunk = self._chunks[at]
+        chunk.insert(place, position)
+        if len(chunk) > CHUNK:
+            self._split(at)
+
+    def remove(self, summary: ProcessSummary) -> None:
+        """Without effect where the process has no position or no key."""
+        key, position = self._key_of(summary), summary.position
+        if key is None or position is None:
+            return
+        at, place = self.place(key, position)
+        chunk = self._chunks[at]
+        del chunk[place]
+        if not chunk or (at and len(chunk) + len(self._chunks[at - 1]) < CHUNK // 2):
+            if chunk:
+                self._chunks[at - 1] += chunk
+            del self._chunks[at], self._starts[at]
+
+    def _split(self, at: int) -> None:
+        """In the middle, or where a key begins or ends: a chunk of one key is searched the fastest."""
+        chunk = self._chunks[at]
+        middle = len(chunk) // 2
+        key = self._key_at(chunk[middle])
+        begin = bisect_left(chunk, key, key=self._key_at)
+        end = bisect_right(chunk, key, key=self._key_at)
+        cut = begin or (end if end < len(chunk) else middle)
+        self._chunks[at : at + 1] = [chunk[:cut], chunk[cut:]]
+        self._starts.insert(at + 1, self._pair(chunk[cut]))
+
+    def place(self, key: Key, bound: "Bound | tuple[()]") -> _Place:
+        """Of the first position under the key that is not before the bound, or where it would be."""
+        at = max(0, bisect_right(self._starts, (key, bound)) - 1)
+        if at >= len(self._chunks):
+            return 0, 0
+        chunk = self._chunks[at]
+        if chunk and self._starts[at][0] == key == self._key_at(chunk[-1]):
+            return at, bisect_left(chunk, bound)  # all of one key
+        return at, bisect_left(chunk, (key, bound), key=self._pair)
+
+    def end(self, key: Key) -> _Place:
+        """Behind the last position under the key."""
+        at = max(0, bisect_right(self._starts, key, key=itemgetter(0)) - 1)
+        if at >= len(self._chunks):
+            return 0, 0
+        chunk = self._chunks[at]
+        return at, bisect_right(chunk, key, key=self._key_at)
+
+    def first(self, key: Key) -> Position | None:
+        """The least position under the key."""
+        at, place = self.place(key, _BEFORE_ALL)
+        if at < len(self._chunks) and place == len(self._chunks[at]):
+            at, place = at + 1, 0
+        return self._chunks[at][place] if (at, place) < self.end(key) else None
+
+    def chunks(self, begin: _Place, end: _Place) -> Iterator[list[Position]]:
+        """The positions between, from the last chunk to the first, each ascending."""
+        for at in range(end[0], begin[0] - 1, -1):
+            chunk = self._chunks[at] if at < len(self._chunks) else []
+            first = begin[1] if at == begin[0] else 0
+            last = end[1] if at == end[0] else len(chunk)
+            yield chunk[first:last]
+
+    def _key_at(self, position: Position) -> Key:
+        return self._key_of(self._by_id[position[1] or process_id_at(position)])  # type: ignore[return-value] # in here
+
+    def _pair(self, position: Position) -> tuple[Key, Position]:
+        return self._key_at(position), position
+
+
+class Group:
+    """The positions under one key, as they are when they are asked for."""
+
+    __slots__ = ("_index", "_key")
+
+    def __init__(self, index: PositionsByKey, key: Key) -> None:
+        self._index = index
+        self._key = key
+
+    @property
+    def first(self) -> Position | None:
+        """The least of them."""
+        return self._index.first(self._key)
+
+    @property
+    def about(self) -> int:
+        """How many there are; of more than a few chunks, roughly."""
+        (first, begin), (last, end) = self._index.place(self._key, _BEFORE_ALL), self._index.end(self._key)
+        if last - first > FEW_CHUNKS:
+            return (last - first) * CHUNK // 2
+        return sum(map(len, self._index.chunks((first, begin), (last, end))))
+
+    def descending(self, least: Bound | None, below: Bound | None) -> Iterator[Position]:
+        """See `descending`."""
+        index, key = self._index, self._key
+        begin = index.place(key, _BEFORE_ALL if least is None else least)
+        end = index.end(key) if below is None else index.place(key, below)
+        for chunk in index.chunks(begin, end):
+            yield from reversed(chunk)
+
+
+Positions: TypeAlias = "Group | SortedList[Position]"
 
 
 def descending(positions: Positions, least: Bound | None = None, below: Bound | None = None) -> Iterator[Position]:
     """From the greatest to the least, `least` included and `below` not."""
-    if not isinstance(positions, list):
-        found: Iterator[Position] = positions.irange(least, below, inclusive=(True, False), reverse=True)
-        return found
-    begin = 0 if least is None else bisect_left(positions, least)
-    end = len(positions) if below is None else bisect_left(positions, below)
-    return reversed(positions[begin:end])
+    if isinstance(positions, Group):
+        return positions.descending(least, below)
+    found: Iterator[Position] = positions.irange(least, below, inclusive=(True, False), reverse=True)
+    return found
 
 
-class PositionsByKey:
-    """One index: the positions of the listed processes under each key."""
+def about(positions: Positions) -> int:
+    """How many there are, as far as it takes no time to say."""
+    return positions.about if isinstance(positions, Group) else len(positions)
 
-    __slots__ = ("_by_key", "_key_of")
 
-    def __init__(self, key_of: KeyOf) -> None:
-        self._key_of = key_of
-        self._by_key: dict[str | int, Positions] = {}
-
-    def under(self, key: str | int) -> Positions:
-        """To be read, never changed."""
-        return self._by_key.get(key, NONE)
-
-    def move(self, held: ProcessSummary | None, summary: ProcessSummary | None) -> None:
-        """`summary` takes the place of `held`; None: there is none."""
-        before, now = self._place(held), self._place(summary)
-        if before == now:
-            return
-        if before is not None:
-            self._remove(*before)
-        if now is not None:
-            self._add(*now)
-
-    def _place(self, summary: ProcessSummary | None) -> tuple[str | int, Position] | None:
-        if summary is None or summary.position is None:
-            return None
-        key = self._key_of(summary)
-        return None if key is None else (key, summary.position)
-
-    def _add(self, key: str | int, position: Position) -> None:
-        positions = self._by_key.get(key)
-        if positions is None:
-            self._by_key[key] = [position]
-        elif not isinstance(positions, list):
-            positions.add(position)
-        else:
-            insort(positions, position)
-            if len(positions) > FEW:
-                self._by_key[key] = SortedList(positions)
-
-    def _remove(self, key: str | int, position: Position) -> None:
-        positions = self._by_key[key]
-        if isinstance(positions, list):
-            del positions[bisect_left(positions, position)]
-        else:
-            positions.remove(position)
-        if not positions:
-            del self._by_key[key]
+def first(positions: Positions) -> Position | None:
+    """The least of them."""
+    if isinstance(positions, Group):
+        return positions.first
+    return positions[0] if positions else None

@@ -11,7 +11,7 @@ from sortedcontainers import SortedList
 from service.api.list_query import STALLED, Filters, Position, process_id_at
 from service.model.finishes import Finishes
 from service.model.indexes import Indexes, fits
-from service.model.positions import Bound, Positions, PositionsByKey, descending
+from service.model.positions import Bound, Positions, PositionsByKey, about, descending
 from service.model.statistics import Statistics
 from service.schema.compiled import ProcessSummary
 
@@ -23,10 +23,10 @@ class ProcessIndex:
 
     def __init__(self, indexes: Indexes, finishes: Finishes) -> None:
         self._indexes: Indexes = {**indexes, STALLED: lambda summary: summary.is_stalled}
-        self._stalled = PositionsByKey(lambda summary: summary.is_stalled or None)
-        self._by_key = {name: PositionsByKey(key_of) for name, key_of in indexes.items()}
-        self.statistics = Statistics(finishes, self._by_key.get("status"))
         self.by_id: dict[str, ProcessSummary] = {}
+        self._stalled: SortedList[Position] = SortedList()
+        self._by_key = {name: PositionsByKey(key_of, self.by_id) for name, key_of in indexes.items()}
+        self.statistics = Statistics(finishes, self._by_key.get("status"))
         self.by_position: SortedList[Position] = SortedList()
         self.unlisted: SortedList[str] = SortedList()
 
@@ -34,33 +34,43 @@ class ProcessIndex:
         """Add or replace. Returns what was held before."""
         process_id = summary.process_id
         held = self.by_id.get(process_id)
-        if held is not None and _stands_alike(held, summary):
+        if held is None:
+            self.by_id[process_id] = summary
+            self._link(summary)
+            for positions in self._by_key.values():
+                positions.add(summary)
+            self.statistics.move(None, summary)
+        elif _stands_alike(held, summary):
+            self.by_id[process_id] = summary
             self.statistics.rewrite(held, summary)
         else:
             self._move(held, summary)
-        self.by_id[process_id] = summary
         return held
 
-    def _move(self, held: ProcessSummary | None, summary: ProcessSummary) -> None:
-        if held is None:
-            self._link(summary)
-        elif held.position != summary.position:
+    def _move(self, held: ProcessSummary, summary: ProcessSummary) -> None:
+        """The indexes by key look at `by_id`: it stands there as it was until they have let go of it."""
+        left = [positions for positions in self._by_key.values() if positions.has_moved(held, summary)]
+        for positions in left:
+            positions.remove(held)
+        self.by_id[summary.process_id] = summary
+        for positions in left:
+            positions.add(summary)
+        if held.position != summary.position:
             self._unlink(held)
             self._link(summary)
-        for positions in self._by_key.values():
-            positions.move(held, summary)
-        if summary.is_stalled or (held is not None and held.is_stalled):
-            self._stalled.move(held, summary)
+        elif held.is_stalled is not summary.is_stalled:
+            self._unmark(held)
+            self._mark(summary)
         self.statistics.move(held, summary)
 
     def discard(self, process_id: str) -> ProcessSummary | None:
         """Remove, where it is held. Returns what was."""
-        held = self.by_id.pop(process_id, None)
+        held = self.by_id.get(process_id)
         if held is not None:
             self._unlink(held)
             for positions in self._by_key.values():
-                positions.move(held, None)
-            self._stalled.move(held, None)
+                positions.remove(held)
+            del self.by_id[process_id]
             self.statistics.move(held, None)
         return held
 
@@ -82,7 +92,7 @@ class ProcessIndex:
         if not filters:
             return self.by_position, filters
         found = {name: self._under(name, key) for name, key in filters.items()}
-        narrowest = min(found, key=lambda name: len(found[name]))
+        narrowest = min(found, key=lambda name: about(found[name])) if len(found) > 1 else next(iter(found))
         others = {name: key for name, key in filters.items() if name != narrowest or key is False}
         return found[narrowest], others
 
@@ -90,19 +100,29 @@ class ProcessIndex:
         """Those that do not stall have no positions of their own: they are nearly all."""
         if name != STALLED:
             return self._by_key[name].under(key)
-        return self._stalled.under(key) if key else self.by_position
+        return self._stalled if key else self.by_position
 
     def _link(self, summary: ProcessSummary) -> None:
         if summary.position is None:
             self.unlisted.add(summary.process_id)
-        else:
-            self.by_position.add(summary.position)
+            return
+        self.by_position.add(summary.position)
+        self._mark(summary)
 
     def _unlink(self, summary: ProcessSummary) -> None:
         if summary.position is None:
             self.unlisted.remove(summary.process_id)
-        else:
-            self.by_position.remove(summary.position)
+            return
+        self.by_position.remove(summary.position)
+        self._unmark(summary)
+
+    def _mark(self, summary: ProcessSummary) -> None:
+        if summary.is_stalled and summary.position is not None:
+            self._stalled.add(summary.position)
+
+    def _unmark(self, summary: ProcessSummary) -> None:
+        if summary.is_stalled and summary.position is not None:
+            self._stalled.remove(summary.position)
 
 
 def _stands_alike(held: ProcessSummary, summary: ProcessSummary) -> bool:

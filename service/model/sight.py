@@ -8,10 +8,11 @@ from service.api.caller import Caller
 from service.api.list_query import MAX_FILTER_BYTES, Filters
 from service.schema.compiled import ProcessSummary, Schema
 
-NOBODY = "\0" * (MAX_FILTER_BYTES + 1)
-"""An owner that no process has: a filter's value is never so long."""
-
 _INT64 = range(-(2**63), 2**63)
+_NOBODY = "\0" * (MAX_FILTER_BYTES + 1)
+_NO_NUMBER = 2**63
+"""Owners that no process has: a filter's value is never so long, or so great. Of the filter's type, like all keys of an
+index."""
 
 
 class Sight:
@@ -19,9 +20,10 @@ class Sight:
 
     def __init__(self, schema: Schema) -> None:
         name = schema.file.access.owner
-        self._filter = "status" if name is None else name  # without owners every filter serves to name NOBODY
+        self._filter = "status" if name is None else name  # without owners every filter serves to name nobody
         self._place = None if name is None else schema.filter_names.index(name)
-        self._is_text = name is not None and schema.file.all_filters[name].type == "string"
+        self._is_text = name is None or schema.file.all_filters[name].type == "string"
+        self._nobody = _NOBODY if self._is_text else _NO_NUMBER
 
     def shows(self, caller: Caller, summary: ProcessSummary | None) -> bool:
         """Whether there is a process, and the caller sees it."""
@@ -35,16 +37,16 @@ class Sight:
             return filters
         owner = self._owner_of(caller)
         is_own = self._place is not None and filters.get(self._filter, owner) == owner
-        return {**filters, self._filter: owner if is_own else NOBODY}
+        return {**filters, self._filter: owner if is_own else self._nobody}
 
     def _owner_of(self, caller: Caller) -> str | int:
         """As filters compare: text with text, whole numbers with whole numbers."""
         owner = caller.owner
         if type(owner) is str and self._is_text and 0 < len(owner.encode()) <= MAX_FILTER_BYTES:
             return owner
-        return owner if type(owner) is int and not self._is_text and owner in _INT64 else NOBODY
+        return owner if type(owner) is int and not self._is_text and owner in _INT64 else self._nobody
 
 
 def fits_nothing(filters: Filters) -> bool:
     """Whether no process can fit these filters."""
-    return NOBODY in filters.values()
+    return any(value in (_NOBODY, _NO_NUMBER) for value in filters.values())

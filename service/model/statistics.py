@@ -4,9 +4,11 @@ Both copies of the index have their own, so that a batch becomes visible in them
 alters neither status nor position, nor whether the process stalls, costs a few comparisons.
 """
 
+from sortedcontainers import SortedList
+
 from service.api.list_query import Position
 from service.model.finishes import Finish, Finishes
-from service.model.positions import PositionsByKey
+from service.model.positions import Positions, PositionsByKey, first
 from service.runtime.sorted_numbers import SortedNumbers
 from service.schema.compiled import ProcessSummary
 
@@ -20,7 +22,7 @@ class Statistics:
         """`by_status`: an index by status of the same processes, where there is one."""
         self._finishes = finishes
         self._by_status = by_status
-        self._unfinished = PositionsByKey(self._unfinished_key)  # those alone that `by_status` does not have
+        self._unfinished: SortedList[Position] = SortedList()  # those alone that `by_status` does not have
         self.by_status: dict[str | None, int] = {}
         self.ended: dict[str, SortedNumbers] = {}
         """When processes ended, in microseconds, by terminal status."""
@@ -35,25 +37,28 @@ class Statistics:
     @property
     def oldest_unfinished(self) -> Position | None:
         """The place in lists of the oldest process that has not ended."""
-        found = [self._unfinished.under(True)]
+        found: list[Positions] = [self._unfinished]
         if self._by_status is not None:
             statuses = self.by_status.keys() - self._finishes.terminal
             found += [self._by_status.under(each) for each in statuses if each is not None]
-        return min((positions[0] for positions in found if positions), default=None)
+        return min((least for positions in found if (least := first(positions)) is not None), default=None)
 
-    def _unfinished_key(self, summary: ProcessSummary) -> bool | None:
+    def _is_unfinished_alone(self, summary: ProcessSummary) -> bool:
+        """Whether it has not ended, and no index by status has it."""
         is_indexed = self._by_status is not None and summary.status is not None
-        return None if is_indexed or self._finishes.has_ended(summary) else True
+        return not is_indexed and summary.position is not None and not self._finishes.has_ended(summary)
 
     def move(self, held: ProcessSummary | None, summary: ProcessSummary | None) -> None:
         """`summary` takes the place of `held`; None: there is none."""
         self.revision += 1
-        if self._by_status is None or _lacks_status(held) or _lacks_status(summary):
-            self._unfinished.move(held, summary)
         if held is not None:
             self._count(held, -1)
+            if self._is_unfinished_alone(held):
+                self._unfinished.remove(held.position)
         if summary is not None:
             self._count(summary, 1)
+            if self._is_unfinished_alone(summary):
+                self._unfinished.add(summary.position)
 
     def rewrite(self, held: ProcessSummary, summary: ProcessSummary) -> None:
         """As `move`, of a process with the same status and position, that stalls as before or not."""
@@ -82,10 +87,6 @@ class Statistics:
             _put(self.ended, status, finish.ended_at, by)
             if finish.duration_s is not None:
                 _put(self.durations, status, finish.duration_s, by)
-
-
-def _lacks_status(summary: ProcessSummary | None) -> bool:
-    return summary is not None and summary.status is None
 
 
 def _put(numbers: dict[str, SortedNumbers], status: str, number: float, by: int) -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from listeners.events import Changed, Document
 from listeners.times import moment
-from service.api.list_query import Filters, ListQuery, Position
+from service.api.list_query import Filters, ListQuery
+from service.model import positions as positions_module
 from service.model import read_model as module
-from service.model.positions import FEW, PositionsByKey, descending
+from service.model.indexes import indexes_of
+from service.model.positions import PositionsByKey, about, descending, first
 from service.model.process_index import ProcessIndex
 from service.model.read_model import ReadModel
 from service.schema.compiled import ProcessSummary, Schema
@@ -29,28 +31,37 @@ def filtering_model(clock: Clock) -> ReadModel:
     return ReadModel(window_size=0, schema=Schema(with_filters()), lease_s=15, clock=clock, observer=Seen())
 
 
-def at(position: Position, status: str | None) -> ProcessSummary:
-    return ProcessSummary(position[1], 1, status, position, (), b"", (), 1)
+def at(number: int, status: str | None) -> ProcessSummary:
+    return ProcessSummary(f"p{number}", 1, status, (number // 3, f"p{number}"), (), b"", (), 1)
 
 
-def test_few_positions_and_many_are_walked_alike() -> None:
-    rng = Random(3)
-    index, expected = PositionsByKey(lambda summary: summary.status), list[Position]()
-    numbers = rng.sample(range(10_000), 2 * FEW)
-    for number in [*numbers, *numbers]:
-        position = (number, "p")
-        if position in expected:
-            expected.remove(position)
-            index.move(at(position, "s"), at(position, "other"))
-        else:
-            expected.append(position)
-            index.move(None, at(position, "s"))
-        if number % 9 == 0:
-            least, below = sorted([rng.randrange(10_000), rng.randrange(10_000)])
-            found = list(descending(index.under("s"), (least,), (below, "p")))
-            assert found == sorted((each for each in expected if (least,) <= each < (below,)), reverse=True)
-    assert index.under("s") == []
-    assert len(index.under("other")) == 2 * FEW
+@pytest.mark.parametrize("keys", [1, 3, 40, 2000])
+def test_positions_under_keys_are_those_of_a_sorted_list_per_key(keys: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(positions_module, "CHUNK", 16)
+    rng, held = Random(keys), dict[str, ProcessSummary]()
+    index = PositionsByKey(lambda summary: summary.status, held)
+    for turn in range(3_000):
+        number = rng.randrange(800)
+        before = held.get(f"p{number}")
+        if before is not None:
+            index.remove(before)
+            del held[before.process_id]
+        if before is None or rng.random() < 0.5:
+            summary = at(number, f"k{rng.randrange(keys)}")
+            held[summary.process_id] = summary
+            index.add(summary)
+        if turn % 50 == 0:
+            key = f"k{rng.randrange(keys)}"
+            expected = sorted(each.position for each in held.values() if each.status == key and each.position)
+            least, below = sorted([rng.randrange(300), rng.randrange(300)])
+            within = [each for each in expected if (least,) <= each < (below, "p5")]
+            assert list(descending(index.under(key))) == expected[::-1]
+            assert list(descending(index.under(key), (least,), (below, "p5"))) == within[::-1]
+            assert first(index.under(key)) == (expected[0] if expected else None)
+            assert about(index.under(key)) in range(len(expected) // 2, 2 * len(expected) + 1)
+    for summary in held.values():
+        index.remove(summary)
+    assert not index._chunks
 
 
 async def test_several_filters_are_walked_from_the_fewest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,11 +128,11 @@ async def test_both_copies_have_every_index_after_any_change() -> None:
         assert index is not None
         assert listed_in(index, {"owner": "ann"}) == []
         assert listed_in(index, {"owner": "bob"}) == ["p00001"]
-        assert not len(index._by_key["owner"].under("ann"))
+        assert first(index._by_key["owner"].under("ann")) is None
 
 
 BYTES_OF_A_FILTER = 60
-"""A process, where ten have the same value."""
+"""A process, whether few owners have very many or very many have a few."""
 
 
 async def held_bytes(file: SchemaFile) -> float:
@@ -151,3 +162,27 @@ async def test_a_filter_costs_at_most_60_bytes_a_process() -> None:
     without = await held_bytes(file.model_copy(update={"filters": {}}))
     with_one = await held_bytes(file.model_copy(update={"filters": {"owner": file.filters["owner"]}}))
     assert 20 < with_one - without <= BYTES_OF_A_FILTER
+
+
+def bytes_of_a_filter(owners: int) -> float:
+    """What the values of 8,000 processes take, and their places in the indexes of both copies."""
+    file = with_filters()
+    schema = Schema(file.model_copy(update={"filters": {"owner": file.filters["owner"]}}))
+    key_of = indexes_of(schema.filter_names)["owner"]
+    held = {summary.process_id: summary for summary in (at(number, "running") for number in range(8_000))}
+    copies = [PositionsByKey(key_of, held), PositionsByKey(key_of, held)]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number, summary in enumerate(held.values()):
+            summary.filters = schema._filter_values({"owner": f"user-{number % owners:020}"}, None)
+            for index in copies:
+                index.add(summary)
+        return tracemalloc.get_traced_memory()[0] / len(held)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("owners", [2, 2_000])
+def test_a_filter_costs_at_most_60_bytes_however_many_owners_there_are(owners: int) -> None:
+    assert bytes_of_a_filter(owners) <= BYTES_OF_A_FILTER

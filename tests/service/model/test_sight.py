@@ -2,12 +2,16 @@
 
 import pytest
 
+from listeners.events import Document
 from listeners.times import moment
 from service.api.caller import SEES_EVERYTHING, Caller
+from service.model.read_model import ReadModel
 from service.model.sight import Sight, fits_nothing
 from service.schema.compiled import ProcessSummary, Schema
 from service.schema.schema_file import Access
 from tests.service.schemas import schema, with_filters, with_owner
+from tests.service.scripted_firestore import Seen, replaced
+from tests.service.virtual_time import Clock
 
 
 def sight_by(name: str) -> tuple[Schema, Sight]:
@@ -65,3 +69,18 @@ def test_lists_have_the_owner_as_one_more_filter() -> None:
     assert sight.within({"owner": "ann"}, ann) == {"owner": "ann"}
     assert fits_nothing(sight.within({"owner": "bob"}, ann))
     assert sight.within({"owner": "bob"}, SEES_EVERYTHING) == {"owner": "bob"}
+
+
+@pytest.mark.parametrize(("name", "others"), [("owner", (7, "")), ("shard", ("7", "ann", True, 2**63))])
+async def test_a_walk_for_an_owner_of_another_type_finds_nothing(name: str, others: tuple[str | int, ...]) -> None:
+    in_force, sight = sight_by(name)
+    clock = Clock()
+    model = ReadModel(window_size=0, schema=in_force, lease_s=15, clock=clock, observer=Seen())
+    fields = {"owner": "ann", "place.shard": 7, "start_time": moment(0), "status": "running"}
+    await model.apply(replaced(clock, 1, Document("p", 1, fields)))
+    own = {"owner": "ann", "shard": 7}[name]
+    assert [each.process_id for each in model.walk(sight.within({}, Caller("c", own))) if each] == ["p"]
+    for owner in others:
+        filters = sight.within({"status": "running"}, Caller("c", owner))
+        assert fits_nothing(filters)
+        assert list(model.walk(filters)) == []

@@ -144,7 +144,7 @@ class Audit:
         newest = await self._reader.rows(ListQuery(limit=1), billed_as="audit")
         versions = await self._reader.versions([summary.process_id for summary in sample]) if sample else {}
         found = [Difference(id_, version, self._held_version(id_)) for id_, version in versions.items()]
-        found += [Difference(each.process_id, each, self._held_version(each.process_id)) for each in newest]
+        found += [Difference(each.process_id, each, self._held_version(each.process_id)) for each in newest.summaries]
         return [difference for difference in found if self._differs(difference)]
 
     def _held_version(self, process_id: str) -> int | None:

@@ -8,7 +8,7 @@ by its name are bytes; the caller decides how much of it to parse at a time.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc.aio
 from google.api_core.gapic_v1.routing_header import to_grpc_metadata
@@ -29,6 +29,13 @@ _SERVICE = "/google.firestore.v1.Firestore/"
 MOST_COLLECTIONS = 300
 
 _parse_run_query = RunQueryResponse.pb().FromString
+
+
+class Found(NamedTuple):
+    """What a query found, in its order. `read_time`, a Timestamp: all of it was Firestore's answer then."""
+
+    documents: list[Message]
+    read_time: Message
 
 
 class FirestoreCalls:
@@ -57,12 +64,15 @@ class FirestoreCalls:
         call = self._batch_get(request, timeout=timeout_s, metadata=self._routed("database", self._database))
         return [parse_batch_get(response) for response in await _responses(call)]
 
-    async def run_query(self, parent: str, query: StructuredQuery, timeout_s: float) -> list[Message]:
-        """The documents that the query finds, in its order."""
-        request = RunQueryRequest(parent=parent, structured_query=query)
+    async def run_query(
+        self, parent: str, query: StructuredQuery, timeout_s: float, read_time: Message | None = None
+    ) -> Found:
+        """What the query finds: now, or as it was at `read_time`."""
+        request = RunQueryRequest(parent=parent, structured_query=query, read_time=read_time)
         call = self._run_query(request, timeout=timeout_s, metadata=self._routed("parent", parent))
         answers = [_parse_run_query(response) for response in await _responses(call)]
-        return [answer.document for answer in answers if answer.HasField("document")]
+        found = [answer.document for answer in answers if answer.HasField("document")]
+        return Found(found, answers[-1].read_time if answers else None)
 
     async def collection_ids(self, parent: str, timeout_s: float) -> list[str]:
         """The first MOST_COLLECTIONS collections of the database."""

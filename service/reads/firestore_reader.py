@@ -7,7 +7,7 @@ read; and ReadRefused where it refuses this one (a missing index).
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from google.cloud.firestore_v1.types import StructuredQuery, Value
 from google.protobuf.wrappers_pb2 import Int32Value
@@ -22,7 +22,7 @@ from service.api.list_query import ListQuery, is_process_id
 from service.errors import Unreachable
 from service.reads.attempts import Attempts
 from service.reads.children import Items
-from service.reads.firestore_calls import FirestoreCalls
+from service.reads.firestore_calls import FirestoreCalls, Found
 from service.reads.structured_query import continue_behind, first_of_type, in_order, list_parent, list_query
 from service.runtime.slicer import sliced
 from service.schema.children import Child, mask_with, with_children
@@ -60,6 +60,13 @@ class Read:
     read_time: int
     as_of: float
     billed: int = 1
+
+
+class ReadRows(NamedTuple):
+    """The first rows of a list, and how many documents were read to find them."""
+
+    summaries: list[ProcessSummary]
+    billed: int
 
 
 class FirestoreReader:
@@ -120,31 +127,37 @@ class FirestoreReader:
         answers = await self._answers(process_ids, self._fields, self._deadline(), billed_as="get")
         return {id_: self._read(id_, answer, as_of) async for id_, answer in sliced(answers.items())}
 
-    async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
+    async def rows(self, query: ListQuery, *, billed_as: str = "list") -> ReadRows:
         """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""
         if not all(is_process_id(str(query.filters.get(name, "x"))) for name in self._path.variables):
-            return []  # no document has such an ID, so no process lies below it
+            return ReadRows([], 0)  # no document has such an ID, so no process lies below it
         asked, deadline = list_query(query, self._path, self._schema), self._deadline()
         parent = list_parent(query.filters, self._path)
         if parent is None:
-            found = await self._found_in_group(asked, query.limit, deadline, billed_as)
+            found, billed = await self._found_in_group(asked, query.limit, deadline, billed_as)
         else:
-            found = await self._find(parent, asked, deadline)
-            self._observer.documents_billed(billed_as, max(1, len(found)))
-        return [self._summary_of(document) async for document in sliced(found)]
+            found = (await self._find(parent, asked, deadline)).documents
+            billed = max(1, len(found))
+            self._observer.documents_billed(billed_as, billed)
+        return ReadRows([self._summary_of(document) async for document in sliced(found)], billed)
 
     async def _found_in_group(
         self, asked: StructuredQuery, limit: int, deadline: float, billed_as: str
-    ) -> list[Message]:
-        """The first documents that are not foreign; further queries pass over those that are."""
+    ) -> tuple[list[Message], int]:
+        """The first documents that are not foreign, and how many were read.
+
+        Further queries pass over those that are, at the read time of the first: a list is of one instant.
+        """
         kept: list[Message] = []
-        size = limit
+        size, billed, read_time = limit, 0, None
         while True:
-            found = await self._find(self._parent, asked, deadline)
+            found, read_at = await self._find(self._parent, asked, deadline, read_time)
+            read_time = read_time or read_at
+            billed += max(1, len(found))
             self._observer.documents_billed(billed_as, max(1, len(found)))
             kept += [document for document in found if self._is_own(document)]
             if len(kept) >= limit or len(found) < size:
-                return kept[:limit]
+                return kept[:limit], billed
             value = descend(found[-1].fields[self._schema.order_path.root], self._schema.order_path.steps)
             continue_behind(asked, Value(value), found[-1].name)
             size = min(2 * size, MOST_AT_ONCE)
@@ -165,7 +178,7 @@ class FirestoreReader:
     async def sample(self, limit: int) -> list[dict[str, object]]:
         """The projection's values of some documents, whether lists can hold them or not."""
         asked = in_order(self._path.id, limit, self._fields, is_over_all=self._path.is_group)
-        found = await self._find(self._parent, asked, self._deadline())
+        found = (await self._find(self._parent, asked, self._deadline())).documents
         self._observer.documents_billed("list", max(1, len(found)))
         return [self._schema.projection.of_message(document.fields) for document in found if self._is_own(document)]
 
@@ -187,7 +200,7 @@ class FirestoreReader:
         others: list[OrderType] = [kind for kind in ("timestamp", "string", "milliseconds") if kind != order.type]
         for kind in (*others, None):
             asked = first_of_type(self._path, order.field, kind)
-            found = await self._find(self._parent, asked, self._deadline())
+            found = (await self._find(self._parent, asked, self._deadline())).documents
             self._observer.documents_billed("audit", max(1, len(found)))
             own = next((document for document in found if self._is_own(document)), None)
             values = {} if own is None else self._order_alone.of_message(own.fields)
@@ -228,7 +241,7 @@ class FirestoreReader:
             steps = items.of_field(field)
         else:
             asked = in_order(child.subcollection, child.limit, by=child.order_by)
-            found = await self._find(document.name, asked, deadline)
+            found = (await self._find(document.name, asked, deadline)).documents
             billed = max(1, len(found))
             self._observer.documents_billed("get", billed)
             steps = items.of_documents(each.fields for each in found)
@@ -251,8 +264,12 @@ class FirestoreReader:
             self._observer.malformed(process_id, version, malformed)
         return summary
 
-    async def _find(self, parent: str, query: StructuredQuery, deadline: float) -> list[Message]:
-        return await self._attempts.answer(lambda calls, timeout_s: calls.run_query(parent, query, timeout_s), deadline)
+    async def _find(
+        self, parent: str, query: StructuredQuery, deadline: float, read_time: Message | None = None
+    ) -> Found:
+        return await self._attempts.answer(
+            lambda calls, timeout_s: calls.run_query(parent, query, timeout_s, read_time), deadline
+        )
 
     def _deadline(self) -> float:
         """On the loop's clock: when a read that begins now ends, with all its calls and their retries."""

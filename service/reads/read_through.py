@@ -191,9 +191,10 @@ class ReadThrough:
     async def _list(self, query: ListQuery, caller: Caller) -> Rows:
         as_of = self._clock()
         with self._budget.one_read(caller):
-            rows = Rows(await self._reader.rows(query), as_of)
+            read = await self._reader.rows(query)
+        rows = Rows(read.summaries, as_of)
         self._succeeded_at = self._clock()
-        self._budget.charge(max(0, len(rows.summaries) - 1), caller)
+        self._budget.charge(max(0, read.billed - 1), caller)
         self._cache.remember_rows(query, rows)
         return rows
 

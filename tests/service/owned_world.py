@@ -21,7 +21,7 @@ from service.model.read_model import ReadModel
 from service.reads.answers import Answer, Answers
 from service.reads.budget import Budget
 from service.reads.circuit import Circuit
-from service.reads.firestore_reader import PROOF_ID, FirestoreReader, Read
+from service.reads.firestore_reader import PROOF_ID, FirestoreReader, Read, ReadRows
 from service.reads.read_cache import CacheLimits
 from service.reads.read_through import ReadThrough
 from service.reads.statistics import StatisticsReads
@@ -74,13 +74,14 @@ class StoredReader(FirestoreReader):
         await self._begin("get_many", *process_ids)
         return {process_id: self._stored(process_id) for process_id in process_ids}
 
-    async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
+    async def rows(self, query: ListQuery, *, billed_as: str = "list") -> ReadRows:
         await self._begin("rows", query)
         indexes = self._world.model.indexes
         found = [each for each in map(self._world.summary, self._world.stored) if each is not None]
         rows = [row for row in found if row.position is not None and fits(indexes, row, query.filters)]
         rows.sort(key=lambda row: row.position or (0, ""), reverse=True)
-        return [row for row in rows if query.after is None or (row.position or (0, "")) < query.after][: query.limit]
+        following = [row for row in rows if query.after is None or (row.position or (0, "")) < query.after]
+        return ReadRows(following[: query.limit], max(1, len(following[: query.limit])))
 
     async def _begin(self, *call: object) -> None:
         self.calls.append(call)

@@ -16,7 +16,7 @@ from service.model.read_model import ReadModel
 from service.reads.answers import Answer, Answers
 from service.reads.budget import Budget
 from service.reads.circuit import Circuit
-from service.reads.firestore_reader import PROOF_ID, FirestoreReader, Read
+from service.reads.firestore_reader import PROOF_ID, FirestoreReader, Read, ReadRows
 from service.reads.read_cache import CacheLimits
 from service.reads.read_through import ReadThrough
 from service.schema.compiled import ProcessSummary
@@ -150,15 +150,16 @@ class ScriptedReader(FirestoreReader):
         self.batches.append(pending)
         return await pending.outcome
 
-    async def rows(self, query: ListQuery, *, billed_as: str = "list") -> list[ProcessSummary]:
+    async def rows(self, query: ListQuery, *, billed_as: str = "list") -> ReadRows:
         if self.error is not None:
             raise self.error
         if billed_as == "audit":
             self.newest_asked += 1
-            return self.newest
+            return ReadRows(self.newest, max(1, len(self.newest)))
         pending = PendingRows(query, asyncio.get_running_loop().create_future())
         self.lists.append(pending)
-        return await pending.outcome
+        found = await pending.outcome
+        return ReadRows(found, max(1, len(found)))
 
     async def versions(self, process_ids: list[str]) -> dict[str, int | None]:
         self.versions_asked.append(process_ids)

@@ -168,6 +168,16 @@ async def test_foreign_documents_keep_a_full_window_from_claiming_completeness(
         assert (named(page), page.headers["X-Cache"]) == (NEWEST_FIRST, "MISS")
 
 
+async def test_foreign_documents_that_a_list_passes_over_count_for_the_budget(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path
+) -> None:
+    firestore.commit(project, {f"jobs/foreign-{number}": job(100 + number) for number in range(300)})
+    async with served(firestore, project, tmp_path, window_size=1, fallback_rate=20) as running:
+        assert named(await running.get("/status?limit=1")) == NEWEST_FIRST[:1]  # more than 300 reads
+        refused = await running.get("/status?limit=2")
+        assert (refused.status, int(refused.headers["Retry-After"]) > 1) == (503, True)
+
+
 async def test_the_api_document_says_which_variables_are_needed(
     firestore: BackgroundFirestore, project: str, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def _options_of(listener: str, options: argparse.Namespace) -> Options:
         kinds=tuple(options.fault),
         rounds=options.rounds,
         checkout=options.checkout.resolve(),
+        is_group=options.group,
     )
 
 
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--listener", choices=LISTENERS, default="both")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--window", type=int, default=60, help="WINDOW_SIZE of the service; 0 is everything")
+    parser.add_argument("--group", action="store_true", help="processes of a collection group, below several parents")
     parser.add_argument("--audit-sample", type=int, default=0, help="AUDIT_SAMPLE (default: the whole window)")
     parser.add_argument(
         "--fault", action="append", default=[], choices=KINDS, help="only this kind of fault; may be given again"

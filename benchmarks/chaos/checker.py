@@ -15,6 +15,7 @@ import orjson
 
 from benchmarks.chaos.history import History, Page, Query, Version, rendered_page
 from benchmarks.chaos.intervals import Intervals
+from benchmarks.chaos.names import id_of, key_of
 from benchmarks.chaos.questions import Answered, Batch
 
 CLOCKS_US = 1_000
@@ -139,13 +140,16 @@ class Checker:
         if isinstance(target, Query):
             return self._fault_of_page(answer, target, believing_lies)
         if isinstance(target, Batch):
-            return self._fault_of_batch(answer, target.process_ids, believing_lies)
+            return self._fault_of_batch(answer, target.keys, believing_lies)
         return self._fault_of_status(answer, target, believing_lies)
 
     def _fault_of_status(self, answer: Answered, process_id: str, believing_lies: bool) -> "Fault | None":
         question = answer.question
         if answer.status == 404:
-            if answer.body != b'{"status":"error","message":"Process with ID %b not found"}' % process_id.encode():
+            if (
+                answer.body
+                != b'{"status":"error","message":"Process with ID %b not found"}' % id_of(process_id).encode()
+            ):
                 return Fault("wrong", "another message")
             return self._fault_of_absence(answer, process_id, believing_lies)
         version = self._history.by_version.get((process_id, _version_of(answer.etag)))
@@ -176,8 +180,8 @@ class Checker:
     def _fault_of_batch(self, answer: Answered, process_ids: tuple[str, ...], believing_lies: bool) -> "Fault | None":
         """Each for itself: they are several answers in one."""
         body = orjson.loads(answer.body)
-        found = {row["process_id"]: row for row in body["processes"]}
-        present = [process_id for process_id in process_ids if process_id not in body["missing"]]
+        found = {key_of(row): row for row in body["processes"]}
+        present = [process_id for process_id in process_ids if id_of(process_id) not in body["missing"]]
         if list(found) != present or body["count"] != len(present):
             return Fault("wrong", "not those that were asked for")
         for process_id in process_ids:

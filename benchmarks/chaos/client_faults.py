@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.chaos.crowd import AT_ONCE_MS, judge_outage
 from benchmarks.chaos.firestore_faults import READS
-from benchmarks.chaos.names import MARKER
+from benchmarks.chaos.names import status_path
 from benchmarks.chaos.stage import Stage
 
 GATHERING_S = 3.0
@@ -20,7 +20,6 @@ KNOWN_AFTER_S = 0.3
 
 REFUSALS = ("PERMISSION_DENIED", "NOT_FOUND")
 LEAVERS = 200
-LEFT_PATHS = ("/events", "/events?status=running", f"/status/{MARKER}/events", f"/status/{MARKER}?wait=30")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 HELD_REFUSED = "held processes not `STALE` in an outage"
@@ -72,10 +71,12 @@ def crowd_while_refused(stage: Stage) -> None:
 
 def leave_at_once(stage: Stage) -> None:
     """Clients ask for streams and waits and are gone before the answer."""
+    marked = status_path(stage.marker, "/events"), status_path(stage.marker, wait=30)
+    paths = ("/events", "/events?status=running", *marked)
     for number in range(LEAVERS):
         where = urlsplit(stage.replicas[number % len(stage.replicas)].url)
         with socket.create_connection((where.hostname or "", where.port or 80), timeout=10) as leaver:
-            path = LEFT_PATHS[number % len(LEFT_PATHS)]
+            path = paths[number % len(paths)]
             leaver.sendall(f"GET {path} HTTP/1.1\r\nHost: leaver\r\n\r\n".encode())
             time.sleep(stage.chance.choice((0, 0, 0.001)))
             leaver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

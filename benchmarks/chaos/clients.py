@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from benchmarks.chaos.history import STATUSES, Query
-from benchmarks.chaos.names import MARKER, process_ids
+from benchmarks.chaos.names import beside, key_of, marker, parent_of, process_keys
 from benchmarks.chaos.questions import Answered, Batch, Question
 from benchmarks.chaos.replies import Reply, ReplyReader
 from benchmarks.processes import Child, answer_requests
@@ -41,8 +41,9 @@ WAIT_S = 1
 class Chooser:
     """What one client asks next, and what it has seen so far."""
 
-    def __init__(self, ids: list[str], held: int, chance: random.Random) -> None:
-        self._ids = [*ids, MARKER]
+    def __init__(self, keys: list[str], held: int, chance: random.Random) -> None:
+        self._keys = keys
+        self._parents = sorted({parent_of(key) for key in keys} - {""})
         self._rows = held
         self._chance = chance
         self._seen: dict[tuple[str, bool], int] = {}
@@ -79,10 +80,16 @@ class Chooser:
         if dice < 0.91:
             return self._status("products", max_age_s=self._chance.choice((None, None, 0)))
         if dice < 0.92:
-            return Question("status", f"unknown-{self._chance.randrange(40)}")
+            unknown = f"unknown-{self._chance.randrange(40)}"
+            return Question("status", beside(self._chance.choice(self._keys), unknown))
         if dice < 0.93:
-            return Question("batch", Batch(tuple(self._chance.sample(self._ids, 5))))
+            return self._batch()
         return self._list(0 if dice > 0.993 else None)
+
+    def _batch(self) -> Question:
+        one = self._chance.choice(self._keys)
+        siblings = [key for key in self._keys if parent_of(key) == parent_of(one)]
+        return Question("batch", Batch(tuple(self._chance.sample(siblings, 5))))
 
     def _poll(self) -> Question:
         """At random, what thousands ask all the time: processes that are in the model, and now and then a list."""
@@ -92,7 +99,7 @@ class Chooser:
         return self._status("status", max_age_s=None, of=self._held if dice < 0.99 and self._held else None)
 
     def _status(self, kind: str, max_age_s: int | None, of: list[str] | None = None) -> Question:
-        process_id = self._chance.choice(of or self._ids)
+        process_id = self._chance.choice(of or self._keys)
         known = self._seen.get((process_id, kind == "products"), 0) if self._chance.random() < 0.6 else 0
         suffix = "-p" if kind == "products" else ""
         return Question(kind, process_id, known, max_age_s, f'"v{known}{suffix}"' if known else "")
@@ -108,7 +115,8 @@ class Chooser:
             lower_us = time.time_ns() // 1000 - self._chance.randrange(60) * 1_000_000
         if self._chance.random() < 0.2:
             upper_us = time.time_ns() // 1000 - self._chance.randrange(20) * 1_000_000
-        query = Query(limit, status, lower_us, upper_us)
+        parent = self._chance.choice(self._parents) if self._parents and self._chance.random() < 0.5 else None
+        query = Query(limit, status, lower_us, upper_us, parent=parent)
         etag, _ = self._bodies.get(query, ("", b""))
         return Question("list", query, max_age_s=max_age_s, etag=etag)
 
@@ -156,7 +164,7 @@ class Chooser:
         token = page["next_page_token"]
         if token is not None and len(self._next_pages) < 10:
             last = page["processes"][-1]
-            following = query._replace(after=(_us(last["start_time"]), last["process_id"]))
+            following = query._replace(after=(_us(last["start_time"]), key_of(last)))
             self._next_pages.append((following, token))
 
 
@@ -174,6 +182,7 @@ class Crew:
     """Of the replicas: each new connection goes to any of them."""
 
     ids: int
+    is_group: bool
     held: int
     connections: int
     patience_s: float
@@ -198,8 +207,8 @@ async def _serve(pipe: Connection, crew: Crew) -> None:
     answers: list[Answered] = []
     polling: list[asyncio.Task[None]] = []
     clients: list[Client] = []
-    ids = process_ids(crew.ids)
-    choosers = [Chooser(ids, crew.held, random.Random(crew.seed * 1000 + n)) for n in range(crew.connections)]
+    keys = [*process_keys(crew.ids, is_group=crew.is_group), marker(is_group=crew.is_group)]
+    choosers = [Chooser(keys, crew.held, random.Random(crew.seed * 1000 + n)) for n in range(crew.connections)]
 
     async def start() -> None:
         for number, chooser in enumerate(choosers):

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from benchmarks.chaos.names import status_path
 from benchmarks.chaos.replies import ReplyReader
 from benchmarks.processes import Child, answer_requests
 from benchmarks.statistics import percentile
@@ -76,7 +77,7 @@ class Crowd:
     """Who polls what: so many clients, each at its pace, each at one of the replicas."""
 
     urls: Sequence[str]
-    process_ids: Sequence[str]
+    keys: Sequence[str]
     clients: int
     seed: int
     polls_per_s: float = 2.0
@@ -128,11 +129,11 @@ async def _poll(url: str, crowd: Crowd, chance: random.Random, polls: list[Polle
     try:
         while True:
             await asyncio.sleep(chance.uniform(0, 2) / crowd.polls_per_s)
-            process_id, sent_us, began = chance.choice(crowd.process_ids), time.time_ns() // 1000, loop.time()
+            process_id, sent_us, began = chance.choice(crowd.keys), time.time_ns() // 1000, loop.time()
             try:
                 if not reader.is_open:
                     _, reader = await loop.create_connection(ReplyReader, where.hostname or "", where.port or 80)
-                request = f"GET /status/{process_id} HTTP/1.1\r\nHost: crowd\r\n\r\n".encode()
+                request = f"GET {status_path(process_id)} HTTP/1.1\r\nHost: crowd\r\n\r\n".encode()
                 replies = await reader.ask(request, 1, PATIENCE_S)
             except (OSError, TimeoutError):
                 replies = []

@@ -15,9 +15,9 @@ from typing import Any
 import grpc
 
 from benchmarks.chaos.history import STATUSES, Written
-from benchmarks.chaos.names import MARKER, process_ids
+from benchmarks.chaos.names import document_path, foreign_keys, is_foreign, marker, process_keys
 from benchmarks.chaos.proxy import Proxy
-from benchmarks.firestore import COLLECTION, PROJECT
+from benchmarks.firestore import PROJECT
 from benchmarks.processes import Child, answer_requests
 from service.local_firestore import Fault, LocalFirestore
 
@@ -25,23 +25,28 @@ DELETIONS, CREATIONS, RESTARTS = 0.06, 0.09, 0.02
 """Shares of the commits; the rest are updates."""
 
 
-def firestore_process(ids: int, replicas: int, seed: int) -> Child:
+FOREIGN = 0.1
+"""How many foreign documents of a group there are for each process."""
+
+
+def firestore_process(ids: int, replicas: int, seed: int, *, is_group: bool = False) -> Child:
     """Answers the requests of `Desk`."""
-    return Child(_main, ids, replicas, seed, name="chaos firestore")
+    return Child(_main, ids, replicas, seed, is_group, name="chaos firestore")
 
 
-def _main(pipe: Connection, ids: int, replicas: int, seed: int) -> None:
-    asyncio.run(_serve(pipe, ids, replicas, seed))
+def _main(pipe: Connection, ids: int, replicas: int, seed: int, is_group: bool) -> None:
+    asyncio.run(_serve(pipe, ids, replicas, seed, is_group))
 
 
 class Writer:
-    """Creates, updates, restarts and deletes processes at random."""
+    """Creates, updates, restarts and deletes processes, and foreign documents, at random."""
 
-    def __init__(self, server: LocalFirestore, ids: list[str], chance: random.Random) -> None:
+    def __init__(self, server: LocalFirestore, ids: list[str], marked: str, chance: random.Random) -> None:
         self._database = server.database(PROJECT)
         self._chance = chance
         self._sequences = itertools.count(1)
         self._absent = list(ids)
+        self.marker = marked
         self._present: dict[str, Written] = {}
         self._taken: list[Written] = []
         self.left_alone = ""
@@ -57,14 +62,14 @@ class Writer:
         known = self._present.get(process_id)
         start_us = time.time_ns() // 1000 if known is None or restart else known.start_us
         made = Written(0, process_id, next(self._sequences), self._chance.choice(STATUSES), start_us, is_hidden)
-        made = made._replace(time_us=self._database.commit_plain({f"{COLLECTION}/{process_id}": made.fields()}))
+        made = made._replace(time_us=self._database.commit_plain({document_path(process_id): made.fields()}))
         self._present[process_id] = made
         self._taken.append(made)
         return made
 
     def delete(self, process_id: str, *, is_hidden: bool = False) -> Written:
         """Delete one process."""
-        time_us = self._database.commit_plain({f"{COLLECTION}/{process_id}": None})
+        time_us = self._database.commit_plain({document_path(process_id): None})
         gone = Written(time_us, process_id, 0, is_hidden=is_hidden)
         del self._present[process_id]
         self._absent.append(process_id)
@@ -79,7 +84,7 @@ class Writer:
 
     def fill(self, share: float) -> None:
         """The state that everything begins with."""
-        self.write(MARKER)
+        self.write(self.marker)
         for _ in range(int(len(self._absent) * share)):
             self.create()
 
@@ -98,13 +103,14 @@ class Writer:
         return sorted(self._present, key=lambda each: (self._present[each].start_us, each))[-count:]
 
     def _any(self) -> str:
-        return self._chance.choice([each for each in self._present if each not in (MARKER, self.left_alone)])
+        return self._chance.choice([each for each in self._present if each not in (self.marker, self.left_alone)])
 
 
-async def _serve(pipe: Connection, ids: int, replicas: int, seed: int) -> None:
+async def _serve(pipe: Connection, ids: int, replicas: int, seed: int, is_group: bool) -> None:
     chance = random.Random(seed)
+    keys = process_keys(ids, is_group=is_group) + (foreign_keys(int(ids * FOREIGN)) if is_group else [])
     async with LocalFirestore(heartbeat_s=0.5, max_history=0) as server:
-        writer = Writer(server, process_ids(ids), chance)
+        writer = Writer(server, keys, marker(is_group=is_group), chance)
         writer.fill(0.75)
         proxies = [Proxy(server.host) for _ in range(replicas)]
         for proxy in proxies:
@@ -155,11 +161,14 @@ class Desk:
 
     async def mark(self) -> int:
         """A version of the marker, now."""
-        return self._writer.write(MARKER, restart=True).time_us
+        return self._writer.write(self._writer.marker, restart=True).time_us
 
     async def lie(self, held: int, deletion: bool) -> None:
         """Commit something that the listener is told nothing of, though it is told that all is well."""
-        lied_about = self._chance.choice([each for each in self._writer.newest(held // 2) if each != MARKER])
+        newest = self._writer.newest(held // 2)
+        lied_about = self._chance.choice(
+            [each for each in newest if each != self._writer.marker and not is_foreign(each)]
+        )
         self._writer.left_alone = lied_about
         with self._server.faults.drop_deltas(1):
             (self._writer.delete if deletion else self._writer.write)(lied_about, is_hidden=True)

@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
+from benchmarks.chaos.names import id_of, is_foreign, parent_of
+
 FOREVER = 2**62
 STATUSES = ("running", "completed", "failed", "cancelled")
 
 
 class Written(NamedTuple):
-    """One commit to one process. `sequence` is its content's unique count, 0 where the process was deleted.
+    """One commit to one process, named by its key. `sequence`: its content's unique count, 0 where it was deleted.
 
     A commit with the sequence of the one before it changes nothing that is answered: a heartbeat.
 
@@ -37,7 +39,7 @@ class Written(NamedTuple):
             "status": self.status,
             "start_time": _moment(self.start_us),
             "end_time": None if self.status == "running" else _moment(self.start_us + 60_000_000),
-            "csv_url": f"https://example.com/{self.process_id}.csv",
+            "csv_url": f"https://example.com/{id_of(self.process_id)}.csv",
             "products_processed": self.sequence,
             "products_failed": self.sequence % 7,
             "products": [{"number": self.sequence}],
@@ -91,6 +93,7 @@ class Query(NamedTuple):
     lower_us: int | None = None
     upper_us: int | None = None
     after: tuple[int, str] | None = None
+    parent: str | None = None
 
 
 class Page(NamedTuple):
@@ -112,7 +115,7 @@ class Unseen:
 class History:
     """All versions of all processes. What was hidden from listeners may be believed for `believed_us`.
 
-    They listen to the newest `window` processes; 0 is all of them.
+    They listen to the newest `window` documents, foreign ones among them, which are never answered; 0 is all of them.
     """
 
     def __init__(self, believed_us: int, window: int) -> None:
@@ -132,10 +135,10 @@ class History:
             in_window: set[str] | None = None
             for written in commit:
                 if written.is_hidden and in_window is None:
-                    in_window = self._in_window(time_us)
+                    in_window = set(self.window(time_us))
                 self._add(written)
             if in_window is not None:
-                self._note_unseen(self._in_window(time_us) - in_window, time_us)
+                self._note_unseen(set(self.window(time_us)) - in_window, time_us)
 
     def _add(self, written: Written) -> None:
         version = Version(written)
@@ -149,15 +152,18 @@ class History:
         known.append(version)
         self._times.setdefault(written.process_id, []).append(written.time_us)
         self._commits.append(written.time_us)
-        if version.exists:
+        if version.exists and not is_foreign(written.process_id):
             self.by_sequence[written.sequence] = version
             self.by_version[written.process_id, written.time_us] = version
         if not written.is_hidden:
             self._note_seen(written.process_id, written.time_us)
 
-    def _in_window(self, instant_us: int) -> set[str]:
-        page = self._page(Query(self._window), instant_us)
-        return {version.written.process_id for version in page.rows}
+    def window(self, instant_us: int) -> dict[str, Version]:
+        """The processes that listeners hold then."""
+        versions = [self.at(process_id, instant_us) for process_id in self.versions]
+        found = sorted((each for each in versions if each is not None and each.exists), key=_position)
+        held = {version.written.process_id: version for version in found[-self._window :]}
+        return {process_id: version for process_id, version in held.items() if not is_foreign(process_id)}
 
     def _note_unseen(self, process_ids: Iterable[str], time_us: int) -> None:
         self._unseen += [Unseen(process_id, time_us, time_us + self._believed_us) for process_id in process_ids]
@@ -261,7 +267,11 @@ def _place_beyond(query: Query, rows: Sequence[Version], version: Version | None
 
 def _matches(query: Query, version: Version) -> bool:
     written = version.written
-    if not version.exists or (query.status is not None and written.status != query.status):
+    if not version.exists or is_foreign(written.process_id):
+        return False
+    if query.status is not None and written.status != query.status:
+        return False
+    if query.parent is not None and parent_of(written.process_id) != query.parent:
         return False
     if query.lower_us is not None and written.start_us < query.lower_us:
         return False
@@ -273,14 +283,15 @@ def _matches(query: Query, version: Version) -> bool:
 def _rendered(written: Written) -> dict[str, object]:
     ended = written.status != "running"
     return {
-        "process_id": written.process_id,
+        "process_id": id_of(written.process_id),
         "status": written.status,
         "start_time": rendered_time(written.start_us),
         "end_time": rendered_time(written.start_us + 60_000_000) if ended else None,
         "last_updated": None,
-        "csv_url": f"https://example.com/{written.process_id}.csv",
+        "csv_url": f"https://example.com/{id_of(written.process_id)}.csv",
         "products_processed": written.sequence,
         "products_failed": written.sequence % 7,
+        **({"uid": parent_of(written.process_id)} if parent_of(written.process_id) else {}),
     }
 
 

@@ -15,15 +15,12 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from benchmarks.chaos.kinds import KINDS
-from benchmarks.chaos.names import MARKER
+from benchmarks.chaos.names import status_path
 from benchmarks.chaos.service import Service
 from benchmarks.chaos.stage import Stage
 
 GIVEN_UP_AFTER = 4
 """Times what is allowed."""
-
-DIRECT_READ = f"/status/{MARKER}?include_products=true"
-"""The model holds no products: a strong read of them is a direct one."""
 
 
 @dataclass
@@ -101,20 +98,24 @@ class Injector:
             self._stage.wait_until(claim, GIVEN_UP_AFTER * allowed_s)
             return time.monotonic() - since
 
-        hits = [functools.partial(_is_hit, replica, etag) for replica in self._stage.replicas]
-        reads = [functools.partial(_is_read, replica) for replica in self._stage.replicas]
+        hits = [
+            functools.partial(_is_hit, replica, status_path(self._stage.marker), etag)
+            for replica in self._stage.replicas
+        ]
+        direct = status_path(self._stage.marker, include_products="true")  # never held: a strong read is a direct one
+        reads = [functools.partial(_is_read, replica, direct) for replica in self._stage.replicas]
         with ThreadPoolExecutor() as pool:
             took = list(pool.map(took_s, [*hits, *reads]))
         return max(took[: len(hits)]), max(took[len(hits) :])
 
 
-def _is_hit(replica: Service, etag: str) -> bool:
-    status, source, found = _get(replica, f"/status/{MARKER}")
+def _is_hit(replica: Service, path: str, etag: str) -> bool:
+    status, source, found = _get(replica, path)
     return (status, source, found) == (200, "HIT", etag)
 
 
-def _is_read(replica: Service) -> bool:
-    status, source, _ = _get(replica, DIRECT_READ, {"Cache-Control": "no-cache"})
+def _is_read(replica: Service, path: str) -> bool:
+    status, source, _ = _get(replica, path, {"Cache-Control": "no-cache"})
     return (status, source) == (200, "MISS")
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import orjson
 
-from benchmarks.chaos.history import History, Query, Version
+from benchmarks.chaos.history import History, Version
+from benchmarks.chaos.names import key_of
 
 
 class Event(NamedTuple):
@@ -54,7 +55,7 @@ class Mirror:
             return ""
         body = orjson.loads(event.data)
         if event.name == "removed":
-            return self._remove(body["process_id"], body["deleted"] is True, event_id)
+            return self._remove(key_of(body), body["deleted"] is True, event_id)
         version = history.by_sequence.get(body["products_processed"])
         if version is None or event.data != version.body():
             return "there never was such a version"
@@ -78,10 +79,10 @@ class Mirror:
             self.rows.pop(process_id, None)
         return f"went back from {newest}" if went_back else ""
 
-    def differences(self, history: History, window: int, instant_us: int) -> list[str]:
+    def differences(self, history: History, instant_us: int) -> list[str]:
         """What it believes otherwise than Firestore held then."""
-        page = history.page(Query(window), instant_us)
-        there = {row.written.process_id: row for row in page.rows if self.status in (None, row.written.status)}
+        held = history.window(instant_us)
+        there = {key: version for key, version in held.items() if self.status in (None, version.written.status)}
         odd = [each for each in {*there, *self.rows} if there.get(each) is not self.rows.get(each)]
         return [f"{each}: {self.rows.get(each)} where Firestore has {there.get(each)}" for each in sorted(odd)]
 
@@ -91,7 +92,6 @@ class Mirrors:
     """All of them, and what came of their checks."""
 
     history: History
-    window: int
     statuses: Sequence[str | None]
     batches: int = 0
     resets: int = 0
@@ -109,8 +109,5 @@ class Mirrors:
 
     def differences(self, instant_us: int) -> list[str]:
         """Of all of them."""
-        found = [
-            (number, mirror.differences(self.history, self.window, instant_us))
-            for number, mirror in enumerate(self.each)
-        ]
+        found = [(number, mirror.differences(self.history, instant_us)) for number, mirror in enumerate(self.each)]
         return [f"mirror {number}: {what}" for number, differences in found for what in differences]

@@ -23,7 +23,7 @@ class Options:
     `kinds`: only these faults; `rounds`: so many times all of them, and then the end. `refused_s`: the longest outage.
     `timeout_s`: an audit that gets no answer within it notices nothing; on a machine with no CPU left, lies outlast
     their bound. `late_s`: how much longer than its bound an answer may take on a machine that is busy. `pause_s`:
-    between two batches of a client. `checkout`: whose service.
+    between two batches of a client. `checkout`: whose service. `is_group`: the processes are a collection group's.
     """
 
     listener: str
@@ -51,6 +51,12 @@ class Options:
     kinds: tuple[str, ...] = ()
     rounds: int = 0
     checkout: Path = REPOSITORY
+    is_group: bool = False
+
+    @property
+    def title(self) -> str:
+        """What the report calls the run."""
+        return f"{self.listener}, group" if self.is_group else self.listener
 
     @property
     def held(self) -> int:

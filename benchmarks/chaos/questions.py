@@ -4,16 +4,17 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from benchmarks.chaos.history import Query, rendered_time
+from benchmarks.chaos.names import id_of, parent_of, status_path
 
 
 class Batch(NamedTuple):
-    """Several processes by their IDs."""
+    """Several processes by their keys, of one parent."""
 
-    process_ids: tuple[str, ...]
+    keys: tuple[str, ...]
 
 
 class Question(NamedTuple):
-    """One request. `target`: a process ID, several of them, or a list's query. `known` is the version in its ETag.
+    """One request. `target`: a process's key, several of them, or a list's query. `known` is the version in its ETag.
 
     `wait_s`: so long it may wait for another version.
     """
@@ -33,15 +34,19 @@ class Question(NamedTuple):
         if isinstance(target, Query):
             return f"/status?{urlencode(self._list_parameters(target))}"
         if isinstance(target, Batch):
-            return "/status?" + "&".join(f"process_id={each}" for each in target.process_ids)
+            named = [("process_id", id_of(each)) for each in target.keys]
+            parents = {parent_of(each) for each in target.keys} - {""}
+            return f"/status?{urlencode([*named, *(('uid', each) for each in parents)])}"
         if self.wait_s:
-            return f"/status/{target}?wait={self.wait_s}"
-        return f"/status/{target}?include_products=1" if self.kind == "products" else f"/status/{target}"
+            return status_path(target, wait=self.wait_s)
+        return status_path(target, include_products=1) if self.kind == "products" else status_path(target)
 
     def _list_parameters(self, query: Query) -> dict[str, object]:
         parameters: dict[str, object] = {"limit": query.limit}
         if query.status is not None:
             parameters["status"] = query.status
+        if query.parent is not None:
+            parameters["uid"] = query.parent
         if query.lower_us is not None:
             parameters["start_date"] = rendered_time(query.lower_us)
         if query.upper_us is not None:

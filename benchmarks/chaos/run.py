@@ -17,11 +17,11 @@ from benchmarks.chaos.injector import Injector
 from benchmarks.chaos.kinds import KINDS
 from benchmarks.chaos.mirror import Batch, Mirrors
 from benchmarks.chaos.mirror_clients import mirrors_process
-from benchmarks.chaos.names import MARKER, process_ids
+from benchmarks.chaos.names import GROUP_SCHEMA, marker, process_keys
 from benchmarks.chaos.options import Options
 from benchmarks.chaos.questions import Answered
 from benchmarks.chaos.result import LoggedErrors, Mirrored, Result
-from benchmarks.chaos.service import Service
+from benchmarks.chaos.service import SCHEMA_FILE, Service
 from benchmarks.chaos.stage import SharedChild, Stage
 from benchmarks.processes import Child
 
@@ -33,15 +33,18 @@ def run(options: Options, say: Callable[[str], None]) -> Result:
     """Run it; takes about `seconds`, and as long again as the last fault takes to be recovered from."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        firestore = SharedChild(stack.enter_context(firestore_process(options.ids, options.replicas, options.seed)))
+        (directory / SCHEMA_FILE).write_text(GROUP_SCHEMA)
+        of_firestore = firestore_process(options.ids, options.replicas, options.seed, is_group=options.is_group)
+        firestore = SharedChild(stack.enter_context(of_firestore))
         hosts = enumerate(firestore.ask("hosts"))
         replicas = [Service(options, host, directory, f"replica-{number}") for number, host in hosts]
         for replica in replicas:
             stack.enter_context(replica.running())
         urls = [replica.url for replica in replicas]
         clients = [SharedChild(stack.enter_context(each)) for each in _clients(options, urls)]
-        ids = [*process_ids(options.ids), MARKER]
-        crowd = crowd_process(Crowd(urls, ids, options.crowd, options.seed))
+        marked = marker(is_group=options.is_group)
+        keys = [*process_keys(options.ids, is_group=options.is_group), marked]
+        crowd = crowd_process(Crowd(urls, keys, options.crowd, options.seed))
         if any(KINDS[kind].crowd for kind in options.kinds or KINDS):
             stack.enter_context(crowd)
         followers = SharedChild(stack.enter_context(mirrors_process(urls, options.mirrored, options.seed)))
@@ -55,6 +58,7 @@ def run(options: Options, say: Callable[[str], None]) -> Result:
             options.times,
             random.Random(options.seed),
             options.commits_per_second,
+            marked,
         )
         injector = Injector(stage, options.kinds, say)
         checking = Checking(options, stage, followers)
@@ -65,7 +69,7 @@ def run(options: Options, say: Callable[[str], None]) -> Result:
             list(pool.map(Service.stop, replicas))
         lives = [life for replica in replicas for life in replica.lives]
         return Result(
-            options.listener,
+            options.title,
             seconds,
             checking.verdicts,
             injector.recoveries,
@@ -83,7 +87,18 @@ def _clients(options: Options, urls: list[str]) -> list[Child]:
     patience_s = 3 * options.longest_s + 10
     seeds = range(options.seed, options.seed + options.client_processes)
     return [
-        clients_process(Crew(urls, options.ids, options.held, options.connections, patience_s, options.pause_s, seed))
+        clients_process(
+            Crew(
+                urls,
+                options.ids,
+                options.is_group,
+                options.held,
+                options.connections,
+                patience_s,
+                options.pause_s,
+                seed,
+            )
+        )
         for seed in seeds
     ]
 
@@ -118,7 +133,7 @@ class Checking:
         self._followers = followers
         self._history = History(int(options.lie_noticed_s * 1_000_000), options.window)
         self._checker = Checker(self._history, options.bounds, stage.excuses.frozen)
-        self._mirrors = Mirrors(self._history, options.window or options.ids + 1, options.mirrored)
+        self._mirrors = Mirrors(self._history, options.mirrored)
         self.mirrored = Mirrored()
         self.commits = 0
 

@@ -24,6 +24,8 @@ from service.demo.google_emulator import free_port
 
 AUDIT_ALARM = "the model differs from Firestore"
 PATIENCE_S = 60.0
+SCHEMA_FILE = "schema.toml"
+"""Of a group: in the directory of the run."""
 
 
 class Logged(NamedTuple):
@@ -51,7 +53,8 @@ class Service:
         self.url = f"http://127.0.0.1:{port}"
         self.name = name
         self.lives: list[Life] = []
-        environment = {**options.settings, "FIRESTORE_EMULATOR_HOST": firestore_host, "PORT": str(port)}
+        schema = {"SCHEMA_FILE": str(directory / SCHEMA_FILE)} if options.is_group else {}
+        environment = {**options.settings, **schema, "FIRESTORE_EMULATOR_HOST": firestore_host, "PORT": str(port)}
         self._environment = {**os.environ, **environment, "PYTHONPATH": str(options.checkout)}
         self._checkout = options.checkout
         self._log_file = directory / f"{name}.log"

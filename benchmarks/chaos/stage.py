@@ -71,6 +71,9 @@ class Stage:
     times: Times
     chance: random.Random
     commits_per_second: float
+    marker: str
+    """The key of the process that recoveries are measured with."""
+
     is_over: threading.Event = field(default_factory=threading.Event)
     findings: Findings = field(default_factory=Findings)
     excuses: Excuses = field(default_factory=Excuses)

@@ -45,7 +45,7 @@ def firestore() -> Firestore:
 
 
 def test_a_mirror_that_is_told_all_equals_firestore(firestore: Firestore) -> None:
-    mirrors = Mirrors(firestore.history, WINDOW, (None,))
+    mirrors = Mirrors(firestore.history, (None,))
     first, second, third = (firestore.write(each, start_us=n) for n, each in enumerate("abc"))
     mirrors.apply(shown(first, second))
     unwanted, unseen = mirrors.differences(NOW_US)
@@ -57,14 +57,14 @@ def test_a_mirror_that_is_told_all_equals_firestore(firestore: Firestore) -> Non
 
 
 def test_a_row_that_was_deleted_and_never_removed_is_found(firestore: Firestore) -> None:
-    mirrors = Mirrors(firestore.history, WINDOW, (None,))
+    mirrors = Mirrors(firestore.history, (None,))
     mirrors.apply(shown(firestore.write("a")))
     firestore.delete("a")
     assert len(mirrors.differences(NOW_US)) == 1
 
 
 def test_a_row_that_left_the_filter_is_gone(firestore: Firestore) -> None:
-    mirrors = Mirrors(firestore.history, WINDOW, ("running",))
+    mirrors = Mirrors(firestore.history, ("running",))
     mirrors.apply(shown(firestore.write("a")))
     mirrors.apply(shown(firestore.write("a", "failed")))
     assert mirrors.each[0].rows == {}

@@ -7,12 +7,14 @@ digest would cost more than the rest of the look-up.
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Protocol
 
 from listeners.listener import Clock
 from service.access.key_set import SigningKey
-from service.access.token_reader import SKEW_S, Claims, TokenReader
+from service.access.pace import Pace
+from service.access.token_reader import SKEW_S, Claims, TokenReader, UnverifiedToken
 from service.api.caller import Caller
 from service.errors import WrongToken
 
@@ -51,6 +53,7 @@ class TokenCallers:
         self._keys = keys
         self._names = names
         self._wall_clock = wall_clock
+        self._pace = Pace()
         self._remembered: dict[bytes, Caller] = {}
         self._remembered_bytes = 0
 
@@ -69,10 +72,13 @@ class TokenCallers:
         """The caller of a token. Raises: WrongToken, ProviderUnreachable."""
         unverified = self._reader.parse(token)
         key = None if self._keys is None else await self._keys.key(unverified.key_id)
-        now = self._wall_clock()
-        caller = caller_of(self._reader.claims(unverified, key, now), self._names, now)
+        caller = await self._pace.run(partial(self._verified, unverified, key))
         self._remember(token, caller)
         return caller
+
+    def _verified(self, unverified: UnverifiedToken, key: SigningKey | None) -> Caller:
+        now = self._wall_clock()
+        return caller_of(self._reader.claims(unverified, key, now), self._names, now)
 
     def _remember(self, token: bytes, caller: Caller) -> None:
         if token in self._remembered:

@@ -9,6 +9,7 @@ import pytest
 
 from service.access.callers import MAX_REMEMBERED_S, ClaimNames, TokenCallers, caller_of
 from service.access.key_set import SigningKey, read_key_set
+from service.access.pace import Pace
 from service.access.providers import Provider
 from service.access.token_reader import SKEW_S, TokenReader
 from service.api.caller import Caller
@@ -37,6 +38,11 @@ class Callers(TokenCallers):
         self.now = NOW
         self.keys = CountedKeys()
         super().__init__(TokenReader(Provider(ISSUER, (AUDIENCE,))), self.keys, names, wall_clock=lambda: self.now)
+        self.rests: list[float] = []
+        self._pace = Pace(sleep=self._rest)
+
+    async def _rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
 
 
 async def test_a_token_is_verified_once_and_found_until_it_expires() -> None:
@@ -116,6 +122,17 @@ async def test_forged_tokens_take_no_memory() -> None:
         assert await forge(range(100, 500)) < before + 20_000
     finally:
         tracemalloc.stop()
+
+
+async def test_forged_tokens_leave_the_loop_to_others() -> None:
+    callers = Callers()
+    known = signed(claims_of(now=NOW)).encode()
+    await callers.caller(known)
+    for number in range(5):
+        with pytest.raises(WrongToken, match="signature"):
+            await callers.caller(known.rpartition(b".")[0] + b"." + segment(bytes([number]) * 256).encode())
+    assert len(callers.rests) >= 4
+    assert callers.remembered(known) is not None  # which needs no turn
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks.firestore import PROJECT
+from benchmarks.firestore import PROJECT, process_fields, process_id
 from benchmarks.processes import Child, Handler, answer_requests, cpu_s, resident_bytes
+from listeners.events import Changed, Document
 from listeners.listener import ListenerState
+
+A_BATCH = 5_000
 
 
 def service_process(host: str, **settings: Any) -> Child:
-    """Answers `start` (its CPU seconds and time), `reached(read_time)`, `usage`, `lags`, `url`, `confirm`."""
+    """Answers `start` (CPU and time, in s), `fill(count)`, `reached(read_time)`, `usage`, `lags`, `url`, `confirm`."""
     return Child(_service_main, host, settings, name=f"service ({settings.get('listener')})")
 
 
@@ -56,7 +59,7 @@ class MeasuredService:
     @property
     def handlers(self) -> dict[str, Handler]:
         """By name, as `Child.ask` names them."""
-        asked = (self.start, self.reached, self.usage, self.lags, self.url, self.confirm)
+        asked = (self.start, self.fill, self.reached, self.usage, self.lags, self.url, self.confirm)
         return {handler.__name__: handler for handler in asked}
 
     def _on_applied(self, change: Any) -> None:
@@ -81,6 +84,16 @@ class MeasuredService:
         while self.service.supervisor.state is not ListenerState.LIVE:  # noqa: ASYNC110 - it is, a turn after the last event
             await asyncio.sleep(0)
         return cpu_s() - cpu_before, time.perf_counter() - started
+
+    async def fill(self, count: int) -> None:
+        """Processes 0 … count-1 in the model alone, in batches as a listener brings them; Firestore stays as it is."""
+        from service.runtime.clock import boottime
+
+        for start in range(0, count, A_BATCH):
+            now = self._model.read_time
+            numbers = range(start, min(start + A_BATCH, count))
+            documents = [Document(process_id(number), now, process_fields(number, 0)) for number in numbers]
+            await self._model.apply(Changed(documents, (), now, boottime()))
 
     def _listening(self) -> None:
         """It serves; its model is empty yet."""

@@ -12,10 +12,12 @@ from benchmarks.suite import (
     memory,
     miss,
     mixed,
+    page,
     propagation,
     watchers,
     workers,
 )
 
-_MODULES = (hit, miss, mixed, propagation, cost, workers, watchers, listener, loop, memory, list, floods, heartbeat)
+_SERVING = (hit, miss, mixed, propagation, cost, workers, watchers, listener, loop)
+_MODULES = (*_SERVING, memory, list, page, floods, heartbeat)
 BENCHMARKS: dict[str, Benchmark] = {each.BENCHMARK.name: each.BENCHMARK for each in _MODULES}

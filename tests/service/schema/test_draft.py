@@ -122,6 +122,21 @@ def test_each_filter_needs_an_index_with_the_order() -> None:
     assert fields == [["state", "createdAt"], ["ownerId", "createdAt"], ["kind", "createdAt"]]
 
 
+def test_a_pattern_needs_each_index_of_one_parent_and_of_the_group() -> None:
+    schema = Schema(read_schema_file(REPOSITORY / "examples" / "schemas" / "user_jobs.toml"))
+    file = index_file(schema)
+    found = [(each["queryScope"], each["fields"][0]["fieldPath"]) for each in file["indexes"]]
+    assert found == [(scope, field) for scope in ("COLLECTION", "COLLECTION_GROUP") for field in ("state", "kind")]
+    assert {each["collectionGroup"] for each in file["indexes"]} == {"jobs"}
+    [override] = file["fieldOverrides"]
+    assert (override["collectionGroup"], override["fieldPath"]) == ("jobs", "createdAt")
+    orders = {(each["queryScope"], each["order"]) for each in override["indexes"] if "order" in each}
+    assert orders == {
+        (scope, order) for scope in ("COLLECTION", "COLLECTION_GROUP") for order in ("ASCENDING", "DESCENDING")
+    }
+    assert {"arrayConfig": "CONTAINS", "queryScope": "COLLECTION"} in override["indexes"]
+
+
 def test_a_status_in_an_array_needs_none_for_no_query_can_ask_for_it() -> None:
     schema = Schema(read_schema_file(REPOSITORY / "examples" / "schemas" / "agent_runs.toml"))
     assert [index["fields"][0]["fieldPath"] for index in index_file(schema)["indexes"]] == ["config.model"]

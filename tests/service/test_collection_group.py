@@ -1,5 +1,6 @@
 """A collection group, served whole: `users/{uid}/jobs` by ID and parent, in lists, to waiting clients, as events."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -156,6 +157,28 @@ async def test_waits_and_events_of_a_group_are_of_one_parent(
         [removed] = await every.take(1)
         assert removed.name == "removed"
         assert {name: removed.data[name] for name in ("process_id", "owner")} == {"process_id": "x", "owner": "a!"}
+
+
+@pytest.mark.parametrize("listener", ["stream", "on_snapshot"])
+async def test_strong_reads_of_a_group_never_miss_an_acknowledged_commit(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path, listener: str
+) -> None:
+    strong = {"Cache-Control": "no-cache"}
+    async with served(firestore, project, tmp_path, listener=listener, fallback_rate=1e6) as running:
+
+        async def write_and_read(user: str) -> None:
+            for count in range(5):
+                version = firestore.commit(project, {f"users/{user}/jobs/a": job(count), "jobs/a": job(20 + count)})
+                reply = await running.get(f"/status/a?uid={user}", headers=strong)
+                assert (reply.headers["ETag"], reply.headers["Age"]) == (f'"v{version}"', "0")
+                page = await running.get(f"/status?uid={user}", headers=strong)
+                assert (page.json()["processes"], page.headers["Age"]) == ([reply.json()], "0")
+
+        await asyncio.gather(*(write_and_read(f"u{number}") for number in range(8)))
+        if listener == "stream":
+            assert await running.metric("firestore_reads_total", source="get") == 0
+        older = await running.get("/status/a?uid=u1", headers={"If-None-Match": '"v9999999999999999"'})
+        assert older.headers["X-Cache"] == "MISS"  # the model is behind what this client has seen
 
 
 async def test_foreign_documents_keep_a_full_window_from_claiming_completeness(

@@ -201,23 +201,32 @@ class _Silent:
 async def _index_findings(
     client: AsyncClient, schema: Schema, values: list[dict[str, object]]
 ) -> AsyncIterator[Finding]:
-    """Ask for a list by each filter, as the service would; Firestore says where an index is missing."""
+    """Ask for lists by each filter, as the service would; Firestore says where an index is missing."""
+    path = schema.path
+    scopes = {"": _all_of(client, path)}
+    if path.is_group:
+        parent = path.parent_of(dict.fromkeys(path.variables, "process-status-check"))  # need not exist
+        scopes[" below one parent"] = AsyncQuery(client.collection(f"{parent}/{path.id}"))
     paths = {"status": schema.status_path, **{name: path.in_firestore for name, path in schema.filter_paths.items()}}
-    for name, path in paths.items():
-        if path is None:
+    for name, field in paths.items():
+        if field is None:
             yield Finding(f"index for {name}", "none can be: it is an array's element, so only the model filters by it")
             continue
-        example = next((document[path] for document in values if isinstance(document.get(path), str | int)), "")
-        query = _all_of(client, schema.path).where(filter=FieldFilter(path, "==", example))
-        query = query.where(filter=FieldFilter(schema.order.field, ">=", schema.order.smallest))
-        try:
-            await query.order_by(schema.order.field, direction="DESCENDING").limit(1).get(timeout=TIMEOUT_S, retry=None)
-        except exceptions.FailedPrecondition as error:
-            yield Finding(f"index for {name}", error.message or "is missing", _DEPLOY_INDEXES)
-        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
-            yield Finding(f"index for {name}", str(error), _NO_ANSWER)
-        else:
-            yield Finding(f"index for {name}", "a list by it is answered")
+        example = next((document[field] for document in values if isinstance(document.get(field), str | int)), "")
+        for scope, query in scopes.items():
+            filtered = query.where(filter=FieldFilter(field, "==", example))
+            yield await _index_finding(f"index for {name}{scope}", filtered, schema)
+
+
+async def _index_finding(subject: str, filtered: AsyncQuery, schema: Schema) -> Finding:
+    query = filtered.where(filter=FieldFilter(schema.order.field, ">=", schema.order.smallest))
+    try:
+        await query.order_by(schema.order.field, direction="DESCENDING").limit(1).get(timeout=TIMEOUT_S, retry=None)
+    except exceptions.FailedPrecondition as error:
+        return Finding(subject, error.message or "is missing", _DEPLOY_INDEXES)
+    except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+        return Finding(subject, str(error), _NO_ANSWER)
+    return Finding(subject, "a list by it is answered")
 
 
 def _refusal(subject: str, error: Exception, settings: Settings) -> Finding:
@@ -227,6 +236,10 @@ def _refusal(subject: str, error: Exception, settings: Settings) -> Finding:
     if isinstance(error, exceptions.NotFound):
         where = f"{settings.firestore_database} of {settings.project_id}"
         return Finding(subject, message, f"create the database {where}, or correct FIRESTORE_DATABASE and PROJECT_ID")
+    if (
+        isinstance(error, exceptions.FailedPrecondition) and "index" in message
+    ):  # a group's own order needs an index too
+        return Finding("index for the order", message, _DEPLOY_INDEXES)
     if isinstance(error, exceptions.Unauthenticated):
         return Finding(subject, message, _NO_CREDENTIALS)
     return Finding(subject, message, _NO_ANSWER)

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from service.api.caller import Caller
@@ -273,3 +274,40 @@ async def test_init_and_check_look_at_the_group_alone(
     code = await check(Settings(schema_file=schema, **reading), 50, lines.append)
     assert (code, lines[-1]) == (0, "all is right"), lines
     assert any("state is in 5 of 5 documents" in line for line in lines), lines
+    lists = [line for line in lines if "a list by it is answered" in line]
+    assert [line.split("index for ")[1].split(":")[0] for line in lists] == ["status", "status below one parent"]
+
+
+@pytest.mark.parametrize(
+    ("said_before", "subject"),
+    [
+        ("ok     status", "index for status: "),
+        ("ok     index for status:", "index for status below one parent: "),
+        ("ok     credentials", "index for the order: "),
+    ],
+)
+async def test_check_names_the_index_of_a_group_that_is_missing(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path, said_before: str, subject: str
+) -> None:
+    firestore.commit(project, DOCUMENTS)
+    schema = tmp_path / "schema.toml"
+    schema.write_text(SCHEMA)
+    lines: list[str] = []
+
+    with ExitStack() as faults:
+
+        def say(line: str) -> None:
+            lines.append(line)
+            if line.startswith(said_before):
+                faults.enter_context(
+                    firestore.faults.fail_calls(
+                        "RunQuery",
+                        grpc.StatusCode.FAILED_PRECONDITION,
+                        calls=None,
+                        detail="The query requires an index.",
+                    )
+                )
+
+        await check(Settings(schema_file=schema, firestore_emulator_host=firestore.host, project_id=project), 50, say)
+    [found] = [line for line in lines if "firebase deploy --only firestore:indexes" in line][:1]
+    assert subject in found

@@ -15,7 +15,10 @@ KINDS = (
 REPLICAS = {"stream": 2, "on_snapshot": 1}
 
 
-def _run(listener: str) -> tuple[Result, list[str]]:
+GROUP_KINDS = ("RESET", "outage", "false filter")
+
+
+def _run(listener: str, *, is_group: bool = False) -> tuple[Result, list[str]]:
     told: list[str] = []
     options = Options(
         listener,
@@ -34,10 +37,11 @@ def _run(listener: str) -> tuple[Result, list[str]]:
         connections=3,
         pause_s=0.02,
         mirrors=3,
-        replicas=REPLICAS[listener],
+        replicas=1 if is_group else REPLICAS[listener],
         commits_per_second=15,
-        kinds=KINDS,
+        kinds=GROUP_KINDS if is_group else KINDS,
         rounds=1,
+        is_group=is_group,
     )
     return run(options, told.append), told
 
@@ -51,3 +55,11 @@ def test_no_fault_makes_an_answer_wrong() -> None:
         assert set(result.recoveries.seconds) == set(KINDS)
         assert {"200 HIT", "304 HIT", "200 MISS"} <= set(result.verdicts.by_source), (result, told)
         assert result.mirrored.batches > 0
+
+
+@pytest.mark.timeout(120)
+def test_no_fault_makes_an_answer_of_a_collection_group_wrong() -> None:
+    result, told = _run("stream", is_group=True)
+    assert result.forbidden == 0, (result, told)
+    assert set(result.recoveries.seconds) == set(GROUP_KINDS)
+    assert {"200 HIT", "304 HIT", "200 MISS"} <= set(result.verdicts.by_source), (result, told)

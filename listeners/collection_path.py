@@ -114,11 +114,15 @@ class CollectionPath:
 
     def id_of(self, key: str) -> str:
         """The ID of the document with this key."""
-        return (self._ids(key) or [key])[-1] if self.is_group else key
+        return self.ids_of(key)[-1] if self.is_group else key
 
     def values_of(self, key: str) -> Sequence[str]:
         """The variables of the document with this key, in the order of the pattern."""
-        return self._ids(key)[:-1] if self.is_group else ()
+        return self.ids_of(key)[:-1] if self.is_group else ()
+
+    def ids_of(self, key: str) -> list[str]:
+        """The same, then the ID itself, of a document of a group."""
+        return self._ids(key) or [key]
 
     def is_key(self, text: str) -> bool:
         """Whether a text has the form of a key; its IDs are not looked at."""

@@ -231,8 +231,8 @@ class Schema:
 
     def _with_variables(self, key: str, fields: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
         """The document's ID, and its values with those of the path."""
-        values = dict(zip(self._variables, self.path.values_of(key), strict=False))  # none where a sample has no key
-        return self.path.id_of(key), {**fields, **values}
+        *values, document_id = self.path.ids_of(key)
+        return document_id, {**fields, **dict(zip(self._variables, values, strict=False))}  # a sample has no key
 
     def _position(self, process_id: str, fields: Mapping[str, object], held: ProcessSummary | None) -> Position | None:
         key = self._key_of(fields.get(self.order.field))

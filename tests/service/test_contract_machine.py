@@ -45,7 +45,13 @@ known_versions = st.sampled_from((None, None, -1, -1, -2, 0, 1))
 max_ages = st.sampled_from((None, None, None, 0, 0, 1, 10))
 instants = st.none() | seconds.map(lambda second: EPOCH_US + second * 1_000_000)
 queries = st.builds(
-    Query, st.integers(1, 4), st.sampled_from((None, None, *STATUSES)), instants, instants, after=st.none()
+    Query,
+    st.integers(1, 4),
+    st.sampled_from((None, None, *STATUSES)),
+    instants,
+    instants,
+    after=st.none(),
+    parent=st.just(""),
 )
 codes = st.sampled_from(list(grpc.StatusCode))
 rpcs = st.sampled_from((*READS, *READS, "Listen"))

@@ -51,7 +51,7 @@ queries = st.builds(
     instants,
     instants,
     after=st.none(),
-    parent=st.just(""),
+    parent=st.none(),
 )
 codes = st.sampled_from(list(grpc.StatusCode))
 rpcs = st.sampled_from((*READS, *READS, "Listen"))

@@ -5,7 +5,7 @@ answer, and waits for a process that it holds. Everything else gets None here an
 included. Answers, counts and log lines equal those of the handlers: tests/service/http compares the two byte by byte.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, partial
 from time import perf_counter
 from typing import NamedTuple
@@ -97,7 +97,7 @@ class ModelAnswers:
         self._path = pages.listing.path
         self._is_group = self._path.is_group
         queries = MOST_QUERIES_OF_GROUP if self._is_group else MOST_QUERIES
-        self._asked = lru_cache(maxsize=queries)(partial(_read_asked, pages.listing))
+        self._asked = lru_cache(maxsize=queries, typed=True)(partial(_read_asked, pages.listing))
         self._metrics = metrics
         self._accounting = accounting
         self._new_request_id = accounting.new_request_id
@@ -134,7 +134,7 @@ class ModelAnswers:
         target, seen = head.target, head.fields.get(b"if-none-match")
         key: str = target.process_id
         if target.query or self._is_group:
-            asked = self._asked(target.query, caller)
+            asked = self._asked(target.query, caller.owner)
             if asked is None or not key or not (asked.wait or self._is_group):
                 return None
             key = self._path.key_behind(asked.begins, key) if self._is_group else key
@@ -212,13 +212,13 @@ def _tallies(metrics: Metrics, route: str) -> tuple[RequestTally, RequestTally]:
     return metrics.tally_of_hits(route, 200), metrics.tally_of_hits(route, 304)
 
 
-def _read_asked(listing: Listing, query: str, caller: Caller) -> _Asked | None:
-    """None where it is wrong, or asks for children too."""
+def _read_asked(listing: Listing, query: str, owner: Hashable) -> _Asked | None:
+    """Asked by callers of this owner. None where it is wrong, or asks for children too."""
     try:
         values = listing.status.query(query)
         if listing.read_children(values):
             return None
-        begins = listing.path.beginning(listing.variables(values, caller))
+        begins = listing.path.beginning(listing.variables(values, Caller(owner=owner)))
         return _Asked(read_wait(values, CIMultiDict()), begins)
     except BadParameter:
         return None

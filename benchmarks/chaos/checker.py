@@ -146,10 +146,8 @@ class Checker:
     def _fault_of_status(self, answer: Answered, process_id: str, believing_lies: bool) -> "Fault | None":
         question = answer.question
         if answer.status == 404:
-            if (
-                answer.body
-                != b'{"status":"error","message":"Process with ID %b not found"}' % id_of(process_id).encode()
-            ):
+            name = id_of(process_id).encode()
+            if answer.body != b'{"status":"error","message":"Process with ID %b not found"}' % name:
                 return Fault("wrong", "another message")
             return self._fault_of_absence(answer, process_id, believing_lies)
         version = self._history.by_version.get((process_id, _version_of(answer.etag)))

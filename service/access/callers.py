@@ -72,17 +72,18 @@ class TokenCallers:
         """The caller of a token. Raises: WrongToken, ProviderUnreachable."""
         unverified = self._reader.parse(token)
         key = None if self._keys is None else await self._keys.key(unverified.key_id)
-        caller = await self._pace.run(partial(self._verified, unverified, key))
+        return await self._pace.run(partial(self._verified, token, unverified, key))
+
+    def _verified(self, token: bytes, unverified: UnverifiedToken, key: SigningKey | None) -> Caller:
+        known = self.remembered(token)  # by another request with it, while this one waited for its turn
+        if known is not None:
+            return known
+        now = self._wall_clock()
+        caller = caller_of(self._reader.claims(unverified, key, now), self._names, now)
         self._remember(token, caller)
         return caller
 
-    def _verified(self, unverified: UnverifiedToken, key: SigningKey | None) -> Caller:
-        now = self._wall_clock()
-        return caller_of(self._reader.claims(unverified, key, now), self._names, now)
-
     def _remember(self, token: bytes, caller: Caller) -> None:
-        if token in self._remembered:
-            return
         self._remembered[token] = caller
         self._remembered_bytes += len(token) + _ENTRY_BYTES
         while self._remembered_bytes > MAX_REMEMBERED_BYTES:

@@ -1,4 +1,4 @@
-"""Keeps verifications to a share of the event loop's time, so that forged tokens cannot starve callers who are known.
+"""Keeps verifications to a share of the event loop's time, so that forged tokens cannot keep other requests waiting.
 
 One verification runs at a time, in the order in which they came. After each the loop is left to others for REST times
 as long. A verification that finds the loop at rest runs at once.

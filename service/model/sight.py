@@ -20,7 +20,7 @@ class Sight:
 
     def __init__(self, schema: Schema) -> None:
         name = schema.file.access.owner
-        self._filter = "status" if name is None else name  # without owners every filter serves to name nobody
+        self._filter = "status" if name is None else name  # without owners any filter serves to fit no process
         self._place = None if name is None else schema.filter_names.index(name)
         self._is_text = name is None or schema.file.all_filters[name].type == "string"
         self._nobody = _NOBODY if self._is_text else _NO_NUMBER

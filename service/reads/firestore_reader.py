@@ -153,8 +153,9 @@ class FirestoreReader:
         while True:
             found, read_at = await self._find(self._parent, asked, deadline, read_time)
             read_time = read_time or read_at
-            billed += max(1, len(found))
-            self._observer.documents_billed(billed_as, max(1, len(found)))
+            read = max(1, len(found))
+            billed += read
+            self._observer.documents_billed(billed_as, read)
             kept += [document for document in found if self._is_own(document)]
             if len(kept) >= limit or len(found) < size:
                 return kept[:limit], billed

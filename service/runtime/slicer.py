@@ -21,7 +21,6 @@ ITEMS_PER_SLICE = 32
 STEPS_PER_SLICE = 16
 """A step of a job can wake a waiting request, which costs the loop another 50 µs in the next turn."""
 
-
 _OVER = object()
 
 

@@ -236,9 +236,7 @@ def _refusal(subject: str, error: Exception, settings: Settings) -> Finding:
     if isinstance(error, exceptions.NotFound):
         where = f"{settings.firestore_database} of {settings.project_id}"
         return Finding(subject, message, f"create the database {where}, or correct FIRESTORE_DATABASE and PROJECT_ID")
-    if (
-        isinstance(error, exceptions.FailedPrecondition) and "index" in message
-    ):  # a group's own order needs an index too
+    if isinstance(error, exceptions.FailedPrecondition) and "index" in message:  # a group's order needs one too
         return Finding("index for the order", message, _DEPLOY_INDEXES)
     if isinstance(error, exceptions.Unauthenticated):
         return Finding(subject, message, _NO_CREDENTIALS)

@@ -1,4 +1,4 @@
-"""The chaos run of a collection group: same IDs below several parents, and foreign documents that nobody may show."""
+"""The chaos run of a collection group: same IDs below several parents, and foreign documents that no answer has."""
 
 from benchmarks.chaos.checker import Bounds, Checker
 from benchmarks.chaos.history import History, Query, Version, Written, rendered_page

@@ -1,5 +1,6 @@
 """From a token to its caller, and what is remembered of it."""
 
+import asyncio
 import gc
 import tracemalloc
 from collections.abc import Mapping
@@ -103,6 +104,13 @@ async def test_another_signature_on_a_known_token_is_another_token() -> None:
     assert callers.remembered(forged) is None
     with pytest.raises(WrongToken, match="signature"):
         await callers.caller(forged)
+
+
+async def test_requests_that_come_together_with_a_new_token_share_its_verification() -> None:
+    callers = Callers()
+    token = signed(claims_of(now=NOW)).encode()
+    first, *others = await asyncio.gather(*(callers.caller(token) for _ in range(5)))
+    assert all(other is first for other in others)
 
 
 async def test_forged_tokens_take_no_memory() -> None:

@@ -1,4 +1,4 @@
-"""The page that people look at: `/ui` and the files it is made of, read once and served from memory.
+"""The page: `/ui` and the files it is made of, read once and served from memory.
 
 The files hold no data, so they need no key: the page reads its data from the API, with the key of its user. One file
 is not static and needs the key: `schema.json`, the description of the answers, which the terminal commands read too.
@@ -55,7 +55,7 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file, with all that is sent of it."""
+    """One file: its content, and the headers of every answer with it."""
 
     body: bytes
     headers: dict[str, str]

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.deploy.programs import running
+from tests.required import required
 
 HOW_TO_GET_IT = "no Auth emulator found; install it with: npm install --global firebase-tools"
 START_S = 170.0
@@ -31,12 +30,7 @@ class AuthEmulator:
 
 def program() -> str:
     """Where it is installed. Skips the test elsewhere, or fails it where REQUIRE_AUTH_EMULATOR=1."""
-    found = shutil.which(os.environ.get("FIREBASE", "firebase"))
-    if found is None:
-        if os.environ.get("REQUIRE_AUTH_EMULATOR") == "1":
-            pytest.fail(HOW_TO_GET_IT)
-        pytest.skip(HOW_TO_GET_IT)
-    return found
+    return required(shutil.which(os.environ.get("FIREBASE", "firebase")), "REQUIRE_AUTH_EMULATOR", HOW_TO_GET_IT)
 
 
 @contextmanager

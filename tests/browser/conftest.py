@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.elsewhere import page_of_another_origin
 from tests.browser.programs import HOW_TO_GET_IT, chromium
 from tests.browser.visitor import Visitor, new_visitor
 from tests.deploy.programs import Program, serving
 from tests.firestore_servers import BackgroundFirestore
+from tests.required import required
 
 COLLECTION = "webServiceLogs"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -72,13 +74,9 @@ class Company:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """One for the session; every test has a profile of its own in it."""
-    program = chromium()
-    if program is None:
-        if os.environ.get("REQUIRE_BROWSER") == "1":
-            pytest.fail(HOW_TO_GET_IT)
-        pytest.skip(HOW_TO_GET_IT)
+    program = required(chromium(), "REQUIRE_BROWSER", HOW_TO_GET_IT)
     with sync_playwright() as playwright:
-        # whoever runs the tests as root, as containers do, has no sandbox; what is loaded is ours
+        # Chromium has no sandbox for root, as in containers; all that it loads is ours
         running = playwright.chromium.launch(executable_path=program, chromium_sandbox=os.geteuid() != 0)
         yield running
         running.close()
@@ -144,3 +142,19 @@ def service(local_firestore: BackgroundFirestore, project: str) -> Iterator[Prog
 @pytest.fixture
 def visitor(service: Program, visit: Visit) -> Visitor:
     return visit(service)
+
+
+@pytest.fixture(scope="session")
+def elsewhere() -> Iterator[str]:
+    """The URL of a page of another origin."""
+    with page_of_another_origin() as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser, elsewhere: str) -> Iterator[Page]:
+    """A tab with that page."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(elsewhere)
+        yield page

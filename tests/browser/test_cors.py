@@ -1,12 +1,9 @@
 """Pages of other origins, in a browser that enforces it: they may read only where CORS_ORIGINS names them."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests.browser.conftest import Company, Serve
-from tests.browser.elsewhere import page_of_another_origin
 
 READ_STATUS = """url => fetch(url + '/status/import-1', { headers: { 'X-API-Key': 'a-key' } })
     .then(async answer => [(await answer.json()).process_id, answer.headers.get('X-Cache')], () => 'refused')"""
@@ -24,25 +21,9 @@ LISTEN = """url => new Promise(resolve => {
 })"""
 
 
-@pytest.fixture(scope="module")
-def elsewhere() -> Iterator[str]:
-    """A page of another origin."""
-    with page_of_another_origin() as url:
-        yield url
-
-
 @pytest.fixture(autouse=True)
 def process(company: Company) -> None:
     company.writes("import-1")
-
-
-@pytest.fixture
-def page(browser: Browser, elsewhere: str) -> Iterator[Page]:
-    """A tab with the other page."""
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.goto(elsewhere)
-        yield page
 
 
 def test_a_page_of_a_named_origin_may_read_and_listen(

@@ -81,4 +81,11 @@ def test_the_browsers_way_back_goes_through_the_filters(visitor: Visitor) -> Non
 
 
 def test_a_broken_link_shows_everything(visitor: Visitor) -> None:
-    visitor.go("#from=yesterday&to=%E0%A4%A&nonsense&status=").sees_rows("stock-c", "import-b", "import-a")
+    visitor.go("#from=yesterday&to=%E0%A4%A&nonsense&status=&sort=constructor").sees_rows(
+        "stock-c", "import-b", "import-a"
+    )
+
+
+def test_a_status_that_no_process_has_is_counted_as_none(visitor: Visitor) -> None:
+    visitor.go("#status=constructor").sees_rows()
+    expect(visitor.page.locator("#found")).to_contain_text("0 of 0 shown")

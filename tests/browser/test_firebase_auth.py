@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests.browser.auth_emulator import AuthEmulator, auth_emulator
 from tests.browser.conftest import NOON, Company, Serve
-from tests.browser.elsewhere import page_of_another_origin
 from tests.deploy.pages import blocks
 from tests.deploy.programs import Program, fetch, http_status
 
@@ -82,20 +81,6 @@ def service(accounts: AuthEmulator, company: Company, serve: Serve, elsewhere: s
         FIREBASE_AUTH_EMULATOR_HOST=accounts.host,
         CORS_ORIGINS=elsewhere,
     )
-
-
-@pytest.fixture(scope="module")
-def elsewhere() -> Iterator[str]:
-    with page_of_another_origin() as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser: Browser, elsewhere: str) -> Iterator[Page]:
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.goto(elsewhere)
-        yield page
 
 
 STATUS_OF = """url => fetch(url, { headers: { Authorization: `Bearer ${user.idToken}` } })

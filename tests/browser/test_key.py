@@ -6,8 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Company, Serve, Visit
-from tests.browser.test_races import hold_once, release
-from tests.browser.visitor import FAILED_REQUEST, Visitor, new_visitor
+from tests.browser.visitor import FAILED_REQUEST, Visitor, hold_once, new_visitor, release
 from tests.service.access.issuer import claims_of, unsigned
 
 KEY = "schlüssel-№-1"

@@ -72,7 +72,8 @@ def test_opening_the_page_sends_as_little_with_5000_processes_as_with_60(
 def test_rows_are_sorted_by_their_headings_and_it_says_which_rows(company: Company, visitor: Visitor) -> None:
     for process_id, start_h, took_h in (("a", 0, 3), ("b", 1, 1), ("c", 2, 2)):
         start = NOON + timedelta(hours=start_h)
-        company.writes(process_id, start=start, status="completed", end_time=start + timedelta(hours=took_h))
+        end = start + timedelta(hours=took_h)
+        company.writes(process_id, start=start, status="completed", end_time=end, last_updated=end)
     visitor.go().sees_rows("c", "b", "a")
     expect(visitor.rows.locator(".took")).to_have_text(["2 h 0 min", "1 h 0 min", "3 h 0 min"])
     found, duration = visitor.page.locator("#found"), visitor.page.get_by_role("button", name="Duration")
@@ -88,7 +89,7 @@ def test_rows_are_sorted_by_their_headings_and_it_says_which_rows(company: Compa
     visitor.page.get_by_role("button", name="Started").click()
     visitor.sees_rows("a", "b", "c")
     visitor.page.get_by_role("button", name="Last change").click()
-    visitor.sees_rows("c", "b", "a")
+    visitor.sees_rows("c", "a", "b")
 
 
 def test_the_last_hours_are_told_in_numbers_and_a_chart(company: Company, visitor: Visitor) -> None:
@@ -132,6 +133,7 @@ def test_long_ids_lose_their_middle_and_nothing_wraps(company: Company, visitor:
     visitor.go()
     link = visitor.page.get_by_role("link", name=long_id, exact=True)
     expect(link).to_have_text(long_id)
+    expect(link.locator("span").nth(1)).to_have_text(long_id[-8:])
     end, cell = link.locator("span").nth(1).bounding_box(), visitor.row(long_id).locator(".id").bounding_box()
     assert end is not None
     assert cell is not None

@@ -1,31 +1,13 @@
-"""An answer that was under way while something changed is older than what the stream has said since."""
+"""An answer that was under way while something changed is older than the events that came since."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import APIResponse, Route, expect
+from playwright.sync_api import APIResponse, expect
 
 from tests.browser.conftest import NOON, Company
-from tests.browser.visitor import FAILED_REQUEST, Visitor
-
-
-def hold_once(visitor: Visitor, address: str) -> list[Route]:
-    """The first request to this address gets no answer, and is the list's only element from then on."""
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:  # a builtin's bound method can't be a handler
-        held.append(route)
-
-    visitor.page.route(address, hold, times=1)
-    return held
-
-
-def release(visitor: Visitor, held: list[Route]) -> None:
-    """The request that is held, or soon will be, goes on to the service."""
-    while not held:
-        visitor.page.wait_for_timeout(5)  # gives the handler its turn
-    held[0].continue_()
+from tests.browser.visitor import FAILED_REQUEST, Visitor, hold_once, release
 
 
 @contextmanager
@@ -33,7 +15,7 @@ def held_list(visitor: Visitor) -> Iterator[None]:
     """The page's list is answered by the service now, and the page gets that answer, and no other, at the end."""
     held = hold_once(visitor, "**/status?*")
     visitor.go("#process=import-1")
-    expect(visitor.panel.locator(".badge")).to_have_text("running")  # as the process's stream tells
+    expect(visitor.panel.locator(".badge")).to_have_text("running")  # from the process's stream
     answer: APIResponse = held[0].fetch()
     visitor.page.route("**/status?*", lambda _: None)
     yield
@@ -89,5 +71,7 @@ def test_nothing_but_the_light_is_drawn_before_the_schema_is_known(company: Comp
         visitor.go("#status=running")
     visitor.page.clock.run_for(2000)  # draws several times
     visitor.sees_light("connecting")
+    expect(visitor.page.locator("#empty")).to_be_hidden()
+    expect(visitor.page.locator("#found")).to_have_text("")
     release(visitor, held)
     visitor.sees_rows("import-1")

@@ -1,9 +1,9 @@
-"""Somebody who looks at the page, and notices what must never happen: an error in the console, a request elsewhere."""
+"""A tab with the page. It records what must never happen: an error in the console, a request to another host."""
 
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, Route, expect
 
 FAILED_REQUEST = "Failed to load resource"
 """What the browser itself says of every answer that is an error, and of every request without one."""
@@ -75,3 +75,21 @@ class Visitor:
 def new_visitor(context: BrowserContext, url: str) -> Visitor:
     """In a tab of its own."""
     return Visitor(context.new_page(), url).watch()
+
+
+def hold_once(visitor: Visitor, address: str) -> list[Route]:
+    """The first request to this address gets no answer, and is the list's only element from then on."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:  # a builtin's bound method can't be a handler
+        held.append(route)
+
+    visitor.page.route(address, hold, times=1)
+    return held
+
+
+def release(visitor: Visitor, held: list[Route]) -> None:
+    """The request that is held, or soon will be, goes on to the service."""
+    while not held:
+        visitor.page.wait_for_timeout(5)  # gives the handler its turn
+    held[0].continue_()

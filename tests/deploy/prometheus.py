@@ -1,7 +1,6 @@
 """Debian's Prometheus, scraping one target many times a second, with the rules of deploy/prometheus in fast motion."""
 
 import json
-import os
 import re
 import shutil
 import time
@@ -13,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.deploy.programs import DEPLOY, eventually, fetch, http_status, running
+from tests.required import required
 
 HOW_TO_GET_IT = "prometheus and promtool are not installed: apt-get install prometheus"
 RULES = DEPLOY / "prometheus" / "rules.yml"
@@ -31,12 +29,7 @@ scrape_configs:
 
 def required_program(name: str) -> str:
     """Where it is installed. Skips the test elsewhere, or fails it where REQUIRE_PROMETHEUS=1."""
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("REQUIRE_PROMETHEUS") == "1":
-            pytest.fail(HOW_TO_GET_IT)
-        pytest.skip(HOW_TO_GET_IT)
-    return found
+    return required(shutil.which(name), "REQUIRE_PROMETHEUS", HOW_TO_GET_IT)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 // session storage of this tab and is sent as a header, never in a URL.
 
 export class NeedsKey extends Error {}
-export class Unreachable extends Error {}
+class Unreachable extends Error {}
 export class Refused extends Error {
   constructor(status, message) {
     super(message);
@@ -20,7 +20,7 @@ const asHeaders = (key) =>
   key.split(".").length === 3 ? { Authorization: `Bearer ${asHeader(key)}` } : { "X-API-Key": asHeader(key) };
 
 export class Api extends EventTarget {
-  #base = new URL(".", document.baseURI); // beside the page, so that a proxy may put both under a prefix
+  #base = new URL(".", document.baseURI); // beside the page, so that a proxy can put both under a prefix
 
   fault = ""; // of the token that was refused last
 

@@ -44,7 +44,7 @@ export class Bar {
     const shape = share !== null ? "measured" : handled === 0 ? "bare" : running ? "open" : "closed";
     this.#track.className = `track ${shape}${running ? " moving" : ""}`;
     this.#track.dataset.kind = kindOf(process.status);
-    this.#track.hidden = !schema.has("progress", "processed", "failed");
+    this.#track.hidden = !schema.hasProgress;
   }
 
   // A progress bar without a value is one whose end is not known.

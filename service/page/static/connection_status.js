@@ -1,6 +1,6 @@
 // The connection status. `live` needs two things: the list was answered, and Firestore has confirmed the service's model
-// within its lease. Each failure has its own colour and its own words. While anything else than `live` is true of rows
-// that are shown, they are dimmed, and it is said of when they are.
+// within its lease. Each failure has its own colour and its own words. While the status is `stale` or `reconnecting`, the
+// rows are dimmed, and a line above them gives their time.
 
 import { NeedsKey } from "./api.js";
 import { byId, setText } from "./dom.js";
@@ -14,11 +14,11 @@ const WORDS = {
   locked: "Locked",
 };
 
-const OVERDUE_MS = 8000; // it is asked every 5 s
+const OVERDUE_MS = 8000; // /readyz is polled every 5 s
 
 // Pure. `list`: {isOpen, error, retryAtMs} of its poll; `readiness`: see Readiness.present. Returns [state, detail].
 export function judge(list, readiness, nowMs) {
-  if (list.error instanceof NeedsKey) return ["locked", "an API key is needed"];
+  if (list.error instanceof NeedsKey) return ["locked", "an API key or ID token is needed"];
   if (readiness === null) {
     if (list.isOpen === null) return ["connecting", ""];
     return ["reconnecting", `the service does not answer; ${nextTry(list, nowMs)}`];
@@ -49,7 +49,7 @@ export function showStatus([state, detail]) {
   setText(byId("light-detail"), detail);
 }
 
-// `asOfMs`: of when the rows are, null where there are none.
+// `asOfMs`: the time of the rows, null where there are none.
 export function showAge([state], asOfMs) {
   const isOld = (state === "stale" || state === "reconnecting") && asOfMs !== null;
   byId("as-of").hidden = !isOld;

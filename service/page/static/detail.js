@@ -2,16 +2,15 @@
 
 import { Bar } from "./bar.js";
 import { byId, el, setAttribute, setText } from "./dom.js";
-import { count, duration, moment, rate, UNKNOWN, utc } from "./format.js";
+import { ago, count, duration, moment, rate, UNKNOWN, utc } from "./format.js";
 import { linked } from "./linked.js";
-import { durationMs } from "./order.js";
+import { changedAtMs, durationMs } from "./order.js";
 import { productsTable } from "./products.js";
-import { changed } from "./row.js";
 import { schema, textOf } from "./schema.js";
-import { isOpen, kindOf } from "./status.js";
+import { isOpen, kindOf, wordOf } from "./status.js";
 import { timeline } from "./timeline.js";
 
-// What the panel says in words of its own, each where the answers have what it is made of.
+// The names of the facts that the panel shows of every process, as far as the answers have the keys for them.
 function ownFacts() {
   const facts = ["started", "ended"].filter((role) => schema.has(role)).map((role) => schema.labelOf(schema.roles[role]));
   if (schema.has("started")) facts.push("Took");
@@ -80,7 +79,7 @@ export class Detail {
   #showProcess(process, { speed, changedMs, nowMs, stalledSince }) {
     this.#panel.classList.remove("blank");
     this.#badge.dataset.kind = kindOf(process.status);
-    setText(this.#badge, process.status ?? "no status");
+    setText(this.#badge, wordOf(process.status));
     this.#stalled.hidden = stalledSince === null;
     setText(this.#stalled, `stalled, last written ${moment(stalledSince, nowMs)}`);
     setAttribute(this.#stalled, "title", utc(stalledSince));
@@ -90,7 +89,7 @@ export class Detail {
     this.#fact("Started", moment(started, nowMs), utc(started));
     this.#fact("Ended", moment(ended, nowMs), utc(ended));
     this.#fact("Took", duration(durationMs(process, nowMs)));
-    this.#fact("Last change", changed(process, { changedMs, nowMs }), utc(updated));
+    this.#fact("Last change", ago(changedAtMs(process, changedMs), nowMs), utc(updated));
     for (const role of ["processed", "failed", "total"]) this.#fact(schema.labelOf(schema.roles[role] ?? ""), count(schema.value(process, role)));
     this.#fact("Speed", speed === null || !isOpen(process) ? UNKNOWN : rate(speed));
     for (const [key, element] of this.#others) this.#once(`of ${key.name}`, textOf(key, process[key.name], nowMs), (text) => element.replaceChildren(linked(text)));

@@ -24,7 +24,7 @@ export function setAttribute(element, name, value) {
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-// What the eye may catch: a ring that comes and goes slowly; nothing where the system asks for stillness.
+// A ring around the element that comes and goes slowly; nothing where the system asks for reduced motion.
 export function glow(element) {
   if (calm.matches) return;
   const frames = [{ boxShadow: "0 0 0 0 var(--glow)" }, { boxShadow: "0 0 0 5px var(--glow)", offset: 0.25 }, { boxShadow: "0 0 0 0 var(--glow)" }];

@@ -1,4 +1,4 @@
-// What stands where rows would be: which collection is looked at, and what to write for a row to appear.
+// The text in place of rows: the name of the collection, and what to write for a row to appear.
 
 import { byId, setText } from "./dom.js";
 import { schema } from "./schema.js";
@@ -11,7 +11,7 @@ const VALUES = {
 };
 
 // `state`: {hasAnswered, isSearch, areFiltersSet, loaded}. Returns [title, what to do].
-export function wordsFor({ hasAnswered, isSearch, areFiltersSet, loaded }) {
+function wordsFor({ hasAnswered, isSearch, areFiltersSet, loaded }) {
   if (!hasAnswered) return ["Loading …", ""];
   const collection = schema.collection || "the collection";
   if (isSearch && loaded > 0) return [`None of the ${loaded} rows loaded has this in its ID.`, "Enter asks for exactly this ID."];

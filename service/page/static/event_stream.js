@@ -4,18 +4,17 @@
 // Announces `open`, `lost` (detail: {error, retryAtMs}), `end`, and `message` for each event (detail: {name, data, id}).
 
 import { NeedsKey, Refused } from "./api.js";
+import { Backoff } from "./backoff.js";
 import { EventParser } from "./sse.js";
 
 const SILENCE_MS = 25_000; // the service sends a comment every 15 s: a stream that says less is dead
-const LONGEST_WAIT_MS = 15_000;
 
 export class EventStream extends EventTarget {
   #api;
   #path;
   #lastId = null;
   #stopping = new AbortController();
-  #leastWaitMs = 1000;
-  #waitMs = 0;
+  #backoff = new Backoff();
 
   constructor(api, path) {
     super();
@@ -65,7 +64,7 @@ export class EventStream extends EventTarget {
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
         clearTimeout(watchdog);
         watchdog = setTimeout(() => silence.abort(), SILENCE_MS);
-        this.#waitMs = 0;
+        this.#backoff.reset();
         for (const event of parser.push(piece.value)) this.#take(event);
       }
       return true;
@@ -76,18 +75,16 @@ export class EventStream extends EventTarget {
 
   #take(event) {
     if (event.retryMs !== undefined) {
-      this.#leastWaitMs = event.retryMs;
+      this.#backoff.leastMs = event.retryMs;
       return;
     }
     if (event.id !== undefined) this.#lastId = event.id;
     this.#announce("message", event);
   }
 
-  // Longer each time, with jitter so that clients do not return all at once. `wake`, a new key or a returning network
-  // ends it early.
+  // `wake`, a new key or a returning network ends it early.
   async #pause(error) {
-    this.#waitMs = Math.min(Math.max(this.#leastWaitMs, this.#waitMs * 2), LONGEST_WAIT_MS);
-    const waitMs = error instanceof NeedsKey ? Infinity : this.#waitMs * (0.75 + Math.random() / 2);
+    const waitMs = error instanceof NeedsKey ? Infinity : this.#backoff.next();
     this.#announce("lost", { error, retryAtMs: Date.now() + waitMs });
     const over = new AbortController();
     await new Promise((resolve) => {

@@ -1,8 +1,8 @@
-// What is looked at, kept in the URL's fragment: a link shows others the same, and the service's logs never see it.
+// The filters, the sort and the chosen process, kept in the URL's fragment: a link shows the same everywhere, and the
+// service's logs never contain it. The schema's own filters stand there with a prefix, since they can have any name.
 
-// The schema's own filters stand there with a prefix, since they can have any name.
-
-const NAMES = ["status", "stalled", "from", "to", "search", "sort", "process"];
+const NARROWING = ["status", "stalled", "from", "to", "search"];
+const NAMES = [...NARROWING, "sort", "process"];
 const OWN = "filter.";
 const DAY = /^\d{4}-\d\d-\d\d$/;
 
@@ -33,13 +33,13 @@ export class Filters extends EventTarget {
   }
 
   get areSet() {
-    return Boolean(this.status || this.stalled || this.from || this.to || this.search || Object.keys(this.own).length);
+    return NARROWING.some((name) => this[name]) || Object.keys(this.own).length > 0;
   }
 
   // The changes that turn all filters off.
   get none() {
-    const own = Object.keys(this.own).map((name) => [OWN + name, ""]);
-    return { status: "", stalled: "", from: "", to: "", search: "", ...Object.fromEntries(own) };
+    const names = [...NARROWING, ...Object.keys(this.own).map((name) => OWN + name)];
+    return Object.fromEntries(names.map((name) => [name, ""]));
   }
 
   // The change that sets one of the schema's filters.

@@ -51,7 +51,7 @@ export class Followed extends EventTarget {
 
   #take({ name, data }) {
     if (name === "status") {
-      this.#processes.tell(schema.named(JSON.parse(data)));
+      this.#processes.learnFromStream(schema.named(JSON.parse(data)));
       this.#learn({ isGone: false, stalledSince: null });
     }
     if (name === "stalled") this.#learn({ stalledSince: JSON.parse(data).last_written });

@@ -18,9 +18,15 @@ export function showFoot({ list, statistics, filters, shown, failure }) {
 
 function howMany({ list, statistics, filters, shown, loaded }) {
   if (filters.search) return `${count(shown)} of ${count(loaded)} loaded rows match`;
-  const all = filters.stalled ? (filters.status ? null : (statistics.present?.stalled ?? null)) : statistics.count(filters.status);
-  if (all === null || (!statistics.isWhole && !filters.stalled)) return `${count(shown)} shown${list.hasMore ? ", there are more" : ""}`;
+  const all = matching(statistics, filters);
+  if (all === null) return `${count(shown)} shown${list.hasMore ? ", there are more" : ""}`;
   return `${count(shown)} of ${count(Math.max(all, shown))} shown`;
+}
+
+// How many processes match the filters, or null where the statistics do not say.
+function matching(statistics, filters) {
+  if (filters.stalled) return filters.status ? null : (statistics.present?.stalled ?? null);
+  return statistics.isWhole ? statistics.count(filters.status) : null;
 }
 
 function orderOf(sort, loaded) {

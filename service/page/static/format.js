@@ -1,4 +1,4 @@
-// Values as people read them. Times are local; `utc` is for those who compare with logs. Pure but for the time zone.
+// Values as text. Times are local; `utc` gives a time as logs have it. Pure but for the time zone.
 
 const number = new Intl.NumberFormat("en");
 const decimal = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
@@ -16,7 +16,7 @@ export const percent = (share) => `${Math.round(share * 100)} %`;
 
 const CAPITALS = new Set(["api", "csv", "html", "id", "ip", "json", "pdf", "sku", "uid", "uri", "url", "xml"]);
 
-// A key as a person would write it: "csv_url" is "CSV URL", "startedBy" is "Started by".
+// A key as words: "csv_url" is "CSV URL", "startedBy" is "Started by".
 export function label(key) {
   const words = key.replaceAll(/([a-z0-9])([A-Z])/g, "$1 $2").split(/[_\s]+/).filter(Boolean);
   const text = words.map((word) => (CAPITALS.has(word.toLowerCase()) ? word.toUpperCase() : word.toLowerCase())).join(" ");

@@ -1,9 +1,9 @@
-// How the processes fare: what ended in the last hour, how long that took, what is oldest; and what ended in each of the
-// last minutes as a chart, failures below its line.
+// The last hours: how many processes ended and failed, how long they took and what is oldest; and a chart of what ended
+// in each minute, failures below its line.
 
 import { byId, el, setText } from "./dom.js";
 import { ago, count, duration, milliseconds, minuteOfDay, percent, UNKNOWN, utc } from "./format.js";
-import { schema } from "./schema.js";
+import { MINUTES } from "./statistics.js";
 import { kindOf } from "./status.js";
 
 const MINUTE_MS = 60_000;
@@ -13,7 +13,7 @@ const MARK_EACH_MS = 30 * MINUTE_MS;
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
-const isFailure = (status) => schema.failed.has(status);
+const isFailure = (status) => kindOf(status) === "failed";
 
 export class Insights {
   #facts = new Map(["Ended in the last hour", "Failed in the last hour", "Median duration", "Oldest unfinished"].map((name) => [name, el("dd", { text: UNKNOWN })]));
@@ -47,15 +47,14 @@ export class Insights {
 
   #draw() {
     const scale = { up: Math.max(LEAST_SCALE, ...this.#minutes.map(({ well }) => well)), down: Math.max(LEAST_SCALE, ...this.#minutes.map(({ failed }) => failed)) };
-    const step = WIDTH / this.#minutes.length;
+    const step = WIDTH / MINUTES;
     const bar = (at, height, sign) => `M${(at * step).toFixed(2)} ${UP}v${(-sign * height).toFixed(2)}h${(step * 0.75).toFixed(2)}V${UP}z`;
     const bars = (name, height, most, sign) => this.#minutes.map((minute, at) => (minute[name] === 0 ? "" : bar(at, Math.max(2, (minute[name] / most) * height), sign))).join("");
     byId("chart-well").setAttribute("d", bars("well", UP, scale.up, 1));
     byId("chart-failed").setAttribute("d", bars("failed", DOWN, scale.down, -1));
     this.#mark(step);
     const totals = ["well", "failed"].map((name) => count(sum(this.#minutes.map((minute) => minute[name]))));
-    const hours = Math.round(this.#minutes.length / 60);
-    byId("chart").setAttribute("aria-label", `Per minute, the last ${hours} hours: ${totals[0]} finished, ${totals[1]} failed`);
+    byId("chart").setAttribute("aria-label", `Per minute, the last ${MINUTES / 60} hours: ${totals[0]} finished, ${totals[1]} failed`);
     setText(byId("chart-most"), `highest: ${count(Math.max(0, ...this.#minutes.map(({ well, failed }) => well + failed)))} a minute`);
   }
 
@@ -79,9 +78,8 @@ export class Insights {
 
 // [{atMs, well, failed}], the oldest first.
 function minutesOf({ from, counts }) {
-  const length = Math.max(0, ...Object.values(counts).map((each) => each.length)) || 180;
   const beganMs = milliseconds(from);
-  return Array.from({ length }, (_, at) => {
+  return Array.from({ length: MINUTES }, (_, at) => {
     const minute = { atMs: beganMs + at * MINUTE_MS, well: 0, failed: 0 };
     for (const [status, each] of Object.entries(counts)) minute[isFailure(status) ? "failed" : "well"] += each[at];
     return minute;

@@ -1,4 +1,4 @@
-// The rows: GET /status with the filters of the moment, as many as are to be shown, asked for again each second.
+// The rows: GET /status with the present filters and as many rows as the page shows, once per second.
 //
 // A list from the model costs no read, so it can be asked for as often as that. Where the window does not hold the whole
 // collection, rows beyond it are read once and stay as they are; the others are kept current by lists with `stalled`,
@@ -16,8 +16,6 @@ const ROWS_EACH_INTERVAL = 250; // more rows are asked for less often
 const LONGEST_PAUSE_MS = 30_000;
 const FREE = new Set(["HIT", "STALE"]);
 
-const isKnown = (process) => process !== undefined;
-
 export class List extends EventTarget {
   #processes;
   #statistics;
@@ -27,7 +25,7 @@ export class List extends EventTarget {
   #live = new Set(); // what the last answer of #poll had
   #stalled = new Set();
   #rows = [];
-  #isRead = false; // whether a list without `stalled` has come since the question is another
+  #isRead = false; // whether a list without `stalled` has come since the question changed
   #hasMore = false;
   #costly = 0; // how many answers in a row had to be read from Firestore
   shown = PAGE;
@@ -39,7 +37,7 @@ export class List extends EventTarget {
     [this.#processes, this.#statistics, this.#filters] = [processes, statistics, filters];
     this.#poll = new Poll(api, () => this.#question(), (answer) => this.#take(answer));
     this.#stalledPoll = new Poll(api, () => this.#stalledQuestion(), (answer) => this.#takeStalled(answer));
-    for (const poll of [this.#poll, this.#stalledPoll]) poll.addEventListener("change", () => this.#changed());
+    for (const poll of [this.#poll, this.#stalledPoll]) poll.addEventListener("change", () => this.dispatchEvent(new Event("change")));
     statistics.addEventListener("change", () => this.#counted());
   }
 
@@ -48,7 +46,7 @@ export class List extends EventTarget {
     this.#stalledPoll.start();
   }
 
-  // The filters are others.
+  // The filters have changed.
   restart() {
     [this.shown, this.#rows, this.#live, this.#stalled] = [PAGE, [], new Set(), new Set()];
     this.#ask();
@@ -85,7 +83,12 @@ export class List extends EventTarget {
   }
 
   get rows() {
-    return this.#rows.map((id) => this.#processes.get(id)).filter(isKnown);
+    return this.#processes.all(this.#rows);
+  }
+
+  // First those that stall, of all and not of the rows alone.
+  get stalledFirst() {
+    return [...this.#processes.all(this.#stalled), ...this.rows.filter((process) => !this.#stalled.has(process.process_id))];
   }
 
   isStalled(id) {
@@ -138,24 +141,27 @@ export class List extends EventTarget {
     return this.#costly === 0 || this.#isOfModel ? INTERVAL_MS * steps : Math.min(INTERVAL_MS * 2 ** this.#costly, LONGEST_PAUSE_MS);
   }
 
-  #takeRows({ processes: listed, next_page_token: token }, askedAtMs, isOfModel) {
+  // Learn the rows of an answer. Returns their IDs.
+  #learn({ processes: listed }, askedAtMs, isNew = () => false) {
     const processes = listed.map((process) => schema.named(process));
-    const appeared = this.#appeared(processes);
-    for (const process of processes) this.#processes.learn(process, askedAtMs, appeared.has(process.process_id));
-    const ids = new Set(processes.map((process) => process.process_id));
+    for (const process of processes) this.#processes.learn(process, askedAtMs, isNew(process));
+    return new Set(processes.map((process) => process.process_id));
+  }
+
+  #takeRows(body, askedAtMs, isOfModel) {
+    const ids = this.#learn(body, askedAtMs, this.#newness());
     if (isOfModel) this.#join(ids, this.#stalled);
-    else [this.#rows, this.#live, this.#hasMore] = [[...ids], ids, token !== null];
+    else [this.#rows, this.#live, this.#hasMore] = [[...ids], ids, body.next_page_token !== null];
     if (this.#filters.stalled) this.#stalled = ids;
     this.#processes.keepOnly([...this.#rows, ...this.#stalled, this.#filters.process]);
   }
 
   // In a list of all, what comes above the last row that was known did not exist before.
-  #appeared(processes) {
+  #newness() {
+    if (!this.#isRead || this.#filters.status || this.#filters.stalled) return () => false;
     const last = this.#processes.get(this.#rows.at(-1));
     const before = new Set(this.#rows);
-    const isTold = this.#isRead && !this.#filters.status && !this.#filters.stalled;
-    const isNew = (process) => !before.has(process.process_id) && (last === undefined || precedes(process, last));
-    return new Set(isTold ? processes.filter(isNew).map((process) => process.process_id) : []);
+    return (process) => !before.has(process.process_id) && (last === undefined || precedes(process, last));
   }
 
   // Where the window is not the whole collection: the rows of the model, and below them the older ones that were read
@@ -163,7 +169,7 @@ export class List extends EventTarget {
   #join(live, stalled) {
     const was = new Set([...this.#live, ...this.#stalled]);
     const held = new Set([...live, ...stalled]);
-    const rows = [...held].map((id) => this.#processes.get(id)).filter(isKnown).sort(byOrder);
+    const rows = this.#processes.all(held).sort(byOrder);
     const last = rows.at(-1);
     const hasLeft = (process) => this.#filters.status !== "" && was.has(process.process_id) && isOpen(process);
     for (const process of this.rows) {
@@ -176,21 +182,9 @@ export class List extends EventTarget {
 
   #takeStalled({ body, askedAtMs }) {
     if (body === null) return Infinity;
-    const processes = body.processes.map((process) => schema.named(process));
-    for (const process of processes) this.#processes.learn(process, askedAtMs);
-    const stalled = new Set(processes.map((process) => process.process_id));
+    const stalled = this.#learn(body, askedAtMs);
     if (this.#isOfModel) this.#join(this.#live, stalled);
     else this.#stalled = stalled;
     return Infinity; // until statistics come again
-  }
-
-  #changed() {
-    this.dispatchEvent(new Event("change"));
-  }
-
-  // First those that stall, of all and not of the rows alone.
-  get stalledFirst() {
-    const stalled = [...this.#stalled].map((id) => this.#processes.get(id)).filter(isKnown);
-    return [...stalled, ...this.rows.filter((process) => !this.#stalled.has(process.process_id))];
   }
 }

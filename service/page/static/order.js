@@ -28,20 +28,30 @@ export function durationMs(process, nowMs) {
   return end - milliseconds(schema.value(process, "started"));
 }
 
+// When it last changed: as its document says, else as this page has seen it; NaN where neither is known.
+export const changedAtMs = (process, seenMs) => (schema.has("updated") ? milliseconds(schema.value(process, "updated")) : (seenMs ?? NaN));
+
 export const STALLED_FIRST = "stalled";
 
 // What the rows that are loaded can be sorted by. The first of the two directions comes first.
-export const SORTS = {
+const SORTS = {
   started: { title: "Started", ways: [["started", "oldest first"]] },
   duration: { title: "Duration", ways: [["-duration", "longest first"], ["duration", "shortest first"]] },
   changed: { title: "Last change", ways: [["-changed", "latest first"], ["changed", "longest ago first"]] },
 };
 
+// The column that a sort is by, or "" for the order of the lists.
+export function columnOf(sort) {
+  const column = sort.replace("-", "");
+  return Object.hasOwn(SORTS, column) && SORTS[column].ways.some(([name]) => name === sort) ? column : "";
+}
+
 // In words, or "" for the order of the lists.
 export function wordsOfSort(sort) {
-  const column = SORTS[sort.replace("-", "")];
-  const way = column?.ways.find(([name]) => name === sort);
-  return way === undefined ? "" : `${column.title.toLowerCase()}, ${way[1]}`;
+  const column = columnOf(sort);
+  if (column === "") return "";
+  const { title, ways } = SORTS[column];
+  return `${title.toLowerCase()}, ${ways.find(([name]) => name === sort)[1]}`;
 }
 
 // The sort after this one, where its column is pressed again.
@@ -52,8 +62,8 @@ export function nextSort(column, sort) {
 
 // `valueOf(process, column)`: milliseconds. Equal ones keep their order, and what has no value comes last.
 export function sorted(rows, sort, valueOf) {
-  if (wordsOfSort(sort) === "") return rows;
-  const column = sort.replace("-", "");
+  const column = columnOf(sort);
+  if (column === "") return rows;
   const sign = sort.startsWith("-") ? -1 : 1;
   const values = new Map(rows.map((process) => [process, valueOf(process, column)]));
   return [...rows].sort((a, b) => {

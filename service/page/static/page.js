@@ -1,6 +1,7 @@
 // The composition root: joins the parts, and draws what they know a few times a second at most.
 
 import { Api, NeedsKey } from "./api.js";
+import { Backoff } from "./backoff.js";
 import { judge, showAge, showStatus } from "./connection_status.js";
 import { bindControls, offerFilters, showControls } from "./controls.js";
 import { Counters } from "./counters.js";
@@ -8,17 +9,16 @@ import { byId } from "./dom.js";
 import { showEmpty } from "./empty.js";
 import { Filters } from "./filters.js";
 import { showFoot } from "./foot.js";
-import { count } from "./format.js";
+import { count, milliseconds } from "./format.js";
 import { History } from "./history.js";
 import { Insights } from "./insights.js";
 import { askForKeys } from "./key_dialog.js";
 import { listenToKeys } from "./keyboard.js";
 import { List } from "./list.js";
-import { durationMs, sorted, STALLED_FIRST } from "./order.js";
+import { changedAtMs, durationMs, sorted, STALLED_FIRST } from "./order.js";
 import { Panel } from "./panel.js";
 import { Processes } from "./processes.js";
 import { Readiness } from "./readiness.js";
-import { changedAtMs } from "./row.js";
 import { schema } from "./schema.js";
 import { Statistics } from "./statistics.js";
 import { isOpen } from "./status.js";
@@ -73,10 +73,15 @@ function draw() {
 function matching(nowMs) {
   const all = filters.sort === STALLED_FIRST ? list.stalledFirst : list.rows;
   const found = all.filter((process) => filters.isFound(process));
-  return sorted(found, filters.sort, (process, column) => (column === "changed" ? changedAtMs(process, seen.changedMs(process.process_id)) : durationOrStart(process, column, nowMs)));
+  return sorted(found, filters.sort, (process, column) => sortedBy[column](process, nowMs));
 }
 
-const durationOrStart = (process, column, nowMs) => (column === "duration" ? durationMs(process, nowMs) : Date.parse(schema.value(process, "started")));
+// What the page sorts its rows by, for each column that has a sort: milliseconds, or NaN.
+const sortedBy = {
+  started: (process) => milliseconds(schema.value(process, "started")),
+  duration: durationMs,
+  changed: (process) => changedAtMs(process, seen.changedMs(process.process_id)),
+};
 
 function viewOf(process, nowMs) {
   const id = process.process_id;
@@ -105,7 +110,7 @@ function failureOf(error) {
 let asked = "";
 
 function turn() {
-  const wanted = JSON.stringify([filters.parametersButForStatus, filters.status, filters.stalled]);
+  const wanted = JSON.stringify([filters.parameters, filters.stalled]);
   if (asked !== wanted) {
     asked = wanted;
     list.restart();
@@ -117,8 +122,7 @@ function turn() {
     draw();
     if (filters.process) panel.focus();
     else table.focus(before);
-  }
-  drawSoon();
+  } else drawSoon();
 }
 
 function close() {
@@ -151,13 +155,14 @@ setInterval(drawSoon, 1000);
 
 // What the answers are like, before the first of them is asked for. Asked again for as long as there is no answer.
 async function learn() {
-  for (let waitMs = 1000; ; waitMs = Math.min(waitMs * 2, 15_000)) {
+  const backoff = new Backoff();
+  for (;;) {
     try {
       return schema.learn(await (await api.get("ui/schema.json")).json());
     } catch (error) {
       await new Promise((resolve) => {
         if (error instanceof NeedsKey) api.addEventListener("key", resolve, { once: true });
-        else setTimeout(resolve, waitMs);
+        else setTimeout(resolve, backoff.next());
       });
     }
   }

@@ -1,13 +1,13 @@
-// One question, asked again and again. While nothing changes it costs a 304. One request is under way at most, so answers
+// One question, asked repeatedly. While nothing changes it costs a 304. One request is under way at most, so answers
 // come in the order of the questions; none is sent while the page is hidden.
 //
 // Announces `change` after each answer and each failure. `isOpen`: null before the first of them, then whether the service
 // answered last. `error` is the last failure, null after an answer.
 
 import { NeedsKey, Refused } from "./api.js";
+import { Backoff } from "./backoff.js";
 
 const TIMEOUT_MS = 20_000; // in an outage the service tries to reach Firestore first, for some seconds
-const [LEAST_WAIT_MS, LONGEST_WAIT_MS] = [1000, 15_000];
 
 export class Poll extends EventTarget {
   #api;
@@ -18,7 +18,7 @@ export class Poll extends EventTarget {
   #asking = new AbortController();
   #endPause = () => {};
   #isWoken = false;
-  #failures = 0;
+  #backoff = new Backoff();
   isOpen = null;
   error = null;
   retryAtMs = 0;
@@ -43,7 +43,7 @@ export class Poll extends EventTarget {
     this.#endPause();
   }
 
-  // The question is another one: what is under way answers the old one.
+  // The question has changed: the answer that is under way is dropped.
   restart() {
     this.#asking.abort();
     this.wake();
@@ -59,7 +59,7 @@ export class Poll extends EventTarget {
     try {
       const answer = await this.#answer(path, AbortSignal.any([asking.signal, AbortSignal.timeout(TIMEOUT_MS)]));
       if (asking.signal.aborted) return 0;
-      this.#failures = 0;
+      this.#backoff.reset();
       const waitMs = this.#take(answer);
       this.#become({ isOpen: true, error: null });
       return waitMs;
@@ -77,12 +77,10 @@ export class Poll extends EventTarget {
     return { body, askedAtMs, source: response.headers.get("X-Cache"), ageMs: Number(response.headers.get("Age")) * 1000 };
   }
 
-  // Longer each time, with jitter so that clients do not return all at once; where only another question or key can help,
-  // until that comes.
+  // Where only another question or key can help, it waits until that comes.
   #failed(error) {
     const isWrong = error instanceof Refused && error.status < 500;
-    const waitMs = Math.min(LEAST_WAIT_MS * 2 ** this.#failures, LONGEST_WAIT_MS) * (0.75 + Math.random() / 2);
-    this.#failures += 1;
+    const waitMs = this.#backoff.next();
     this.#become({ isOpen: error instanceof Refused, error, retryAtMs: Date.now() + waitMs });
     return isWrong || error instanceof NeedsKey ? Infinity : waitMs;
   }

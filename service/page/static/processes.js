@@ -1,5 +1,5 @@
-// What is known of each process. Two sources: rows of lists, and the stream of the one that the panel shows. What the
-// stream has told is newer than every list that was asked for before.
+// What is known of each process. Two sources: rows of lists, and the stream of the one that the panel shows. A state
+// from the stream is newer than every list that was asked for before it came.
 
 import { schema } from "./schema.js";
 
@@ -13,7 +13,7 @@ const isRow = (process) => schema.keys.some(({ name }) => process[name] === unde
 
 export class Processes {
   #history;
-  #known = new Map(); // {process, toldAtMs}
+  #known = new Map(); // {process, streamedAtMs}
 
   constructor(history) {
     this.#history = history;
@@ -23,20 +23,25 @@ export class Processes {
     return this.#known.get(id)?.process;
   }
 
+  // Those of these that are known.
+  all(ids) {
+    return [...ids].map((id) => this.get(id)).filter((process) => process !== undefined);
+  }
+
   // A state from an answer that was asked for at `askedAtMs`. `isNew`: the process did not exist before.
   learn(process, askedAtMs, isNew = false) {
     const known = this.#known.get(process.process_id);
-    if (known === undefined || known.toldAtMs <= askedAtMs) this.#set(process, known?.toldAtMs ?? -Infinity, isNew);
+    if (known === undefined || known.streamedAtMs <= askedAtMs) this.#set(process, known?.streamedAtMs ?? -Infinity, isNew);
   }
 
   // A state from the stream.
-  tell(process) {
+  learnFromStream(process) {
     this.#set(process, Date.now());
   }
 
-  // The stream has told that it was deleted.
+  // The stream says that this process was deleted.
   remove(id) {
-    this.#known.set(id, { process: undefined, toldAtMs: Date.now() });
+    this.#known.set(id, { process: undefined, streamedAtMs: Date.now() });
     this.#history.forget(id);
   }
 
@@ -46,12 +51,12 @@ export class Processes {
     for (const id of this.#known.keys()) if (!kept.has(id)) this.#known.delete(id);
   }
 
-  #set(process, toldAtMs, isNew = false) {
+  #set(process, streamedAtMs, isNew = false) {
     const was = this.get(process.process_id);
     const isNews = was === undefined ? isNew : differs(was, process);
     const adds = was === undefined || isNews || (isRow(was) && !isRow(process));
     const is = adds ? { ...was, ...process } : was;
-    this.#known.set(process.process_id, { process: is, toldAtMs });
+    this.#known.set(process.process_id, { process: is, streamedAtMs });
     if (isNews) this.#history.add(was, is, Date.now());
   }
 }

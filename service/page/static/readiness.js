@@ -19,7 +19,7 @@ export class Readiness extends EventTarget {
     this.#api = api;
   }
 
-  // The service's time of day, which the documents' times are compared with: this machine's clock may be wrong.
+  // The service's time of day, which the documents' times are compared with: this machine's clock can be wrong.
   now() {
     return Date.now() + this.#serverAheadMs;
   }

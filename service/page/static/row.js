@@ -2,20 +2,18 @@
 
 import { Bar } from "./bar.js";
 import { el, glow, setAttribute, setText } from "./dom.js";
-import { ago, duration, milliseconds, moment, utc } from "./format.js";
-import { durationMs } from "./order.js";
+import { ago, duration, moment, utc } from "./format.js";
+import { changedAtMs, durationMs } from "./order.js";
 import { schema, textOf } from "./schema.js";
-import { kindOf } from "./status.js";
+import { kindOf, wordOf } from "./status.js";
 
 const LONGEST_WHOLE = 20; // characters; longer IDs lose their middle where there is no room
 const TAIL = 8;
 
-const hasProgress = () => schema.has("progress", "processed", "failed");
-
 // All columns: each with its class, its heading, and the sort that its heading offers.
 export function columns() {
   const shown = [{ name: "state", title: "Status" }, { name: "id", title: "Process" }];
-  if (hasProgress() || schema.has("error")) shown.push({ name: "progress", title: hasProgress() ? "Progress" : "Error" });
+  if (schema.hasProgress || schema.has("error")) shown.push({ name: "progress", title: schema.hasProgress ? "Progress" : "Error" });
   for (const key of schema.columns) shown.push({ name: "own", title: schema.labelOf(key.name), key });
   if (schema.has("started")) shown.push({ name: "started", title: "Started", sort: "started" }, { name: "took", title: "Duration", sort: "duration" });
   shown.push({ name: "changed", title: "Last change", sort: "changed" });
@@ -68,13 +66,13 @@ export class Row {
     for (const [name, is] of Object.entries(classes)) this.element.classList.toggle(name, is);
     setText(this.#started, moment(schema.value(process, "started"), view.nowMs));
     setText(this.#took, duration(durationMs(process, view.nowMs)));
-    setText(this.#changed, changed(process, view));
+    setText(this.#changed, ago(changedAtMs(process, view.changedMs), view.nowMs));
     for (const [key, element] of this.#own) setText(element, textOf(key, process[key.name], view.nowMs));
   }
 
   #write(process) {
     this.#badge.dataset.kind = kindOf(process.status);
-    setText(this.#badge, process.status ?? "no status");
+    setText(this.#badge, wordOf(process.status));
     setAttribute(this.#badge, "title", this.#badge.textContent);
     if (this.element.dataset.id !== process.process_id) this.#name(process.process_id);
     for (const [element, role] of [[this.#started, "started"], [this.#changed, "updated"]]) {
@@ -91,9 +89,3 @@ export class Row {
     for (const name of ["aria-label", "title"]) setAttribute(this.#link, name, id);
   }
 }
-
-// When it last changed, in milliseconds: as it says itself, else as this page has seen it; NaN where neither knows.
-export const changedAtMs = (process, seenMs) => (schema.has("updated") ? milliseconds(schema.value(process, "updated")) : (seenMs ?? NaN));
-
-// The same in words.
-export const changed = (process, { changedMs, nowMs }) => ago(changedAtMs(process, changedMs), nowMs);

@@ -18,6 +18,7 @@ class Schema {
   collection = "";
   order_field = "";
   order_type = "";
+  #pathKeys = []; // the answer keys that show the variables of a process's path, where the collection is a pattern
 
   // `description`: /ui/schema.json, see service/api/description.py.
   learn(description) {
@@ -27,15 +28,11 @@ class Schema {
     this.waiting = new RegExp(description.waiting, "i");
     this.cancelled = new RegExp(description.cancelled, "i");
     this.isLearnt = true;
+    this.#pathKeys = this.path_variables.map((name) => this.filters.find((filter) => filter.name === name)?.key ?? null);
     this.roleOf = new Map(Object.entries(this.roles).filter(([, key]) => key !== null).map(([role, key]) => [key, role]));
   }
 
-  // The answer keys that show the variables of a process's path, where the collection is a pattern.
-  get #pathKeys() {
-    return (this.path_variables ?? []).map((name) => this.filters.find((filter) => filter.name === name)?.key ?? null);
-  }
-
-  // A process under the name that tells it apart: in a collection group the variables of its path stand before its ID,
+  // A process under a unique name: in a collection group the variables of its path stand before its ID,
   // with slashes between, which no ID has.
   named(process) {
     const above = this.#pathKeys.filter((key) => key !== null).map((key) => process[key]);
@@ -46,13 +43,18 @@ class Schema {
   pathOf(name, below = "", parameters = {}) {
     const ids = name.split("/");
     const query = new URLSearchParams(parameters);
-    (this.path_variables ?? []).filter((_, at) => this.#pathKeys[at] !== null).forEach((variable, at) => query.set(variable, ids[at] ?? ""));
+    this.path_variables.filter((_, at) => this.#pathKeys[at] !== null).forEach((variable, at) => query.set(variable, ids[at] ?? ""));
     const text = query.toString();
     return `status/${encodeURIComponent(ids.at(-1))}${below}${text && "?"}${text}`;
   }
 
   has(...roles) {
     return roles.some((role) => (this.roles[role] ?? null) !== null);
+  }
+
+  // Whether anything shows how far a process is.
+  get hasProgress() {
+    return this.has("progress", "processed", "failed");
   }
 
   // What a process has in this role, or null.
@@ -69,7 +71,7 @@ class Schema {
     return this.others.filter((key) => key.in_list).slice(0, MOST_COLUMNS);
   }
 
-  // What a person calls a key.
+  // A key in words.
   labelOf(name) {
     return NAMES[this.roleOf.get(name)] ?? label(name);
   }

@@ -5,7 +5,7 @@ import { Poll } from "./poll.js";
 import { isEnd } from "./status.js";
 
 const INTERVAL_MS = 1000;
-const MINUTES = 180;
+export const MINUTES = 180; // of `byMinute`
 const MINUTES_INTERVAL_MS = 10_000;
 
 export class Statistics extends EventTarget {
@@ -28,7 +28,7 @@ export class Statistics extends EventTarget {
     for (const poll of this.#polls) poll.start();
   }
 
-  // The filters are others.
+  // The filters have changed.
   restart() {
     for (const poll of this.#polls) poll.restart();
   }
@@ -45,7 +45,8 @@ export class Statistics extends EventTarget {
   // How many have this status; all of them for "". Null while it is not known.
   count(status) {
     if (this.present === null) return null;
-    return status === "" ? this.present.processes : (this.present.by_status[status] ?? 0);
+    if (status === "") return this.present.processes;
+    return Object.hasOwn(this.present.by_status, status) ? this.present.by_status[status] : 0;
   }
 
   get unfinished() {

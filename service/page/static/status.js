@@ -12,6 +12,8 @@ export function kindOf(status) {
   return schema.cancelled.test(status) ? "cancelled" : "completed";
 }
 
+export const wordOf = (status) => status ?? "no status";
+
 // Whether it ends a process.
 export const isEnd = (status) => schema.terminal.has(status);
 

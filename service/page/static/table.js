@@ -1,7 +1,7 @@
 // The rows in their order: each process keeps its element, so what changes is the text in it.
 
 import { byId, el, setAttribute } from "./dom.js";
-import { nextSort, wordsOfSort } from "./order.js";
+import { columnOf, nextSort } from "./order.js";
 import { columns, Row } from "./row.js";
 
 const MOST_GLOWS = 4; // where more changes at once, nothing glows
@@ -38,8 +38,7 @@ export class Table {
   showSort(sort) {
     this.#sorted = sort;
     for (const button of byId("head").querySelectorAll("button")) {
-      const isIts = wordsOfSort(sort) !== "" && sort.replace("-", "") === button.dataset.sort;
-      if (isIts) setAttribute(button.parentElement, "aria-sort", sort.startsWith("-") ? "descending" : "ascending");
+      if (button.dataset.sort === columnOf(sort)) setAttribute(button.parentElement, "aria-sort", sort.startsWith("-") ? "descending" : "ascending");
       else button.parentElement.removeAttribute("aria-sort");
     }
   }

@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { count, label, percent, timeOfDay } from "./format.js";
 import { schema } from "./schema.js";
-import { kindOf } from "./status.js";
+import { kindOf, wordOf } from "./status.js";
 
 const LONGEST = 40; // characters of a value that is shown itself
 
@@ -15,9 +15,9 @@ const more = (was, is, word) => {
 
 // What a change changed, in words.
 export function wordsOf({ was, is }) {
-  if (was === undefined) return [`appeared as ${is.status ?? "no status"}`];
+  if (was === undefined) return [`appeared as ${wordOf(is.status)}`];
   const words = [];
-  if (was.status !== is.status) words.push(`${was.status ?? "no status"} → ${is.status ?? "no status"}`);
+  if (was.status !== is.status) words.push(`${wordOf(was.status)} → ${wordOf(is.status)}`);
   for (const role of ["processed", "failed"]) words.push(...more(schema.value(was, role), schema.value(is, role), role));
   if (schema.value(was, "progress") !== schema.value(is, "progress")) words.push(...percentOf(is));
   for (const role of ["started", "total", "error"]) words.push(...turned(schema.roles[role], was, is));

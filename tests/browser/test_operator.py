@@ -19,6 +19,7 @@ def test_a_stalled_process_is_marked_and_comes_first_on_demand(company: Company,
     visitor = visit(serve(company.firestore, STALLED_AFTER_S="1")).go()
     visitor.sees_rows("done", "dead")
     expect(visitor.row("dead").locator(".mark")).to_have_text("stalled")
+    expect(visitor.row("dead").locator(".mark")).to_be_visible()
     expect(visitor.row("done").locator(".mark")).to_be_hidden()
     assert visitor.row("dead").locator(".track").evaluate("each => getComputedStyle(each, '::after').display") == "none"
     expect(visitor.page).to_have_title("1 stalled, 1 under way · Process status")
@@ -134,6 +135,7 @@ def test_long_ids_lose_their_middle_and_nothing_wraps(company: Company, visitor:
     link = visitor.page.get_by_role("link", name=long_id, exact=True)
     expect(link).to_have_text(long_id)
     expect(link.locator("span").nth(1)).to_have_text(long_id[-8:])
+    assert link.locator("span").nth(0).evaluate("each => getComputedStyle(each).overflow") == "hidden"
     end, cell = link.locator("span").nth(1).bounding_box(), visitor.row(long_id).locator(".id").bounding_box()
     assert end is not None
     assert cell is not None

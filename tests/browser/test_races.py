@@ -60,6 +60,7 @@ def test_the_first_answers_can_come_in_any_order(company: Company, visitor: Visi
     visitor.sees_rows("import-1")
     visitor.sees_light("live")
     expect(visitor.tile("running").locator("b")).to_have_text("1")
+    expect(visitor.page.locator("#head")).to_contain_text("Progress")
     expect(visitor.panel.locator(".badge")).to_have_text("running")
 
 

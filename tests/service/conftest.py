@@ -1,6 +1,7 @@
 """A Firestore server for the service's tests, a client that writes to it, and services that read it."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from google.cloud.firestore_v1 import AsyncClient, AsyncCollectionReference
@@ -15,6 +16,21 @@ def local_firestore() -> Iterator[BackgroundFirestore]:
     """The local Firestore, one for the session; tests that break it start their own."""
     with BackgroundFirestore() as server:
         yield server
+
+
+@pytest.fixture
+def firestore(local_firestore: BackgroundFirestore, monkeypatch: pytest.MonkeyPatch) -> BackgroundFirestore:
+    """The same; clients find it by themselves."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
+    return local_firestore
+
+
+@pytest.fixture
+def schema_file(firestore: BackgroundFirestore, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The SCHEMA of the test's module, for a service that reads this Firestore."""
+    file = tmp_path / "schema.toml"
+    file.write_text(request.module.SCHEMA)
+    return file
 
 
 @pytest.fixture(params=["local", "emulator"])

@@ -28,14 +28,6 @@ P: dict[str, Any] = {"status": "running", "start_time": datetime(2026, 11, 28, t
 
 
 @pytest.fixture
-def schema_file(local_firestore: BackgroundFirestore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
-    file = tmp_path / "schema.toml"
-    file.write_text(SCHEMA)
-    return file
-
-
-@pytest.fixture
 async def running(
     local_firestore: BackgroundFirestore, project: str, schema_file: Path
 ) -> AsyncIterator[RunningService]:

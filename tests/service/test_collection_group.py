@@ -1,7 +1,8 @@
 """A collection group, served whole: `users/{uid}/jobs` by ID and parent, in lists, to waiting clients, as events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Hashable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import grpc
 import pytest
 
 from service.api.caller import Caller
+from service.api.listing import Listing
+from service.http import model_answers
 from service.settings import Settings
 from service.terminal.schema_commands import check, init
 from tests.firestore_servers import BackgroundFirestore
@@ -17,8 +20,7 @@ from tests.service.event_source import event_source
 from tests.service.running import RunningService, running_service, waiting
 from tests.service.test_owners_over_http import CALLERS, KeysWithOwners
 
-SCHEMA = """
-collection = "users/{uid}/jobs"
+JOBS = """
 [order]
 field = "at"
 type = "milliseconds"
@@ -26,8 +28,14 @@ type = "milliseconds"
 terminal = ["done", "failed"]
 [answer]
 status = "state"
-start_time = { from = "at", as = "time", unit = "ms" }
-owner = { from = "{uid}" }
+"""
+"""How what `job` makes is read."""
+
+SCHEMA = f"""
+collection = "users/{{uid}}/jobs"
+{JOBS}
+start_time = {{ from = "at", as = "time", unit = "ms" }}
+owner = {{ from = "{{uid}}" }}
 """
 
 
@@ -57,12 +65,6 @@ async def served(
     firestore.commit(project, DOCUMENTS)
     async with running_service(firestore.host, project, schema_file=schema, **settings) as running:
         yield await running.synced()
-
-
-@pytest.fixture
-def firestore(local_firestore: BackgroundFirestore, monkeypatch: pytest.MonkeyPatch) -> BackgroundFirestore:
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
-    return local_firestore
 
 
 def named(reply: Any) -> list[tuple[str, str]]:
@@ -217,12 +219,14 @@ async def test_the_api_document_says_which_variables_are_needed(
         assert (body["processes"], body["by_status"]) == (2, {"done": 1, "running": 1})
 
 
+@pytest.mark.parametrize("window_size", [0, 4])
 async def test_an_owner_in_the_path_names_its_own_processes_and_no_others(
-    firestore: BackgroundFirestore, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    firestore: BackgroundFirestore, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window_size: int
 ) -> None:
     monkeypatch.setattr("service.app.AccessRules", KeysWithOwners)
     owned = SCHEMA + "[access]\nowner = 'uid'\n"
-    async with served(firestore, project, tmp_path, owned, window_size=4) as running:
+    keys = ("ann", "ann-as-alice")
+    async with served(firestore, project, tmp_path, owned, window_size=window_size, api_keys=keys) as running:
         ann, alice = {"X-API-Key": "ann"}, {"X-API-Key": "ann-as-alice"}
         monkeypatch.setitem(CALLERS, b"ann-as-alice", Caller("alice", "alice"))
         own = await running.get("/status/a", headers=alice)
@@ -237,6 +241,26 @@ async def test_an_owner_in_the_path_names_its_own_processes_and_no_others(
         assert named(await running.get("/status?uid=bob", headers=alice)) == []
         batch = await running.get("/status?process_id=a&process_id=b", headers=alice)
         assert named(batch) == [("a", "alice"), ("b", "alice")]
+
+
+async def test_what_a_query_asks_is_read_once_for_each_owner_and_no_other_s(
+    firestore: BackgroundFirestore, project: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, read_asked = list[str](), model_answers._read_asked
+
+    def watched(listing: Listing, query: str, owner: Hashable) -> Any:
+        read.append(repr(owner))
+        return read_asked(listing, query, owner)
+
+    monkeypatch.setattr("service.app.AccessRules", KeysWithOwners)
+    monkeypatch.setattr(model_answers, "_read_asked", watched)
+    owned = SCHEMA + "[access]\nowner = 'uid'\n"
+    async with served(firestore, project, tmp_path, owned, api_keys=("alice",)) as running:
+        for number, (owner, status) in enumerate((("alice", 200), ("alice", 200), ("bob", 200), (1, 404), (True, 404))):
+            key = str(number)
+            monkeypatch.setitem(CALLERS, key.encode(), Caller(key, owner, time.time() + 1000 + number))
+            assert (await running.get("/status/a", headers={"X-API-Key": key})).status == status
+    assert read == ["'alice'", "'bob'", "1", "True"]
 
 
 async def test_one_parent_of_a_thousand_costs_its_own_documents_alone(

@@ -98,14 +98,6 @@ def expected(process_id: str, shown: dict[str, Any]) -> dict[str, Any]:
     return {"process_id": process_id, "status": "running", "begun": BEGUN, **NOTHING, **shown}
 
 
-@pytest.fixture
-def schema_file(local_firestore: BackgroundFirestore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
-    file = tmp_path / "schema.toml"
-    file.write_text(SCHEMA)
-    return file
-
-
 async def counts(running: RunningService) -> dict[str, float]:
     keys = ("status", "begun", *NOTHING)
     return {key: await running.metric("malformed_fields_total", field=key) for key in keys}

@@ -11,20 +11,14 @@ from service.api.caller import Caller
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.event_source import event_source
 from tests.service.running import Reply, RunningService, running_service
-from tests.service.test_collection_group import job
+from tests.service.test_collection_group import JOBS, job
 from tests.service.test_owners_over_http import CALLERS, KeysWithOwners
 
-SCHEMA = """
-collection = "tenants/{tenant}/users/{uid}/jobs"
-[order]
-field = "at"
-type = "milliseconds"
-[status]
-terminal = ["done", "failed"]
-[answer]
-status = "state"
-tenant = "{tenant}"
-owner = "{uid}"
+SCHEMA = f"""
+collection = "tenants/{{tenant}}/users/{{uid}}/jobs"
+{JOBS}
+tenant = "{{tenant}}"
+owner = "{{uid}}"
 """
 DOCUMENTS = {
     "tenants/acme/users/ann/jobs/a": job(1),
@@ -55,12 +49,6 @@ async def served(
     options: dict[str, Any] = {"window_size": window_size, "schema_file": schema, "api_keys": tuple(keys)}
     async with running_service(firestore.host, project, **options) as running:
         yield await running.synced()
-
-
-@pytest.fixture
-def firestore(local_firestore: BackgroundFirestore, monkeypatch: pytest.MonkeyPatch) -> BackgroundFirestore:
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
-    return local_firestore
 
 
 def named(reply: Reply) -> list[tuple[str, str, str]]:

@@ -90,6 +90,7 @@ async def test_the_oldest_tokens_are_forgotten_when_there_are_too_many(monkeypat
 
     callers.now = NOW + HOUR_S + SKEW_S
     assert [callers.remembered(token) for token in tokens] == [None] * 5
+    assert repr(callers) == "<TokenCallers 0 remembered>"
     callers.now = NOW
     for token in tokens[:3]:
         await callers.caller(token)

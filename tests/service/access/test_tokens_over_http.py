@@ -36,12 +36,6 @@ async def issuer() -> AsyncIterator[KeyServer]:
 
 
 @pytest.fixture
-def firestore(local_firestore: BackgroundFirestore, monkeypatch: pytest.MonkeyPatch) -> BackgroundFirestore:
-    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", local_firestore.host)
-    return local_firestore
-
-
-@pytest.fixture
 async def site(firestore: BackgroundFirestore, project: str, issuer: KeyServer) -> AsyncIterator[SignedIn]:
     async with signed_in(firestore, project, issuer, cors_origins=PAGE) as site:
         yield site

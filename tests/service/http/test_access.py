@@ -4,7 +4,7 @@ import hmac
 
 import pytest
 
-from service.api.caller import SEES_EVERYTHING
+from service.api.caller import SEES_EVERYTHING, Caller
 from service.api.headers import OPEN_PATHS
 from service.http.access import AccessRules, cors_headers, place_of_key
 
@@ -66,6 +66,37 @@ def test_keys_see_everything_and_are_told_apart() -> None:
     assert first.name != second.name
     assert rules.caller("/status", {b"authorization": b"Bearer first-key"}) == first
     assert "first-key" not in first.name
+
+
+class Ann:
+    """Every token is hers, and remembered or not."""
+
+    def __init__(self, *, is_remembered: bool) -> None:
+        self._is_remembered = is_remembered
+
+    def remembered(self, _: bytes) -> Caller | None:
+        return ANN if self._is_remembered else None
+
+    async def caller(self, _: bytes) -> Caller:
+        return ANN
+
+
+ANN = Caller("ann", "ann")
+
+
+@pytest.mark.parametrize("is_remembered", [False, True])
+async def test_a_key_counts_before_a_token_whether_that_is_remembered_or_not(is_remembered: bool) -> None:
+    rules = AccessRules(KEYS, tokens=Ann(is_remembered=is_remembered))
+    token = {b"authorization": b"Bearer a.b.c"}
+    assert await rules.admit("/status", token) is ANN
+    with_key = await rules.admit("/status", {**token, b"x-api-key": KEYS[1]})
+    assert with_key == rules.caller("/status", {b"x-api-key": KEYS[1]})
+
+
+def test_each_header_that_says_who_asks_can_be_there_once_alone() -> None:
+    rules = AccessRules(KEYS, tokens=Ann(is_remembered=True), token_header=b"x-goog-iap-jwt-assertion")
+    assert rules.credential_headers() == {b"authorization", b"x-api-key", b"x-goog-iap-jwt-assertion"}
+    assert AccessRules().credential_headers() == frozenset()
 
 
 def test_metrics_and_status_are_never_open() -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pytest
 
 from benchmarks.processes import resident_bytes
-from service.http.connection import Connection
+from service.http.connection import Connection, State
 from service.http.server import HttpServer
 from service.runtime.slicer import STEPS_PER_SLICE
 from tests.firestore_servers import BackgroundFirestore
@@ -135,10 +135,13 @@ async def test_a_client_that_does_not_read_is_cut_off_and_its_answers_freed(
         assert (await running.get("/status/import-1")).headers["X-Cache"] == "HIT"
 
 
-@pytest.mark.parametrize("begun", [b"", GET % b"/status/import-1", b"GET /sta"])
+@pytest.mark.parametrize(
+    ("begun", "waits"), [(b"", False), (GET % b"/status/import-1", False), (b"GET /sta", False), (b"GET /sta", True)]
+)
 async def test_clients_that_leave_together_are_closed_in_slices(
-    begun: bytes, local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
+    begun: bytes, waits: bool, local_firestore: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """`waits`: what they have sent still waits for its turn."""
     loop = asyncio.get_running_loop()
     turn = 0
     closed_in: Counter[int] = Counter()
@@ -157,9 +160,13 @@ async def test_clients_that_leave_together_are_closed_in_slices(
         server = running.service.runner.server
         before = len(server.connections)
         clients = [await stack.enter_async_context(raw_connection(running.url)) for _ in range(100)]
+        if waits:
+            no_turns(server, monkeypatch)
         for client in clients:
             await client.send(begun)
         await until(lambda: len(server.connections) >= before + 100, "all are connected")
+        if waits:
+            await until(lambda: queued(server) == 100, "all wait for their turn")
         if begun.endswith(b"\r\n"):
             for client in clients:
                 assert (await client.reply())[0] == 200
@@ -171,6 +178,18 @@ async def test_clients_that_leave_together_are_closed_in_slices(
         await until(lambda: len(server.connections) <= before, "all are closed")
     assert sum(closed_in.values()) >= 100
     assert max(closed_in.values()) <= STEPS_PER_SLICE
+
+
+def no_turns(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes from now on waits."""
+    monkeypatch.setattr(server.fair_queue, "ends_at", 0.0)
+    monkeypatch.setattr(server.fair_queue, "try_acquire", lambda _: False)
+    monkeypatch.setattr(server.fair_queue, "enqueue", lambda _: None)
+
+
+def queued(server: HttpServer) -> int:
+    """How many connections wait for their turn."""
+    return sum(connection._state is State.QUEUED for connection in server.connections)
 
 
 async def test_idle_connections_delay_no_answer(local_firestore: BackgroundFirestore, project: str) -> None:

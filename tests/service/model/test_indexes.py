@@ -64,6 +64,55 @@ def test_positions_under_keys_are_those_of_a_sorted_list_per_key(keys: int, monk
     assert not index._chunks
 
 
+def filled(count: int, keys: int, held: dict[str, ProcessSummary]) -> PositionsByKey:
+    """An index of so many processes under so many keys."""
+    index = PositionsByKey(lambda summary: summary.status, held)
+    for number in range(count):
+        summary = held[f"p{number}"] = at(number, f"k{number % keys}")
+        index.add(summary)
+    return index
+
+
+def test_chunks_are_short_of_one_key_and_few_again_when_positions_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(positions_module, "CHUNK", 16)
+    held = dict[str, ProcessSummary]()
+    index = filled(400, 2, held)
+    assert max(map(len, index._chunks)) <= 16
+    assert [chunk for chunk in index._chunks if len({held[id_].status for _, id_ in chunk}) > 1] == []
+    for number in range(400):
+        if number % 50:
+            index.remove(held[f"p{number}"])
+    assert len(list(descending(index.under("k0")))) == 8
+    assert len(index._chunks) <= 3
+
+
+class Watched(dict[str, ProcessSummary]):
+    """Counts how often a process is looked at."""
+
+    looked_at = 0
+
+    def __getitem__(self, key: str) -> ProcessSummary:
+        self.looked_at += 1
+        return super().__getitem__(key)
+
+
+def test_a_chunk_of_one_key_is_searched_by_its_positions_alone() -> None:
+    held = Watched()
+    index = filled(200, 1, held)
+    held.looked_at = 0
+    assert len(list(descending(index.under("k0"), (10,), (20,)))) == 30
+    assert held.looked_at == 2  # one at each end: a search by keys would look at eight
+
+
+def test_how_many_are_under_a_key_is_said_without_going_through_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(positions_module, "CHUNK", 16)
+    index = filled(800, 2, {})
+    few = filled(100, 2, {})
+    assert about(few.under("k0")) == 50
+    monkeypatch.delattr(PositionsByKey, "chunks")
+    assert 200 <= about(index.under("k0")) <= 800
+
+
 async def test_several_filters_are_walked_from_the_fewest(monkeypatch: pytest.MonkeyPatch) -> None:
     model = filtering_model(clock := Clock())
     documents = [

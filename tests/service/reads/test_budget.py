@@ -52,6 +52,9 @@ def test_reads_under_way_are_limited_and_their_places_come_back() -> None:
         assert budget.under_way == 2
         assert spend(budget, 3) == 0
         assert len(refusals) == 3
+        with pytest.raises(BudgetExhausted) as refused, budget.one_read(SEES_EVERYTHING):
+            pass
+        assert refused.value.retry_after_s == 1.0
     assert budget.under_way == 0
     assert spend(budget, 1) == 1
 

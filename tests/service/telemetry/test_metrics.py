@@ -144,6 +144,16 @@ def test_a_batch_is_counted_by_type() -> None:
     assert shown["model_documents", ()] == 17
 
 
+def test_batches_between_two_scrapes_add_up_and_are_counted_once() -> None:
+    metrics = Metrics(Clock())
+    metrics.applied(Applied([summary("a", 1), summary("b", 1)], {"d": True, "e": None}, 2, 9), 17)
+    metrics.applied(Applied([summary("a", 2), summary("c", 2)], {"b": True}, 1, 10), 15)
+    for _ in range(2):
+        shown = samples(metrics)
+        assert [shown["listener_changes_total", (kind,)] for kind in ("added", "modified", "removed")] == [3, 1, 3]
+        assert shown["model_documents", ()] == 15
+
+
 def test_a_changes_lag_ends_when_its_batch_became_visible() -> None:
     metrics = Metrics(Clock())
     metrics.applied(Applied([summary("a", 1)], {}, 0, 9), 1)
@@ -151,6 +161,21 @@ def test_a_changes_lag_ends_when_its_batch_became_visible() -> None:
     shown = samples(metrics)
     assert shown["listener_lag_seconds_count", ()] == 1
     assert shown["listener_lag_seconds_sum", ()] == pytest.approx(3600, abs=5)
+
+
+def test_lags_are_counted_in_their_buckets_once_and_none_is_below_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics(Clock())
+    monkeypatch.setattr("service.telemetry.change_tally.time.time", lambda: 1_000.0)
+    metrics.applied(Applied([summary("a", 1)], {}, 0, 9), 1)
+    monkeypatch.setattr("service.telemetry.change_tally.time.time", lambda: 5_000.0)
+    for version_s in (999.98, 999.5, 1_002.0, 900.0):  # one is of a clock ahead of ours
+        metrics.became_visible(int(version_s * 1_000_000))
+    for _ in range(2):
+        text = metrics.render("")[0].decode()
+    shown = dict(re.findall(r'listener_lag_seconds_bucket{le="([^"]+)"} (\S+)', text))
+    bounds = ("0.005", "0.01", "0.025", "0.25", "0.5", "60.0", "+Inf")
+    assert [float(shown[le]) for le in bounds] == [1, 1, 2, 2, 3, 3, 4]
+    assert samples(metrics)["listener_lag_seconds_sum", ()] == pytest.approx(0.02 + 0.5 + 100)
 
 
 def test_lookups_and_reads_have_the_contracts_labels() -> None:
@@ -163,6 +188,7 @@ def test_lookups_and_reads_have_the_contracts_labels() -> None:
     metrics.read_rejected()
     metrics.audit_mismatched()
     metrics.restarted("unavailable")
+    samples(metrics)  # a second scrape counts nothing again
     shown = samples(metrics)
     assert [shown["lookups_total", (s,)] for s in ("hit", "miss", "cached", "stale", "negative")] == [1] * 5
     assert [shown["firestore_reads_total", (k,)] for k in ("listener", "get", "list", "audit")] == [5, 2, 2, 2]

@@ -76,9 +76,10 @@ def filled(count: int, keys: int, held: dict[str, ProcessSummary]) -> PositionsB
 def test_chunks_are_short_of_one_key_and_few_again_when_positions_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(positions_module, "CHUNK", 16)
     held = dict[str, ProcessSummary]()
-    index = filled(400, 2, held)
-    assert max(map(len, index._chunks)) <= 16
-    assert [chunk for chunk in index._chunks if len({held[id_].status for _, id_ in chunk}) > 1] == []
+    for count in (17, 400):
+        index = filled(count, 2, held)
+        assert max(map(len, index._chunks)) <= 16
+        assert [chunk for chunk in index._chunks if len({held[id_].status for _, id_ in chunk}) > 1] == []
     for number in range(400):
         if number % 50:
             index.remove(held[f"p{number}"])

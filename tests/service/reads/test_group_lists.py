@@ -7,6 +7,7 @@ import pytest
 
 from service.api.list_query import ListQuery
 from service.reads.firestore_calls import FirestoreCalls, Found
+from service.reads.firestore_reader import ReadRows
 from tests.service.reads.direct_reads import Bills, reader_of
 from tests.service.running import firestore_client
 
@@ -56,3 +57,10 @@ async def test_a_list_that_takes_several_queries_is_of_one_instant(
         ("alice\0a", "running"),
     ]
     assert (found.billed, bills.documents) == (6, 6)
+
+
+async def test_a_list_that_finds_nothing_is_billed_as_one_document(firestore_host: str, project: str) -> None:
+    bills = Bills()
+    async with reader_of(firestore_host, project, collection=JOBS, bills=bills) as reader:
+        found = await reader.rows(ListQuery(2))
+    assert (found, bills.documents) == (ReadRows([], 1), 1)

@@ -17,7 +17,7 @@ from service.schema.compiled import Schema
 from service.schema.schema_file import parse_schema
 from service.settings import Settings
 from service.terminal.children_check import child_findings
-from service.terminal.schema_commands import check, indexes, init
+from service.terminal.schema_commands import MOST_STREAMS, check, indexes, init
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 RIGHT: Mapping[str, Any] = {
@@ -134,6 +134,12 @@ async def test_an_empty_collection_is_named_with_a_similar_one(server: LocalFire
         ("RunQuery", grpc.StatusCode.NOT_FOUND, "database", "create the database (default) of p"),
         ("RunQuery", grpc.StatusCode.UNAUTHENTICATED, "database", "run `gcloud auth application-default login`"),
         ("RunQuery", grpc.StatusCode.UNAVAILABLE, "database", "see whether the network lets this machine reach"),
+        (
+            "RunQuery",
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "database",
+            "see whether the network lets this machine reach",
+        ),
         ("Listen", grpc.StatusCode.PERMISSION_DENIED, "listening", "grant the account the role"),
     ],
 )
@@ -145,6 +151,19 @@ async def test_a_refusal_is_named_with_what_to_do(
     code, lines = await checked(settings_for(server))
     assert code == 1
     assert any(line.startswith(subject) and advice in line for line in wrong(lines)), lines
+    assert server.calls["Listen"] < MOST_STREAMS  # what Firestore itself refuses is not asked again and again
+
+
+async def test_a_stream_that_breaks_is_opened_again_and_not_for_ever(server: LocalFirestore) -> None:
+    write(server, {"a": RIGHT})
+    server.faults.fail_calls("Listen", grpc.StatusCode.INTERNAL, calls=MOST_STREAMS - 1)
+    code, lines = await checked(settings_for(server))
+    assert (code, wrong(lines)) == (0, [])
+    server.faults.fail_calls("Listen", grpc.StatusCode.INTERNAL, calls=None, detail="broken again")
+    code, lines = await checked(settings_for(server))
+    assert (code, len(wrong(lines))) == (1, 1)
+    assert "no answer within" not in wrong(lines)[0]
+    assert server.calls["Listen"] == 2 * MOST_STREAMS
 
 
 async def test_a_missing_index_is_named_with_the_commands_that_make_it(server: LocalFirestore) -> None:

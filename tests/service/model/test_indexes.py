@@ -8,7 +8,7 @@ import pytest
 
 from listeners.events import Changed, Document
 from listeners.times import moment
-from service.api.list_query import Filters, ListQuery
+from service.api.list_query import Filters, ListQuery, process_id_at
 from service.model import positions as positions_module
 from service.model import read_model as module
 from service.model.indexes import indexes_of
@@ -79,7 +79,7 @@ def test_chunks_are_short_of_one_key_and_few_again_when_positions_are_few(monkey
     for count in (17, 400):
         index = filled(count, 2, held)
         assert max(map(len, index._chunks)) <= 16
-        assert [chunk for chunk in index._chunks if len({held[id_].status for _, id_ in chunk}) > 1] == []
+        assert [chunk for chunk in index._chunks if len({held[process_id_at(each)].status for each in chunk}) > 1] == []
     for number in range(400):
         if number % 50:
             index.remove(held[f"p{number}"])

@@ -10,7 +10,7 @@ from service.model.sight import Sight, fits_nothing
 from service.schema.compiled import ProcessSummary, Schema
 from service.schema.schema_file import Access
 from tests.service.schemas import schema, with_filters, with_owner
-from tests.service.scripted_firestore import Seen, replaced
+from tests.service.scripted_firestore import Seen, document, read_model, replaced
 from tests.service.virtual_time import Clock
 
 
@@ -53,8 +53,11 @@ def test_whole_numbers_are_owners_too(value: object, owner: str | int, sees: boo
     assert sight.shows(Caller("c", owner), process(in_force, None, value)) is sees
 
 
-def test_without_owners_in_the_schema_a_caller_with_one_sees_nothing() -> None:
-    sight, ann = Sight(schema()), Caller("ann", "ann")
+async def test_without_owners_in_the_schema_a_caller_with_one_sees_nothing() -> None:
+    sight, ann, clock = Sight(schema()), Caller("ann", "ann"), Clock()
+    model = read_model(clock)
+    await model.apply(replaced(clock, 1, document("p", 1, status="running")))
+    assert list(model.walk(sight.within({}, ann))) == []
     assert not sight.shows(ann, schema().summarize("p", 1, {"owner": "ann"})[0])
     assert fits_nothing(sight.within({"status": "running"}, ann))
 
@@ -71,7 +74,9 @@ def test_lists_have_the_owner_as_one_more_filter() -> None:
     assert sight.within({"owner": "bob"}, SEES_EVERYTHING) == {"owner": "bob"}
 
 
-@pytest.mark.parametrize(("name", "others"), [("owner", (7, "")), ("shard", ("7", "ann", True, 2**63))])
+@pytest.mark.parametrize(
+    ("name", "others"), [("owner", (7, "", "a" * 1_501)), ("shard", ("7", "ann", True, 2**63, 2**64))]
+)
 async def test_a_walk_for_an_owner_of_another_type_finds_nothing(name: str, others: tuple[str | int, ...]) -> None:
     in_force, sight = sight_by(name)
     clock = Clock()

@@ -87,6 +87,19 @@ def test_chunks_are_short_of_one_key_and_few_again_when_positions_are_few(monkey
     assert len(index._chunks) <= 3
 
 
+def test_a_process_that_moves_into_a_full_chunk_is_under_its_new_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(positions_module, "CHUNK", 2)
+    rng, statuses = Random(5), dict[str, str]()
+    index = filtering_model(Clock())._index
+    for turn in range(2_000):
+        number, status = rng.randrange(40), f"k{rng.randrange(4)}"
+        summary = ProcessSummary(f"p{number}", turn, status, (number, f"p{number}"), (None, None), b"{}", (), turn)
+        index.put(summary)
+        statuses[summary.process_id] = status
+        expected = {id_ for id_, each in statuses.items() if each == status}
+        assert set(listed_in(index, {"status": status})) == expected
+
+
 class Watched(dict[str, ProcessSummary]):
     """Counts how often a process is looked at."""
 

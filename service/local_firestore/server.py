@@ -1,9 +1,10 @@
 """The gRPC server: port, call handlers, start and stop. All state lives in the store, which survives a closed port."""
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import grpc
 import grpc.aio
@@ -68,6 +69,8 @@ class LocalFirestore:
         self._address = address
         self._port = port
         self._server: grpc.aio.Server | None = None
+        self._answers: set[asyncio.Task[Any]] = set()
+        """The tasks that answer calls now."""
 
     @property
     def host(self) -> str:
@@ -112,6 +115,8 @@ class LocalFirestore:
         server, self._server = self._server, None
         if server is not None:
             await server.stop(None)
+        if self._answers:  # gRPC has cancelled them; where the loop ends before them, it logs a stack trace for each
+            await asyncio.wait(self._answers)
 
     def _handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         rpcs = self._rpcs
@@ -169,6 +174,9 @@ class LocalFirestore:
     async def _answering(self, rpc: str, context: Any) -> AsyncIterator[None]:
         """Count the call, let the faults have it first, and answer a FirestoreError as its status."""
         self.calls[rpc] += 1
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
         try:
             await self.faults.gate(rpc)
             yield

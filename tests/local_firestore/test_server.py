@@ -1,5 +1,6 @@
 """The local server as a whole: start and stop, what it has not, and use from the loop it runs on."""
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from google.cloud.firestore_v1.query_profile import ExplainOptions
 from google.cloud.firestore_v1.vector import Vector
 
 from service.local_firestore import LocalFirestore
+from tests.waiting import until
 
 
 async def test_client_and_server_share_an_event_loop(monkeypatch: pytest.MonkeyPatch, project: str) -> None:
@@ -46,6 +48,21 @@ async def test_a_stopped_server_starts_again_with_its_documents(project: str) ->
     assert server.host == host
     assert server.database(project).document(f"projects/{project}/databases/(default)/documents/jobs/a") is not None
     await server.stop()
+
+
+async def test_a_stopped_server_has_ended_its_calls() -> None:
+    server = await LocalFirestore().start()
+    async with grpc.aio.insecure_channel(server.host) as channel:
+        calls = [channel.stream_stream("/google.firestore.v1.Firestore/Listen")() for _ in range(5)]
+        await until(lambda: len(server.listening.streams) == len(calls), "all listen")
+        assert len(_answering_tasks()) >= len(calls)
+        await server.stop()
+        assert _answering_tasks() == []
+
+
+def _answering_tasks() -> list[asyncio.Task[Any]]:
+    """gRPC's tasks for calls that this loop's servers answer."""
+    return [task for task in asyncio.all_tasks() if "Listen" in task.get_name()]
 
 
 async def test_a_call_it_has_not_is_unimplemented_by_name() -> None:

@@ -32,9 +32,9 @@ from listeners.stream.document_targets import DocumentTargets
 from listeners.stream.listen_stream import StreamListener
 from listeners.supervisor import Supervisor
 from listeners.window import Window
+from service.access.rules import AccessRules
 from service.api.headers import OPEN_PATHS
 from service.api.listing import Listing
-from service.http.access import AccessRules
 from service.http.accounting import Accounting
 from service.http.event_streams import EventStreams
 from service.http.handlers import Handlers

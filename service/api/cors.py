@@ -1,10 +1,10 @@
-"""What pages of other origins can send and read: every request header that is read, every response header that is
-declared. Pure.
+"""Which pages of other origins can read answers, what they can send, and what they can read: every request header that
+is read, every response header that is declared. Pure.
 
 The names come from the declarations: of the operations, of keys, and of what every request and every answer has.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from service.api.contract import Operation
 from service.api.headers import LOGGED_HEADERS
@@ -37,3 +37,25 @@ def allowed_headers(token_header: str) -> str:
 
 
 EXPOSED_HEADERS = ", ".join(read_from(OPERATIONS))
+
+
+def cors_headers(origins: Sequence[str], origin: str | None) -> dict[str, str]:
+    """The headers that let a page of `origin` read the answer; none where it is not among the configured ones."""
+    if not origins:
+        return {}
+    if origin is None or ("*" not in origins and origin not in origins):
+        return {"Vary": "Origin"}
+    return {
+        "Access-Control-Allow-Origin": "*" if "*" in origins else origin,
+        "Access-Control-Expose-Headers": EXPOSED_HEADERS,
+        "Vary": "Origin",
+    }
+
+
+def preflight_headers(token_header: bytes) -> dict[str, str]:
+    """The answer to a preflight request."""
+    return {
+        "Access-Control-Allow-Methods": "GET, HEAD",
+        "Access-Control-Allow-Headers": allowed_headers(token_header.decode()),
+        "Access-Control-Max-Age": "600",
+    }

@@ -10,6 +10,8 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from service.access.rules import AccessRules
+from service.api.cors import cors_headers, preflight_headers
 from service.api.operations import LISTING, STATUS
 from service.errors import (
     BadParameter,
@@ -21,7 +23,6 @@ from service.errors import (
     WatchRefused,
     WrongToken,
 )
-from service.http.access import AccessRules, cors_headers, preflight_headers
 from service.http.accounting import CLIENT_CLOSED_REQUEST, Accounting
 from service.http.requests import Head
 from service.http.responses import body_of, complete, error_response, retry_after

@@ -13,7 +13,9 @@ from typing import NamedTuple
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
+from service.access.rules import AccessRules
 from service.api.caller import SEES_EVERYTHING, Caller
+from service.api.cors import cors_headers
 from service.api.etags import etag_for, known_version, matches
 from service.api.headers import BASE_HEADERS
 from service.api.listing import Listing
@@ -21,7 +23,6 @@ from service.api.operations import LISTING, STATS, STATUS
 from service.api.sources import Source
 from service.api.waits import WaitQuery, read_wait
 from service.errors import BadParameter
-from service.http.access import AccessRules, cors_headers
 from service.http.accounting import Accounting
 from service.http.rendered_pages import RenderedPages
 from service.http.request_reader import Parked

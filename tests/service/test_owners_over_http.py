@@ -15,8 +15,8 @@ import pytest
 from google.cloud.firestore_v1 import AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from service.access.rules import AccessRules
 from service.api.caller import SEES_EVERYTHING, Caller
-from service.http.access import AccessRules
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.event_source import event_source
 from tests.service.running import RunningService, running_service, waiting

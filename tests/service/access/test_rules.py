@@ -1,12 +1,12 @@
-"""Who may ask, from where."""
+"""Who sends a request, and who must say so."""
 
 import hmac
 
 import pytest
 
+from service.access.rules import AccessRules, place_of_key
 from service.api.caller import SEES_EVERYTHING, Caller
 from service.api.headers import OPEN_PATHS
-from service.http.access import AccessRules, cors_headers, place_of_key
 
 
 def sent(header: str) -> bytes:
@@ -103,23 +103,3 @@ def test_metrics_and_status_are_never_open() -> None:
     assert "/" in OPEN_PATHS
     assert "/healthz" in OPEN_PATHS
     assert OPEN_PATHS.isdisjoint({"/metrics", "/status", "/events", "/ui"})
-
-
-@pytest.mark.parametrize(
-    ("origins", "origin", "allowed_origin", "vary"),
-    [
-        ((), "https://a.example", None, None),
-        (("https://a.example",), "https://a.example", "https://a.example", "Origin"),
-        (("https://a.example",), "https://b.example", None, "Origin"),
-        (("https://a.example",), "https://a.example.evil", None, "Origin"),
-        (("https://a.example",), None, None, "Origin"),
-        (("*",), "https://b.example", "*", "Origin"),
-    ],
-)
-def test_only_configured_origins_may_read(
-    origins: tuple[str, ...], origin: str | None, allowed_origin: str | None, vary: str | None
-) -> None:
-    headers = cors_headers(origins, origin)
-    assert headers.get("Access-Control-Allow-Origin") == allowed_origin
-    assert headers.get("Vary") == vary
-    assert "Access-Control-Allow-Credentials" not in headers

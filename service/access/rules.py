@@ -1,6 +1,6 @@
-"""Access: who sends a request, and which pages of other origins can read the answer.
+"""Who sends a request: the holder of an API key, or a caller with an ID token.
 
-API keys and ID tokens never appear in anything that is returned or raised here.
+Keys and tokens never appear in anything that is returned or raised here.
 """
 
 import hmac
@@ -10,7 +10,6 @@ from functools import cache
 from typing import Protocol
 
 from service.api.caller import SEES_EVERYTHING, Caller
-from service.api.cors import EXPOSED_HEADERS, allowed_headers
 from service.api.headers import OPEN_PATHS
 from service.errors import NotAdmitted
 
@@ -98,25 +97,3 @@ def place_of_key(keys: Sequence[bytes], authorization: bytes, x_api_key: bytes) 
     bearer = token.strip() if scheme.lower() == b"bearer" else b""
     matches = [hmac.compare_digest(key, candidate) for key in keys for candidate in (bearer, x_api_key)]
     return matches.index(True) // 2 if any(matches) else None
-
-
-def cors_headers(origins: Sequence[str], origin: str | None) -> dict[str, str]:
-    """The headers that let a page of `origin` read the answer; none where it is not among the configured ones."""
-    if not origins:
-        return {}
-    if origin is None or ("*" not in origins and origin not in origins):
-        return {"Vary": "Origin"}
-    return {
-        "Access-Control-Allow-Origin": "*" if "*" in origins else origin,
-        "Access-Control-Expose-Headers": EXPOSED_HEADERS,
-        "Vary": "Origin",
-    }
-
-
-def preflight_headers(token_header: bytes) -> dict[str, str]:
-    """The answer to a preflight request."""
-    return {
-        "Access-Control-Allow-Methods": "GET, HEAD",
-        "Access-Control-Allow-Headers": allowed_headers(token_header.decode()),
-        "Access-Control-Max-Age": "600",
-    }

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: the two Firestore servers, and names no two tests share."""
 
+import gc
 import os
 import uuid
 
@@ -26,6 +27,13 @@ def _is_on_google_emulator(item: pytest.Item) -> bool:
     )
     named = getattr(item, "fixturenames", ())
     return "emulator" in named or any(each in ("emulator", "google") for each in parameters)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Put modules and collected tests where no garbage collection looks: each of hundreds would take 30 ms more."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -37,8 +37,7 @@ class Recorder:
 def recorder() -> Iterator[Recorder]:
     threshold = gc.get_threshold()
     yield Recorder()
-    gc.enable()
-    gc.unfreeze()
+    gc.enable()  # what is frozen stays so: every full collection of a later test would walk it
     gc.set_threshold(*threshold)
 
 

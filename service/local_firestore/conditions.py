@@ -4,7 +4,7 @@ A comparison is true only between values of one type. Null equals nothing and Na
 unary filters ask for them. A filter on a field that the document lacks is never true.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from service.local_firestore import messages
@@ -14,6 +14,7 @@ from service.local_firestore.index import after
 from service.local_firestore.messages import DocumentMessage, Message, ValueMessage
 from service.local_firestore.names import check_is_in, name_key
 from service.local_firestore.paths import NAME, FieldPath, field_of, parse_field_path
+from service.local_firestore.sizes import MAX_OPERAND_BYTES, value_size
 from service.local_firestore.storable import check_operand
 from service.local_firestore.values import ARRAY, NAN_KEY, NULL, NULL_KEY, REFERENCE, Key, sort_key
 
@@ -33,6 +34,8 @@ class Condition:
     operator: str
     test: Test
     key: Key
+    operand_bytes: int = 0
+    """The size of the largest value that the filter compares with."""
 
     def __call__(self, document: DocumentMessage) -> bool:
         if self.path == NAME:
@@ -70,7 +73,9 @@ def compile_condition(message: Message, database: str) -> Condition:
     if path == NAME:
         _check_names(operator, value, database)
     key = sort_key(value)
-    return Condition(path, operator, _FIELD[operator](key), key)
+    operands = value.array_value.values if operator in _LISTS else [value]
+    operand_bytes = 0 if path == NAME else max(map(value_size, operands))
+    return Condition(path, operator, _FIELD[operator](key), key, operand_bytes)
 
 
 def _unary(message: Message) -> Condition:
@@ -81,6 +86,13 @@ def _unary(message: Message) -> Condition:
     if path == NAME:
         raise invalid("__key__ filter value must be a Key")
     return Condition(path, operator, _UNARY[operator], NULL_KEY)
+
+
+def check_operand_sizes(conditions: Sequence[Condition]) -> None:
+    for condition in conditions:
+        if condition.operand_bytes > MAX_OPERAND_BYTES:
+            field = ".".join(condition.path) + ("[*]" if condition.operator in _ARRAY_FILTERS else "")
+            raise invalid(f"value for {field} is too large to be used in a query")
 
 
 def _check_list(operator: str, value: ValueMessage) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.local_firestore import messages
-from service.local_firestore.conditions import Condition, compile_condition
+from service.local_firestore.conditions import Condition, check_operand_sizes, compile_condition
 from service.local_firestore.errors import invalid
 from service.local_firestore.filter_limits import OR, check_disjunctions, check_inequalities, check_operators
 from service.local_firestore.index import Bounds, Ordering, Predicate
@@ -83,6 +83,7 @@ def compile_filters(message: Message | None, database: str) -> Conjuncts:
     check_operators([condition.operator for condition in compiler.conditions], has_or=compiler.has_or)
     check_disjunctions(message)
     check_inequalities(conjuncts.inequalities)
+    check_operand_sizes(conjuncts.conditions)
     return conjuncts
 
 

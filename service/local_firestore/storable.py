@@ -1,26 +1,23 @@
-"""What a document can hold, by Firestore's documented limits: kinds of values, names, depth, sizes.
+"""What a document can hold, and what a query can compare with, by Firestore's documented limits: kinds, names, depth.
 
-The words of the refusals are the emulator's. Sizes are counted as documented under "Storage size calculations".
+The words of the refusals are the emulator's.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from service.local_firestore.errors import FirestoreError, invalid
-from service.local_firestore.messages import DocumentMessage, ValueMessage
-from service.local_firestore.names import check_reference, ids_of
+from service.local_firestore.errors import FirestoreError, invalid, unimplemented
+from service.local_firestore.messages import ValueMessage
+from service.local_firestore.names import check_reference
 from service.local_firestore.paths import MAX_PATH_BYTES, FieldPath, is_reserved
+from service.local_firestore.sizes import MAX_DOCUMENT_BYTES
+from service.local_firestore.typed_maps import bson_type, check_vector, is_vector
 from service.local_firestore.values import STORABLE
 
-_MAX_DOCUMENT_BYTES = 1024 * 1024
-_MAX_VALUE_BYTES = _MAX_DOCUMENT_BYTES - 89
+_MAX_VALUE_BYTES = MAX_DOCUMENT_BYTES - 89
 _MAX_DEPTH = 20
-_MAX_DIMENSIONS = 2048
-_MAX_GROWTH = 4
-"""No value counts for more than so many times its bytes in the protocol (a geo point at 0, 0 does)."""
 
 _FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799
-_FIXED_SIZES = {"null_value": 1, "boolean_value": 1, "integer_value": 8, "double_value": 8, "timestamp_value": 8}
 
 
 class Place(NamedTuple):
@@ -79,8 +76,24 @@ def check_operand(value: ValueMessage) -> None:
     kind = check_kind(value)
     for element in value.array_value.values if kind == "array_value" else ():
         check_operand(element)
-    for field in value.map_value.fields.values() if kind == "map_value" else ():
-        check_operand(field)
+    if kind == "map_value":
+        _check_map_operand(value.map_value.fields)
+
+
+def _check_map_operand(fields: Mapping[str, ValueMessage]) -> None:
+    if "__type__" in fields:
+        check_vector(fields)
+        return
+    if bson_type(fields) is not None:
+        raise unimplemented("BSON's types in queries")
+    for name, value in fields.items():
+        _check_name_in_map(name)
+        check_operand(value)
+
+
+def _check_name_in_map(name: str) -> None:
+    if is_reserved(name):
+        raise invalid(f"field name '{name}' is reserved.")
 
 
 def check_kind(value: ValueMessage) -> str:
@@ -100,11 +113,14 @@ def check_kind(value: ValueMessage) -> str:
 
 def _take_over_map(fields: Mapping[str, ValueMessage], place: Place) -> None:
     if "__type__" in fields:
-        _check_vector(fields, place)
+        check_vector(fields)
+        if not is_vector(fields):
+            raise place.nested_fault()
         return
+    if (kind := bson_type(fields)) is not None:
+        raise place.nested_fault() if place.is_in_map else invalid(f"Value type {kind} is not allowed")
     for name, value in fields.items():
-        if is_reserved(name):
-            raise invalid(f"field name '{name}' is reserved.")
+        _check_name_in_map(name)
         inside = place.within(name)
         if not name or inside.path_bytes > MAX_PATH_BYTES:
             raise place.nested_fault()
@@ -123,30 +139,8 @@ def _check_element(element: ValueMessage) -> None:
     kind = element.WhichOneof("value_type")
     if kind == "array_value":
         raise invalid("Cannot convert an array value in an array value.")
-    if kind == "map_value" and _is_vector(element.map_value.fields):
+    if kind == "map_value" and is_vector(element.map_value.fields):
         raise invalid("Cannot convert a vector value in an array value.")
-
-
-def _is_vector(fields: Mapping[str, ValueMessage]) -> bool:
-    return "__type__" in fields and fields["__type__"].string_value == "__vector__"
-
-
-def _check_vector(fields: Mapping[str, ValueMessage], place: Place) -> None:
-    if fields["__type__"].WhichOneof("value_type") != "string_value":
-        raise invalid("Field __type__ is not a string.")
-    if not _is_vector(fields):
-        raise place.nested_fault()
-    if "value" not in fields:
-        raise invalid("Vector map is missing key 'value'.")
-    if len(fields) > 2:
-        raise invalid("Vector Value map has extraneous entries.")
-    values = fields["value"].array_value.values
-    if not values:
-        raise invalid("Cannot have a zero length vector.")
-    if any(value.WhichOneof("value_type") != "double_value" for value in values):
-        raise invalid("Vector must only contain values of type 'double'")
-    if len(values) > _MAX_DIMENSIONS:
-        raise invalid(f"Vectors must be at most {_MAX_DIMENSIONS} dimensions.")
 
 
 def _check_timestamp(seconds: int, nanos: int) -> None:
@@ -166,42 +160,3 @@ def _is_longer(text: str | bytes, limit: int) -> bool:
     if isinstance(text, bytes) or len(text) > limit:
         return len(text) > limit
     return len(text) * 4 > limit and len(text.encode()) > limit
-
-
-# -- sizes
-
-
-def check_size(document: DocumentMessage) -> None:
-    if document.ByteSize() * _MAX_GROWTH > _MAX_DOCUMENT_BYTES and document_size(document) > _MAX_DOCUMENT_BYTES:
-        raise invalid(f"maximum entity size is {_MAX_DOCUMENT_BYTES} bytes")
-
-
-def document_size(document: DocumentMessage) -> int:
-    return _name_size(document.name) + _fields_size(document.fields) + 32
-
-
-def _name_size(name: str) -> int:
-    return sum(map(_text_size, ids_of(name))) + 16
-
-
-def _text_size(text: str) -> int:
-    return len(text.encode()) + 1
-
-
-def _fields_size(fields: Mapping[str, ValueMessage]) -> int:
-    return sum(_text_size(name) + _value_size(value) for name, value in fields.items())
-
-
-def _value_size(value: ValueMessage) -> int:
-    kind = value.WhichOneof("value_type")
-    if kind in _FIXED_SIZES:
-        return _FIXED_SIZES[kind]
-    if kind == "string_value":
-        return _text_size(value.string_value)
-    if kind == "bytes_value":
-        return len(value.bytes_value)
-    if kind == "array_value":
-        return sum(map(_value_size, value.array_value.values))
-    if kind == "map_value":
-        return _fields_size(value.map_value.fields)
-    return 16 if kind == "geo_point_value" else _name_size(value.reference_value)

@@ -11,6 +11,7 @@ from typing import Any
 from service.local_firestore.errors import unimplemented
 from service.local_firestore.messages import ValueMessage
 from service.local_firestore.names import name_key
+from service.local_firestore.typed_maps import is_vector
 
 Key = tuple[Any, ...]
 
@@ -80,7 +81,7 @@ def _array(value: ValueMessage) -> Key:
 
 def _map(value: ValueMessage) -> Key:
     fields = value.map_value.fields
-    if "__type__" in fields and fields["__type__"].string_value == "__vector__":
+    if is_vector(fields):
         values = fields["value"].array_value.values
         return (VECTOR, len(values), tuple(map(sort_key, values)))
     return (MAP, tuple((name, sort_key(fields[name])) for name in sorted(fields)))

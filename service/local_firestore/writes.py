@@ -15,7 +15,8 @@ from service.local_firestore.errors import FirestoreError, invalid
 from service.local_firestore.messages import DocumentMessage, ValueMessage, WriteMessage
 from service.local_firestore.names import check_document_name, check_key_size
 from service.local_firestore.paths import delete_field, field_of, parse_field_path, set_field
-from service.local_firestore.storable import check_size, take_over_fields
+from service.local_firestore.sizes import check_size
+from service.local_firestore.storable import take_over_fields
 from service.local_firestore.transforms import apply_transform, take_over_transforms
 
 

@@ -132,6 +132,10 @@ def mapping(**fields: Request) -> Request:
     return {"mapValue": {"fields": fields}}
 
 
+def vector(*values: Request, **more: Request) -> Request:
+    return mapping(__type__=string("__vector__"), value=array(*values), **more)
+
+
 def reference(name: str) -> Request:
     return {"referenceValue": name}
 

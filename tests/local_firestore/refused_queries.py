@@ -9,16 +9,19 @@ from tests.local_firestore.raw_calls import (
     both,
     compare,
     counted,
+    double,
     down,
     either,
     geo,
     integer,
+    mapping,
     query,
     reference,
     string,
     total,
     unary,
     up,
+    vector,
     where,
 )
 
@@ -116,7 +119,35 @@ OPERANDS: dict[str, Call] = {
     "no unary operator": where({"unaryFilter": {"field": {"fieldPath": "a"}}}),
     "no composite operator": where({"compositeFilter": {"filters": [_is("a")]}}),
     "filter of no type": where({}),
+    "vector of integers": where(compare("a", "EQUAL", vector(ONE))),
+    "vector of nothing in a list": where(compare("a", "IN", array(vector()))),
+    "vector too long": where(compare("a", "LESS_THAN", vector(*[double(1)] * 2049))),
+    "vector and more": where(compare("a", "ARRAY_CONTAINS", vector(double(1), more=ONE))),
+    "vector without value": where(compare("a", "EQUAL", mapping(__type__=string("__vector__")))),
+    "type that is no text": where(compare("a", "EQUAL", mapping(__type__=ONE))),
+    "reserved name": where(compare("a", "EQUAL", mapping(__x__=ONE))),
+    "reserved name in a map in an array": where(compare("a", "IN", array(mapping(b=array(mapping(__x__=ONE)))))),
     "or of nothing in an and": where(_is("a"), either()),
+}
+
+LONG = string("x" * 1500)
+"""It counts for 1,501 bytes, and a filter compares with 1,500 at most."""
+
+LARGE: dict[str, Call] = {
+    "string": where(compare("a", "EQUAL", LONG)),
+    "string in a path": where(compare("`a-b`.c", "LESS_THAN", LONG)),
+    "string beside a small one": where(compare("a", "IN", array(ONE, LONG))),
+    "string of not-in": where(compare("a", "NOT_IN", array(LONG))),
+    "string in a disjunction": where(either(_is("b"), compare("a", "NOT_EQUAL", LONG))),
+    "element of an array": where(compare("a", "ARRAY_CONTAINS", LONG)),
+    "one of the elements of an array": where(compare("a.b", "ARRAY_CONTAINS_ANY", array(ONE, LONG))),
+    "bytes": where(compare("a", "EQUAL", {"bytesValue": "AAAA" * 500 + "AAA="})),
+    "array": where(compare("a", "EQUAL", array(*[ONE] * 188))),
+    "vector": where(compare("a", "EQUAL", vector(*[double(1)] * 188))),
+    "map": where(compare("a", "EQUAL", mapping(b=string("x" * 1498)))),
+    "reference": where(compare("a", "EQUAL", reference("$D/" + "/".join(["c" * 500] * 4)))),
+    "counted": aggregate(counted(), where=compare("a", "EQUAL", LONG)),
+    "before an order": where(compare("a", "EQUAL", LONG), orderBy=[up("__name__"), up("b")]),
 }
 
 ORDERS: dict[str, Call] = {
@@ -157,6 +188,8 @@ CURSORS: dict[str, Call] = {
         orderBy=[up("__name__")], startAt={"values": [reference("projects/o/databases/(default)/documents/c/d")]}
     ),
     "no value": query(orderBy=[up("a")], startAt={"values": [{}]}),
+    "vector of nothing": query(orderBy=[up("a")], startAt={"values": [vector()]}),
+    "reserved name": query(orderBy=[up("a")], endAt={"values": [mapping(__x__=ONE)]}),
 }
 
 AGGREGATIONS: dict[str, Call] = {

@@ -15,6 +15,7 @@ from tests.local_firestore.raw_calls import (
     reference,
     string,
     transform,
+    vector,
     write,
 )
 
@@ -24,19 +25,15 @@ TOO_EARLY, TOO_LATE, TOO_FINE = "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z", 
 LONG = "x" * 1_048_488
 
 
-def _vector(*values: Request, **more: Request) -> Request:
-    return mapping(__type__=string("__vector__"), value=array(*values), **more)
-
-
 VALUES: dict[str, Call] = {
     "array in array": write({"a": array(array(ONE))}),
     "array in array in map in array": write({"a": array(mapping(b=array(array(ONE))))}),
     "array in array, masked": write({"a": array(array(ONE))}, updateMask={"fieldPaths": ["a"]}),
-    "vector in array": write({"a": array(_vector(double(1)))}),
-    "vector of integers": write({"a": _vector(ONE)}),
-    "vector of nothing": write({"a": _vector()}),
-    "vector too long": write({"a": _vector(*[double(1)] * 2049)}),
-    "vector and more": write({"a": _vector(double(1), more=ONE)}),
+    "vector in array": write({"a": array(vector(double(1)))}),
+    "vector of integers": write({"a": vector(ONE)}),
+    "vector of nothing": write({"a": vector()}),
+    "vector too long": write({"a": vector(*[double(1)] * 2049)}),
+    "vector and more": write({"a": vector(double(1), more=ONE)}),
     "vector without value": write({"a": mapping(__type__=string("__vector__"))}),
     "map of unknown type": write({"a": mapping(__type__=string("__geo__"))}),
     "map of a type that is no text": write({"a": mapping(__type__=ONE)}),
@@ -55,6 +52,25 @@ VALUES: dict[str, Call] = {
     "string too long in an array": write({"a": array(string(LONG))}),
     "string too long in a map": write({"a": mapping(b=string(LONG))}),
     "document too large": write({"a": string("x" * 600_000), "b": string("x" * 600_000)}),
+}
+
+BSON: dict[str, Call] = {
+    name: write({"a": value})
+    for name, value in {
+        "least value": mapping(__min__={"nullValue": None}),
+        "greatest value": mapping(__max__={"nullValue": None}),
+        "integer of 32 bits": mapping(__int__=ONE),
+        "regular expression": mapping(__regex__=mapping(pattern=string("a"), options=string("i"))),
+        "object ID": mapping(__oid__=string("507f191e810c19729de860ea")),
+        "bytes of a subtype": mapping(__binary__={"bytesValue": "AAE="}),
+        "time of a request": mapping(__request_timestamp__=mapping(seconds=ONE, increment=ONE)),
+        "decimal number": mapping(__decimal128__=string("1.5")),
+        "in a map": mapping(b=mapping(__max__={"nullValue": None})),
+        "in an array": array(mapping(__int__=ONE)),
+        "in an array in a map": mapping(b=array(mapping(__min__={"nullValue": None}))),
+        "beside another field": mapping(__min__={"nullValue": None}, b=ONE),
+        "of no type": mapping(__other__=ONE),
+    }.items()
 }
 
 REFERENCES: dict[str, Call] = {

@@ -8,6 +8,7 @@ from tests.local_firestore.raw_calls import Call
 
 GROUPS: dict[str, dict[str, Call]] = {
     "values": refused_writes.VALUES,
+    "types of BSON": refused_writes.BSON,
     "references": refused_writes.REFERENCES,
     "fields": refused_writes.FIELDS,
     "transforms": refused_writes.TRANSFORMS,
@@ -23,6 +24,7 @@ GROUPS: dict[str, dict[str, Call]] = {
     "listings": refused_names.LISTINGS,
     "combinations": refused_queries.COMBINATIONS,
     "operands": refused_queries.OPERANDS,
+    "large operands": refused_queries.LARGE,
     "orders": refused_queries.ORDERS,
     "cursors": refused_queries.CURSORS,
     "aggregations": refused_queries.AGGREGATIONS,

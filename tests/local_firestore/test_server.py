@@ -9,6 +9,7 @@ import pytest
 from google.api_core.exceptions import MethodNotImplemented
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore_v1 import AsyncClient
+from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.base_vector_query import DistanceMeasure
 from google.cloud.firestore_v1.query_profile import ExplainOptions
 from google.cloud.firestore_v1.vector import Vector
@@ -79,3 +80,7 @@ def test_parts_of_queries_it_has_not_are_unimplemented_by_name(local_client: Any
         list(nearest.stream())
     with pytest.raises(MethodNotImplemented, match="explain_options"):
         list(jobs.stream(explain_options=ExplainOptions(analyze=True)))
+    with pytest.raises(MethodNotImplemented, match="BSON's types in queries"):
+        list(jobs.where(filter=FieldFilter("a", ">", [{"__min__": None}])).stream())
+    with pytest.raises(MethodNotImplemented, match="BSON's types in queries"):
+        list(jobs.order_by("a").start_at({"a": {"__oid__": "507f191e810c19729de860ea"}}).stream())

@@ -20,6 +20,7 @@ from tests.local_firestore.raw_calls import (
     reference,
     string,
     transform,
+    vector,
     where,
     write,
 )
@@ -99,6 +100,7 @@ SIZES: list[tuple[str, Request, int]] = [
     ("two-byte letters", {"é": string("éé")}, 8),
     ("an array", {"a": array(integer(1), string("xy"), {"nullValue": None})}, 14),
     ("a map", {"a": mapping(bc=integer(1), d=string("x"))}, 17),
+    ("a vector", {"a": vector({"doubleValue": 0.5}, {"doubleValue": 1.5})}, 18),
     ("a long name", {"n" * 100: integer(1)}, 109),
 ]
 
@@ -128,6 +130,31 @@ def test_sizes_are_counted_as_documented(pair: Pair, name: str, fields: Request,
 def test_what_is_just_within_the_limits_is_taken_by_both(pair: Pair, fields: Request) -> None:
     assert pair.local.ask(write(fields)).code == pair.google.ask(write(fields)).code == "OK"
     assert pair.local.ask(get()) == pair.google.ask(get())
+
+
+@pytest.mark.parametrize(
+    "operand",
+    [
+        string("x" * 1499),
+        {"bytesValue": "AAAA" * 500},
+        mapping(b=string("x" * 1497)),
+        array(*[integer(1)] * 187),
+        vector(*[{"doubleValue": 1.0}] * 187),
+    ],
+)
+def test_a_filter_compares_with_values_of_up_to_1500_bytes(pair: Pair, operand: Request) -> None:
+    call = where(compare("a", "EQUAL", operand), frm=[{"collectionId": "operands"}])
+    for server in (pair.local, pair.google):
+        server.ask(write({"a": operand}, "$D/operands/1"))
+    assert pair.local.ask(call) == pair.google.ask(call)
+    assert len(pair.local.ask(call).responses) == 1
+
+
+def test_names_of_any_length_can_be_compared_with(pair: Pair) -> None:
+    named = reference("$D/" + "/".join(["c" * 500] * 4))
+    for call in (where(compare("__name__", "EQUAL", named)), where(compare("__name__", "IN", array(named)))):
+        assert pair.local.ask(call) == pair.google.ask(call)
+        assert not pair.local.ask(call).is_refusal
 
 
 def test_listings_show_the_documents_of_their_read_time(client: Any) -> None:

@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 # Many containers set it. Without bytecode on disk every worker and every program under test compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo run test test-thorough test-versions test-programs test-deploy test-browser test-benchmarks screenshots bench strong-reads contract chaos fuzz soak check lock pin-base clean
+.PHONY: help demo run test test-thorough test-versions test-programs test-deploy test-browser test-benchmarks test-sdk screenshots bench strong-reads contract chaos fuzz soak check lock pin-base clean
 
 help:                          ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ demo: $(VENV)/.runtime         ## a local Firestore, live data and the service, 
 run: $(VENV)/.runtime          ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_ID points at
 	@$(BIN)/python -m service serve
 
-SUITE := -n auto --dist worksteal $(addprefix --ignore=tests/,programs deploy browser benchmarks)
+SUITE := -n auto --dist worksteal $(addprefix --ignore=tests/,programs deploy browser benchmarks sdk)
 
 test: $(VENV)/.installed       ## the test suite, on the local Firestore; what takes longer has targets of its own
 	$(BIN)/pytest $(SUITE) -m "not thorough"
@@ -60,6 +60,9 @@ test-browser: $(VENV)/.installed  ## the page, in Debian's chromium
 
 test-benchmarks: $(VENV)/.installed  ## the benchmarks themselves: what counts as a measurement, and that every baseline answers
 	$(BIN)/pytest -n auto tests/benchmarks
+
+test-sdk: $(VENV)/.installed   ## the system tests of Google's Python library on the local Firestore; pip downloads them
+	$(BIN)/pytest -n auto tests/sdk
 
 screenshots: $(VENV)/.installed  ## renew the pictures of the page that the documentation shows
 	SAVE_SCREENSHOTS=benchmarks/results $(BIN)/pytest tests/browser/test_screenshots.py
@@ -95,6 +98,7 @@ check: $(VENV)/.installed      ## what CI asks: style, types, layers, tests
 	$(MAKE) test-deploy
 	$(MAKE) test-browser
 	$(MAKE) test-benchmarks
+	$(MAKE) test-sdk
 
 lock:                          ## renew the locked versions
 	$(PYTHON) -m venv $(VENV)-lock

@@ -18,7 +18,7 @@ from google.cloud.firestore_v1.watch import Watch
 from grpc._cython import cygrpc
 from grpc.aio import _call
 
-from listeners.endpoints import CLIENT_OPTIONS
+from listeners.endpoints import Options
 
 CALL_TASKS = frozenset({"_AioCall._handle_status_once_received", "StreamStreamCall._prepare_rpc"})
 """The tasks that gRPC runs for a call, by their coroutines' names. gRPC offers no way to wait for them."""
@@ -35,11 +35,16 @@ WATCH_STATE = ("doc_map", "change_map")
 CLIENT_STATE = ("_firestore_api_internal", "_emulator_host", "_target", "_credentials")
 """Where the client library keeps its connection."""
 
+Listen = Callable[[Iterable[Any]], Any]
+"""Starts a Listen call that sends these requests."""
+
 _NOISE = "the log has tasks that were destroyed while pending, where the event loop ends right after a call"
 _LEAK = "a stream that ends while messages are unread can leave its connection open"
 _SLOW = "the listener falls behind while there are hundreds of direct reads per second"
 _NO_WATCH = "LISTENER=on_snapshot does not work; set LISTENER=stream"
-_OWN_OPTIONS = "LISTENER=on_snapshot uses the client library's own connection options, and reopens streams by itself"
+_OWN_OPTIONS = (
+    "LISTENER=on_snapshot uses the client library's own connections, sends no probes, and reopens streams by itself"
+)
 
 
 def check() -> list[str]:
@@ -102,26 +107,26 @@ def reads_grpc_wakeups(callback: Callable[..., object]) -> bool:
     return type(getattr(callback, "__self__", None)).__name__ == WAKEUP_READER
 
 
-def connect(client: Client) -> None:
-    """Give a client that has no connection yet one with the listeners' options. Raises: AttributeError."""
+def connect(client: Client, options: Options) -> None:
+    """Give a client that has no connection yet one with these options. Raises: AttributeError."""
     if client._firestore_api_internal is not None:
         return
     if client._emulator_host is not None:
-        channel = grpc.insecure_channel(client._emulator_host, options=CLIENT_OPTIONS)
+        channel = grpc.insecure_channel(client._emulator_host, options=options)
     else:
         channel = FirestoreGrpcTransport.create_channel(
-            client._target, credentials=client._credentials, options=CLIENT_OPTIONS
+            client._target, credentials=client._credentials, options=options
         )
     client._firestore_api_internal = FirestoreClient(transport=FirestoreGrpcTransport(channel=channel))
 
 
-def wrap_listen(client: Client, wrap: Callable[[Any], Any]) -> None:
-    """Let every Listen call of this client go through `wrap`. Raises: AttributeError."""
+def wrap_listen(client: Client, wrap: Callable[[Listen, Iterable[Any]], Any]) -> None:
+    """Let `wrap` make every Listen call of this client. Raises: AttributeError."""
     transport = client._firestore_api.transport
     listen = transport.listen
 
     def wrapped(requests: Iterable[Any], **options: Any) -> Any:
-        return wrap(listen(requests, **options))
+        return wrap(functools.partial(listen, **options), requests)
 
     transport._stubs["listen"] = wrapped
 

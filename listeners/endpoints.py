@@ -16,6 +16,8 @@ from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrp
 from listeners.listener import ListenerFailure, failure_of_os_error
 
 Metadata = tuple[tuple[str, str], ...]
+Options = Sequence[tuple[str, Any]]
+"""Of a gRPC channel."""
 
 OPENING_S = 5.0
 """How long Firestore can take for its first message on a new stream, connecting included."""
@@ -23,7 +25,7 @@ OPENING_S = 5.0
 CONNECT_S = 4.0
 """How long one attempt to connect can take: a lost SYN is sent again after 1 and after 3 s."""
 
-RECONNECT_OPTIONS: Sequence[tuple[str, Any]] = (
+RECONNECT_OPTIONS: Options = (
     # gRPC's own back-off grows to 120 s, and an attempt to connect takes it at least 20 s.
     ("grpc.initial_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 4_000),
@@ -33,7 +35,7 @@ RECONNECT_OPTIONS: Sequence[tuple[str, Any]] = (
 
 # Google's front end ends a connection on which pings come too often (GOAWAY, "too_many_pings"). Every 30 s is what
 # Google's client sends (`_DEFAULT_CHANNEL_OPTIONS` in google/cloud/firestore_v1/base_client.py), while calls are open.
-CLIENT_OPTIONS: Sequence[tuple[str, Any]] = (
+CLIENT_OPTIONS: Options = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.keepalive_time_ms", 30_000),
@@ -41,13 +43,31 @@ CLIENT_OPTIONS: Sequence[tuple[str, Any]] = (
     ("grpc.http2.max_pings_without_data", 0),
     *RECONNECT_OPTIONS,
 )
-"""For channels that share their connection with others of this process: many followed documents need one."""
+"""For channels that share their connection with all others of this process that have equal options."""
 
-CHANNEL_OPTIONS: Sequence[tuple[str, Any]] = (
+CHANNEL_OPTIONS: Options = (
     *CLIENT_OPTIONS,
-    # When to try again is the supervisor's decision: a new channel must not inherit an old one's back-off.
+    # A new channel inherits neither an old one's back-off nor its connection, which can be half open.
     ("grpc.use_local_subchannel_pool", 1),
 )
+"""For a channel with a connection of its own."""
+
+
+class SharedConnection:
+    """The options of channels that share one connection, which can be half open and is then given up for another."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    @property
+    def options(self) -> Options:
+        """The present connection's: gRPC itself does not know the last of them, and tells connections apart by all."""
+        return (*CLIENT_OPTIONS, ("process_status.connection", self._number))
+
+    def give_up(self, options: Options) -> None:
+        """Channels opened from now on share another connection than those with these options."""
+        if options == self.options:
+            self._number += 1
 
 
 class Endpoint(Protocol):

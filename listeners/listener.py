@@ -74,13 +74,7 @@ class ListenerObserver(Protocol):
 
 
 class Listener(Protocol):
-    """One source of events about one window of one collection.
-
-    `hears_heartbeats` says that this listener hears of an idle result too, so its silence can mean that it is
-    stalled: then nothing else counts as a proof of its freshness.
-    """
-
-    hears_heartbeats: bool
+    """One source of events about one window of one collection."""
 
     async def run(self, apply: Apply, on_open: Callable[[], None]) -> None:
         """Connect, listen, and hand every consistent point to `apply`, in order, until the connection ends.

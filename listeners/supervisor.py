@@ -126,11 +126,6 @@ class Supervisor:
         finally:
             self._enter(ListenerState.STOPPED, "stopped")
 
-    @property
-    def hears_heartbeats(self) -> bool:
-        """See Listener."""
-        return self._listener.hears_heartbeats
-
     async def confirm(self) -> float:
         """See Listener.confirm; raises CannotConfirm unless live."""
         if self.state is not ListenerState.LIVE:

@@ -15,6 +15,9 @@ from google.protobuf.wrappers_pb2 import Int32Value
 
 from listeners.collection_path import CollectionPath, collection_path
 
+PROBE_ID = "process-status-probe-that-does-not-exist"
+"""A legal document ID that is not in use: a probe is one billed read of a document that does not exist."""
+
 OrderType = Literal["timestamp", "string", "milliseconds", "seconds"]
 
 SMALLEST: Mapping[OrderType, datetime | str | float] = {

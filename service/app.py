@@ -23,7 +23,7 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.firestore_v1 import Client
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
 
-from listeners.endpoints import EmulatorEndpoint, Endpoint, GoogleEndpoint
+from listeners.endpoints import EmulatorEndpoint, Endpoint, GoogleEndpoint, SharedConnection
 from listeners.grpc_wakeups import take_all_wakeups
 from listeners.listener import Clock, Listener
 from listeners.on_snapshot.document_watch import DocumentWatches
@@ -398,15 +398,19 @@ def _window(settings: Settings, schema: Schema) -> Window:
     )
 
 
-def _on_snapshot(settings: Settings, schema: Schema, window: Window, clock: Clock, metrics: Metrics) -> Listener:
-    return OnSnapshotListener(
-        window,
-        schema.projection,
-        lambda: Client(**_client_options(settings)),
-        metrics,
-        clock=clock,
-        hears_heartbeats=not settings.firestore_emulator_host,
-    )
+def _on_snapshot(
+    settings: Settings, schema: Schema, window: Window, clock: Clock, metrics: Metrics
+) -> tuple[Listener, DocumentWatches]:
+    def listener(window: Window, **options: Any) -> OnSnapshotListener:
+        def client() -> Client:
+            return Client(**_client_options(settings))
+
+        return OnSnapshotListener(window, schema.projection, client, metrics, clock=clock, **options)
+
+    shared = SharedConnection()
+    randomness = random.Random()  # noqa: S311 - jitter
+    watches = DocumentWatches(window, lambda document: listener(document, shared=shared), randomness=randomness)
+    return listener(window, probe_interval_s=settings.probe_interval_s), watches
 
 
 def _listener(
@@ -415,11 +419,7 @@ def _listener(
     """The listener of the window, and the one for single documents outside it."""
     window = _window(settings, schema)
     if settings.listener == "on_snapshot":
-        return _on_snapshot(settings, schema, window, clock, metrics), DocumentWatches(
-            window,
-            lambda document: _on_snapshot(settings, schema, document, clock, metrics),
-            randomness=random.Random(),  # noqa: S311 - jitter
-        )
+        return _on_snapshot(settings, schema, window, clock, metrics)
     stream = StreamListener(
         window,
         endpoint,

@@ -26,7 +26,7 @@ DEMO_PROJECT = "demo-process-status"
 
 
 LISTENER_LEASE_S: dict[str, float] = {"on_snapshot": 60.0, "stream": 15.0}
-"""The default lease of each listener: one can be probed every few seconds, the other is only heard or audited."""
+"""The default lease of each listener: the ages of one are proven by probes, those of the other are estimated."""
 
 
 def _finite(seconds: float) -> float:

@@ -2,7 +2,8 @@
 
 Everything in here runs on the event loop. Events of the watch's threads cross over in `_Inbox.put_from_thread`, and
 there alone. Where Watch can be wrong nothing of it is used: at the first suspicion the run ends, and the next one
-starts from scratch, with a new client. It can't be probed; its evidence of freshness is the consistent points.
+starts from scratch, with a new client. Its evidence of freshness is the consistent points; a probe makes Firestore
+send one, and proves nothing else.
 """
 
 import asyncio
@@ -15,16 +16,21 @@ from contextlib import suppress
 
 from google.cloud import firestore
 
-from listeners.endpoints import OPENING_S
+from listeners.endpoints import CHANNEL_OPTIONS, SharedConnection
 from listeners.events import Changed, Confirmed, Event, Removal, Replaced
 from listeners.field_paths import Projection
 from listeners.listener import Apply, CannotConfirm, Clock, ListenerFailure, ListenerObserver
 from listeners.on_snapshot.ages import Ages
+from listeners.on_snapshot.silence import Silence
 from listeners.on_snapshot.watch import Connection
 from listeners.on_snapshot.watch_inspection import DocumentsRead, Opened, Point, WatchEvent, failure_of_error
 from listeners.window import Window
 
 _log = logging.getLogger(__name__)
+
+PROBE_INTERVAL_S = 40.0
+"""Of a followed document: more than production's pause between two heartbeats of an idle result, about 30 s. Each of
+many followed documents has a stream of its own, and a probe is a billed read."""
 
 INBOX_LIMIT = 1000
 CLOSE_TIMEOUT_S = 5.0
@@ -34,10 +40,10 @@ class OnSnapshotListener:
     """The Listener port on a Watch.
 
     `client_factory` makes the run's own client, in a thread; it is closed at the run's end. `clock` is the port's
-    (events' `as_of`); `wall_clock` is seconds since the epoch, to compare with Firestore's read times. Every
-    `check_interval_s` the watch is looked at; silent for `idle_timeout_s`, it counts as stalled. `hears_heartbeats`
-    False: this server is not known to send heartbeats of an idle target (Google's emulator does not): until it has
-    sent a delta, silence is then suspicious only before the first consistent point.
+    (events' `as_of`); `wall_clock` is seconds since the epoch, to compare with Firestore's read times. A watch that
+    has been silent for `probe_interval_s` is probed; unanswered for two more, it counts as stalled. Before its first
+    consistent point it is not probed, and can be silent for `idle_timeout_s`. Each run has a connection of its own,
+    or, where there is `shared`, that one.
     """
 
     def __init__(
@@ -50,9 +56,9 @@ class OnSnapshotListener:
         clock: Clock,
         wall_clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        check_interval_s: float = 1.0,
+        probe_interval_s: float = PROBE_INTERVAL_S,
         idle_timeout_s: float = 120.0,
-        hears_heartbeats: bool = True,
+        shared: SharedConnection | None = None,
     ) -> None:
         self._window = window
         self._projection = projection
@@ -61,20 +67,25 @@ class OnSnapshotListener:
         self._clock = clock
         self._ages = Ages(clock, wall_clock)
         self._sleep = sleep
-        self._check_interval_s = check_interval_s
+        self._probe_interval_s = probe_interval_s
         self._idle_timeout_s = idle_timeout_s
-        self.hears_heartbeats = hears_heartbeats
+        self._shared = shared
         self._inbox: _Inbox | None = None
 
     async def run(self, apply: Apply, on_open: Callable[[], None]) -> None:
         """See Listener. The first event is always a Replaced; Removal.deleted is always None."""
-        connection = Connection(self._window, self._projection, self._client_factory)
+        options = CHANNEL_OPTIONS if self._shared is None else self._shared.options
+        connection = Connection(self._window, self._projection, self._client_factory, options)
         inbox = self._inbox = _Inbox(self._observer)
         supervision = asyncio.create_task(self._supervise(connection, inbox), name="on_snapshot: supervision")
         supervision.add_done_callback(inbox.supervision_ended)
         try:
             await self._open(connection, inbox)
             await self._pass_on(inbox, apply, on_open)
+        except ListenerFailure as failure:
+            if failure.reason == "idle" and self._shared is not None:
+                self._shared.give_up(options)
+            raise
         finally:
             self._inbox = None
             inbox.end()
@@ -82,8 +93,8 @@ class OnSnapshotListener:
             await _closed(connection, supervision)
 
     async def confirm(self) -> float:
-        """Never possible: a Watch has one target, so there is nothing to ask Firestore over its stream."""
-        raise CannotConfirm("on_snapshot can't be probed", is_final=True)
+        """Never possible: the library does not say which probe a consistent point answers."""
+        raise CannotConfirm("on_snapshot can't confirm the model", is_final=True)
 
     def forget(self) -> None:
         """End the run in progress; none resumes anything."""
@@ -103,7 +114,6 @@ class OnSnapshotListener:
                 case Opened():
                     on_open()
                 case Point() as point:
-                    self.hears_heartbeats = self.hears_heartbeats or point.is_delta
                     await apply(self._event(point, first=not has_synced))
                     has_synced = True
                 case ListenerFailure() as failure:
@@ -119,21 +129,21 @@ class OnSnapshotListener:
         return Changed(point.upserts, removals, point.read_time, as_of, point.foreign)
 
     async def _supervise(self, connection: Connection, inbox: "_Inbox") -> None:
-        """Notice a watch that died or fell silent without a word. Time counts in steps, so a freeze is one of them."""
-        heard, silent_s = 0, 0.0
+        """Notice a watch that died or fell silent without a word."""
+        silence = Silence(self._probe_interval_s, self._idle_timeout_s)
         while True:
-            await self._sleep(self._check_interval_s)
+            await self._sleep(silence.step_s)
             watch = connection.watch
             if watch is None:
                 continue
             if not watch.is_active:
                 return inbox.put(ListenerFailure("end_of_stream", "the watch's thread has ended"))
-            silent_s += self._check_interval_s
-            if watch.working or watch.heard != heard or (inbox.has_synced and not self.hears_heartbeats):
-                heard, silent_s = watch.heard, 0.0
-            limit_s = self._idle_timeout_s if heard else min(OPENING_S, self._idle_timeout_s)
-            if silent_s > limit_s:
-                return inbox.put(ListenerFailure("idle", f"no message for {limit_s:g} s"))
+            is_probed = inbox.has_synced and connection.can_probe
+            silence.pass_step(watch.heard, is_working=watch.working, is_probed=is_probed)
+            if silence.is_over_limit:
+                return inbox.put(ListenerFailure("idle", f"no message for {silence.limit_s:g} s"))
+            if is_probed and silence.takes_probe():
+                connection.probe()
 
 
 class _Inbox:

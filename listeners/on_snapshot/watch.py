@@ -10,9 +10,10 @@ does so 450 times per second, and with changes from before the break.
 # because google-cloud-firestore says that it is typed, but its Watch is not
 
 import functools
+import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -27,8 +28,10 @@ from google.cloud.firestore_v1.watch import ChangeType, Watch
 
 from listeners import compat
 from listeners.collection_path import CollectionPath, collection_path, is_foreign
+from listeners.endpoints import Options
 from listeners.events import Document
 from listeners.field_paths import Projection
+from listeners.on_snapshot.probes import Probes
 from listeners.on_snapshot.watch_inspection import Emit, Inspector, Opened, Point, failure_of_error
 from listeners.times import microseconds
 from listeners.window import Window
@@ -39,12 +42,14 @@ _log = logging.getLogger(__name__)
 class _OneCall:
     """A Listen call whose every end the library takes for CANCELLED, its own word for ending without a sound.
 
-    The true end is emitted first. Done callbacks are dropped: the library reopens streams from there.
+    The true end is emitted first. Done callbacks are dropped: the library reopens streams from there. Of the library's
+    requests it sends the first, which is the only one; then it sends the probes, as they come.
     """
 
-    def __init__(self, call: Any, emit: Emit) -> None:
-        self._call = call
+    def __init__(self, listen: compat.Listen, requests: Iterable[Any], probes: Probes, emit: Emit) -> None:
         self._emit = emit
+        self._call = listen(itertools.chain(itertools.islice(requests, 1), probes.requests()))
+        self._call.add_done_callback(lambda _: probes.end())
 
     def __next__(self) -> Any:
         try:
@@ -66,13 +71,18 @@ class _OneCall:
         """Forgotten, see above."""
 
 
-def end_with_first_stream(client: firestore.Client, emit: Emit) -> None:
-    """Make the client's Listen calls such that no Watch reopens them, on a connection with our options."""
+def end_with_first_stream(client: firestore.Client, options: Options, probes: Probes, emit: Emit) -> bool:
+    """Make the client's Listen calls such that no Watch reopens them, on a connection with our options, with probes.
+
+    Returns whether that was possible.
+    """
     try:
-        compat.connect(client)
-        compat.wrap_listen(client, lambda call: _OneCall(call, emit))
+        compat.connect(client, options)
+        compat.wrap_listen(client, lambda listen, requests: _OneCall(listen, requests, probes, emit))
     except AttributeError as error:  # Watch itself still reports reopenings and most ends
         _log.warning("this version of google-cloud-firestore is unknown: it reopens streams by itself (%s)", error)
+        return False
+    return True
 
 
 class _Snapshot(DocumentSnapshot):  # type: ignore[type-arg]
@@ -126,8 +136,10 @@ class _Watch(Watch):
         if not self.heard:
             self.inspector.emit(Opened())
         try:
-            failure = self.inspector.suspicion(ListenResponse.pb(proto), self.documents_held)
-            if failure is None:
+            response = ListenResponse.pb(proto)
+            is_of_probe = self.inspector.is_of_probe(response)
+            failure = None if is_of_probe else self.inspector.suspicion(response, self.documents_held)
+            if failure is None and not is_of_probe:
                 super().on_snapshot(proto)
         except Exception as error:  # noqa: BLE001 - it would corrupt the library's state without a word: the end
             failure = failure_of_error(error)
@@ -140,7 +152,6 @@ class _Watch(Watch):
     def push(self, read_time: datetime, next_resume_token: bytes) -> None:
         """Every consistent point; the library calls back only at those where something changed."""
         self.changes_at_point = []
-        is_delta = self.inspector.point_is_delta()
         super().push(read_time, next_resume_token)
         upserts: list[Document] = []
         removed_ids: list[str] = []
@@ -152,7 +163,7 @@ class _Watch(Watch):
                 removed_ids.append(document.id)
             else:
                 upserts.append(document)
-        self.inspector.emit(Point(upserts, removed_ids, microseconds(read_time), is_delta, self.foreign))
+        self.inspector.emit(Point(upserts, removed_ids, microseconds(read_time), self.foreign))
 
     def keep_changes(self, _documents: Any, changes: list[Any], _read_time: Any) -> None:
         """The library's callback, called out of `push`."""
@@ -178,10 +189,19 @@ class Connection:
     A client of its own, because a closed Watch can leave a call behind that only its channel's end ends.
     """
 
-    def __init__(self, window: Window, projection: Projection, client_factory: Callable[[], firestore.Client]) -> None:
+    def __init__(
+        self,
+        window: Window,
+        projection: Projection,
+        client_factory: Callable[[], firestore.Client],
+        options: Options,
+    ) -> None:
         self._window = window
         self._projection = projection
         self._client_factory = client_factory
+        self._options = options
+        self._probes = Probes(window)
+        self.can_probe = False
         self._lock = threading.Lock()
         self._closed = False
         self._client: firestore.Client | None = None
@@ -193,13 +213,17 @@ class Connection:
             if self._closed:
                 return
             self._client = self._client_factory()
-            end_with_first_stream(self._client, emit)
+            self.can_probe = end_with_first_stream(self._client, self._options, self._probes, emit)
             query = self._window.query(self._client)
             if isinstance(query, CollectionReference):
                 query = Query(query)
             inspector = Inspector(emit, self._projection)
             path = collection_path(self._window.collection)
             self.watch = _Watch.for_query(query, inspector, functools.partial(_Snapshot, path, self._projection))
+
+    def probe(self) -> None:
+        """Ask Firestore for a sign of life. Does not block: from any thread."""
+        self._probes.ask()
 
     def close(self) -> None:
         """Stop the watch and its threads, then the channel. Waits for an `open` in progress."""

@@ -11,6 +11,7 @@ import grpc
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.firestore_v1.types import TargetChange
+from google.cloud.firestore_v1.watch import WATCH_TARGET_ID
 
 from listeners.events import Document
 from listeners.field_paths import Projection
@@ -46,14 +47,12 @@ class DocumentsRead:
 class Point:
     """A consistent point; no changes: still what it was. `read_time` in microseconds since the epoch.
 
-    `is_delta`: it came without the whole result. Servers that send deltas, production among them, also send
-    heartbeats of an idle result; Google's emulator does neither. `foreign`: see `events`.
+    `foreign`: see `events`.
     """
 
     upserts: list[Document]
     removed_ids: Sequence[str]
     read_time: int
-    is_delta: bool
     foreign: int = 0
 
 
@@ -78,6 +77,22 @@ def failure_of_error(error: object) -> ListenerFailure:
     return ListenerFailure("end_of_stream") if code is grpc.StatusCode.OK else failure_of_status(code, detail)
 
 
+def is_of_probe(kind: str | None, part: Any) -> bool:
+    """Whether the part of a response that has this name is about targets of probes, and about them alone."""
+    match kind:
+        case "target_change":
+            ids = part.target_ids
+        case "document_change":
+            ids = (*part.target_ids, *part.removed_target_ids)
+        case "document_delete" | "document_remove":
+            ids = part.removed_target_ids
+        case "filter":
+            ids = (part.target_id,)
+        case _:
+            return False
+    return bool(ids) and min(ids) > WATCH_TARGET_ID
+
+
 class Inspector:
     """Sees every response before the library does, and emits the events that the library does not report."""
 
@@ -86,12 +101,6 @@ class Inspector:
         self._projection = projection
         self._streams = 0
         self._documents_read = 0
-        self._is_whole_result = True
-
-    def point_is_delta(self) -> bool:
-        """Whether the consistent point reached now came without the whole result. Asked once at each."""
-        was_whole, self._is_whole_result = self._is_whole_result, False
-        return not was_whole
 
     def suspicion(self, response: Any, documents_held: Callable[[], int]) -> ListenerFailure | None:
         """What makes the watch unfit to go on, if anything. `response` is the bare protobuf message."""
@@ -106,6 +115,14 @@ class Inspector:
                 return ListenerFailure("filter_mismatch", f"Firestore has {response.filter.count}, here are {held}")
         return None
 
+    def is_of_probe(self, response: Any) -> bool:
+        """Whether the response is about a probe alone: the library would take it for its own target's."""
+        kind = response.WhichOneof("response_type")
+        if not is_of_probe(kind, getattr(response, kind or "target_change")):
+            return False
+        self._documents_read += kind in ("document_change", "document_delete", "document_remove")
+        return True
+
     def emit_documents_read(self) -> None:
         if self._documents_read:
             self.emit(DocumentsRead(self._documents_read))
@@ -115,8 +132,6 @@ class Inspector:
         if change.target_change_type == TargetChange.TargetChangeType.REMOVE:
             code = STATUS_OF_NUMBER.get(change.cause.code or grpc.StatusCode.INTERNAL.value[0])
             return failure_of_status(code or grpc.StatusCode.UNKNOWN, change.cause.message or "target removed")
-        if change.target_change_type == TargetChange.TargetChangeType.RESET:
-            self._is_whole_result = True
         if change.target_change_type == TargetChange.TargetChangeType.ADD:
             self._streams += 1
             if self._streams > 1:

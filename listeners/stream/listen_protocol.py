@@ -20,10 +20,10 @@ from listeners.firestore_values import DocumentDecoder, Message, microseconds
 from listeners.lazy_messages import parse_listen
 from listeners.listener import ListenerFailure
 from listeners.stream.consistent_point import ConsistentPoint, StreamEvent, TargetsEnded
-from listeners.stream.listen_requests import PROBE_ID, ListenRequests
+from listeners.stream.listen_requests import ListenRequests
 from listeners.stream.target_failures import filter_mismatch, removal_failure
 from listeners.stream.targets import Target, Targets, TargetState
-from listeners.window import Window
+from listeners.window import PROBE_ID, Window
 
 MODEL_TARGET = 1
 

@@ -6,9 +6,6 @@ from listeners.firestore_values import Message
 from listeners.stream.targets import Target
 from listeners.window import Window
 
-PROBE_ID = "process-status-probe-that-does-not-exist"
-"""A legal document ID that is not in use: a probe is one billed read of a document that does not exist."""
-
 _Request = ListenRequest.pb()
 
 

@@ -33,8 +33,6 @@ class StreamListener:
     `documents` follows single documents on the same streams.
     """
 
-    hears_heartbeats = True  # its probes are answered
-
     def __init__(
         self,
         window: Window,

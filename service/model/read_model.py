@@ -120,6 +120,10 @@ class ReadModel:
         age_s = self._clock() - self._confirmed_at
         return age_s if age_s <= self._lease_s else None
 
+    def is_confirmed_since(self, instant: float) -> bool:
+        """Whether the model is known to have been Firestore's state at this instant or later."""
+        return self._confirmed_at is not None and self._confirmed_at >= instant
+
     @property
     def firestore_time(self) -> int | None:
         """Firestore's clock in microseconds, never ahead of it; None while the lease has lapsed.

@@ -2,12 +2,12 @@
 
 A difference counts only where it is more than the lag of a live listener. A probe proves that: once Firestore has
 answered one that was sent after the audit's read, the model holds everything that the read can have seen. Without an
-answer there is no verdict. A listener that can't be probed (`on_snapshot`) gets `SETTLE_S` instead, in which this
-process must have run, and a second read. A difference that counts distrusts the model until the listener has fetched a
-whole result.
+answer there is no verdict. A listener that can't prove it (`on_snapshot`) gets `SETTLE_S` instead, in which this
+process must have run, until a consistent point as of a moment after the audit's read; and a second read. A difference
+that counts distrusts the model until the listener has fetched a whole result.
 
-Where a listener hears nothing of an idle result, neither answers nor heartbeats, an agreeing audit is the only evidence
-of freshness and renews the model's lease. The audit also logs, once, why a model is empty and its collection is not.
+An audit that agrees renews no lease: a sample proves nothing of the rest. The audit also logs, once, why a model is
+empty and its collection is not.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ _YEAR_5138_S = 1e11
 """Numbers above it are no epoch seconds of this age."""
 
 SETTLE_S = 3.0
-"""How long a difference can last before it is more than the lag of a listener that can't be probed."""
+"""How long a difference must last before it is more than the lag of a listener that can't confirm the model."""
 
 SETTLE_STEP_S = 0.25
 """That time is counted in steps; one that takes twice as long does not count: the process did not run in it."""
 
 SETTLE_STEPS = 120
-"""Steps tried before the audit gives up: this process hardly runs."""
+"""Steps tried before the audit gives up: this process hardly runs, or its listener hears nothing."""
 
 
 class AuditedListener(Protocol):
@@ -55,10 +55,6 @@ class AuditedListener(Protocol):
 
     def resync(self, reason: str) -> None:
         """Fetch a whole result again."""
-
-    @property
-    def hears_heartbeats(self) -> bool:
-        """Whether its silence alone shows that the model can be behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +120,6 @@ class Audit:
         """One comparison. Returns whether model and Firestore agree. Raises: Unreachable, ReadRefused."""
         if not self._model.has_synced:
             return False
-        as_of = self._clock()
         differences = await self._compare()
         if differences:
             if not await self._has_caught_up():
@@ -134,8 +129,6 @@ class Audit:
             if self._listener.state is ListenerState.LIVE:  # else it is known to be behind: the lease sees to that
                 self._report(differences)
             return False
-        if self._listener.state is ListenerState.LIVE and not self._listener.hears_heartbeats:
-            self._model.confirm(as_of)  # a sample is no evidence for a listener that is known to be down
         await self._explain_emptiness()
         return True
 
@@ -165,26 +158,27 @@ class Audit:
 
     async def _has_caught_up(self) -> bool:
         """Whether the model now holds everything that Firestore had when this was called."""
+        called_at = self._clock()
         try:
             await self._listener.confirm()
         except CannotConfirm as cannot:
             if not cannot.is_final:
                 log.info("no audit: the listener can be behind: %s", cannot)
                 return False
-            return await self._settles()
+            return await self._settles(called_at)
         return True
 
-    async def _settles(self) -> bool:
-        """Let SETTLE_S pass in which this process runs. False where it runs too seldom."""
+    async def _settles(self, read_by: float) -> bool:
+        """Let SETTLE_S pass in which this process runs, and the model reach `read_by`. False where that takes long."""
         awake_s = 0.0
         for _ in range(SETTLE_STEPS):
             began_at = self._clock()
             await self._options.sleep(SETTLE_STEP_S)
             if self._clock() - began_at < 2 * SETTLE_STEP_S:
                 awake_s += SETTLE_STEP_S
-            if awake_s >= SETTLE_S:
+            if awake_s >= SETTLE_S and self._model.is_confirmed_since(read_by):
                 return True
-        log.info("no audit: this process hardly runs")
+        log.info("no audit: this process hardly runs" if awake_s < SETTLE_S else "no audit: the listener can be behind")
         return False
 
     async def _lasting(self, differences: list[Difference]) -> list[Difference]:

@@ -20,14 +20,14 @@ from tests.listeners.wanted import by, wanted
 MakeListener = Callable[[Window], Listener]
 
 
-def on_snapshot(window: Window) -> Listener:
+def on_snapshot(window: Window, observer: CountingObserver | None = None, **options: Any) -> OnSnapshotListener:
     return OnSnapshotListener(
         window,
         wanted(*FIELDS),
         lambda: firestore.Client(project=window.project),
-        CountingObserver(),
+        observer or CountingObserver(),
         clock=time.monotonic,
-        hears_heartbeats=False,
+        **options,
     )
 
 

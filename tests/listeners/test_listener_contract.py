@@ -9,10 +9,10 @@ import pytest
 
 from listeners.events import Changed, Event, Replaced
 from listeners.listener import ListenerFailure
+from listeners.on_snapshot.watch import Connection
 from listeners.window import OrderType
-from tests.firestore_servers import BackgroundFirestore
 from tests.listeners.both_listeners import LISTENERS, MakeListener, at, commit, job, on_snapshot, window_of
-from tests.listeners.listening import Consumer, failure_of, listening
+from tests.listeners.listening import Consumer, CountingObserver, failure_of, listening
 from tests.waiting import until
 
 
@@ -37,18 +37,28 @@ async def test_the_first_event_is_a_replaced_with_exactly_the_window(jobs: Any, 
     assert consumer.opened == [0]
 
 
-async def test_heartbeats_are_expected_of_whoever_sends_deltas(
-    jobs: Any, host: str, local_firestore: BackgroundFirestore
-) -> None:
-    unsure = on_snapshot(window_of(jobs))
-    consumer = Consumer()
-    async with listening(unsure, consumer):
-        for second in range(5):
-            commit(jobs, {f"job-{second}": job(second)})
-            await until(lambda: f"job-{second}" in consumer.held, f"job-{second}")  # noqa: B023 - awaited in its turn
-        commit(jobs, {"too-old-for-the-window": job(0), "job-4": job(4, "done")})
-        await until(lambda: consumer.held["job-4"].fields["status"] == "done", "the last commit")
-    assert unsure.hears_heartbeats is (host == local_firestore.host)
+async def test_probes_keep_a_silent_watch_alive(jobs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time stands still until a probe is answered: thirty intervals of it take no longer than the answers do."""
+    consumer, observer, probe, probes = Consumer(), CountingObserver(), Connection.probe, 0
+
+    def counted(connection: Connection) -> None:
+        nonlocal probes
+        probes += 1
+        probe(connection)
+
+    async def sleep(_: float) -> None:
+        await asyncio.sleep(0)
+        await until(lambda: len(consumer.events) > probes, "an answer")
+
+    monkeypatch.setattr(Connection, "probe", counted)
+    commit(jobs, {"job-1": job(1)})
+    async with listening(on_snapshot(window_of(jobs), observer, sleep=sleep), consumer) as run:
+        await until(lambda: probes >= 30 or run.done(), "thirty probes")
+        commit(jobs, {"job-2": job(2)})
+        await consumer.until_holds("job-1", "job-2")
+        assert not run.done()
+    assert [type(event) for event in consumer.news] == [Replaced, Changed]
+    assert observer.documents >= 2 + 29  # each probe is one billed read
 
 
 async def test_an_empty_collection_is_an_empty_replaced(jobs: Any, make_listener: MakeListener) -> None:

@@ -28,8 +28,6 @@ Step = Event | Exception | str | None
 class ScriptedListener:
     """The port, acted out: each run takes its steps from the next script; None returns; past its end it waits."""
 
-    hears_heartbeats = True
-
     def __init__(self, *scripts: list[Step]) -> None:
         self._scripts = list(scripts)
         self._forgotten = asyncio.Event()

@@ -39,7 +39,7 @@ def environment(host: str, project: str, listener_kind: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def local_firestore() -> Iterator[BackgroundFirestore]:
-    """With heartbeats to match the lease: they are all that an idle `on_snapshot` has for evidence."""
+    """With heartbeats to match the lease."""
     with BackgroundFirestore(heartbeat_s=0.1) as server:
         yield server
 

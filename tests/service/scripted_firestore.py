@@ -175,7 +175,6 @@ class ScriptedListener:
 
     state: ListenerState = ListenerState.LIVE
     reason: str = "synchronised"
-    hears_heartbeats: bool = True
     resyncs: list[str] = field(default_factory=list)
     proofs: int = 0
     clock: Clock | None = None

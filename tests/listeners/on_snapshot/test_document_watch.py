@@ -18,8 +18,6 @@ FIRST, SECOND = Document("import-1", 100, {"status": "running"}), Document("impo
 class Scripted:
     """A listener whose every connection says what the script has for it, then ends or, after the last, stays."""
 
-    hears_heartbeats = True
-
     def __init__(self, *connections: list[Event]) -> None:
         self._connections = list(connections)
         self.running = 0

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -20,11 +20,13 @@ from google.auth.exceptions import DefaultCredentialsError
 from google.cloud import firestore
 from google.cloud.firestore_v1.watch import Watch
 
+from listeners.endpoints import CHANNEL_OPTIONS
 from listeners.events import Changed, Confirmed, Event, Replaced
 from listeners.listener import CannotConfirm, ListenerFailure, ListenerState
 from listeners.on_snapshot import listener as on_snapshot
 from listeners.on_snapshot import watch, watch_inspection
 from listeners.on_snapshot.listener import OnSnapshotListener
+from listeners.on_snapshot.probes import Probes
 from listeners.supervisor import Supervisor
 from listeners.window import Window
 from tests.firestore_servers import BackgroundFirestore
@@ -33,6 +35,8 @@ from tests.listeners.wanted import by, wanted
 from tests.waiting import until
 
 Documents = dict[str, dict[str, object] | None]
+
+WINDOW = Window("a-project", "(default)", "jobs", by("string"), 3)
 
 
 @pytest.fixture
@@ -107,8 +111,9 @@ async def supervised(server: BackgroundFirestore, project: str) -> AsyncIterator
 
 def listener(project: str, observer: CountingObserver | None = None, **options: Any) -> OnSnapshotListener:
     options = {"clock": time.monotonic, "client_factory": lambda: firestore.Client(project=project), **options}
-    window = Window(project, "(default)", "jobs", by("string"), 3)
-    return OnSnapshotListener(window, wanted(*FIELDS), observer=observer or CountingObserver(), **options)
+    return OnSnapshotListener(
+        replace(WINDOW, project=project), wanted(*FIELDS), observer=observer or CountingObserver(), **options
+    )
 
 
 def job(status: object = "new") -> dict[str, object]:
@@ -219,7 +224,7 @@ async def test_a_stream_that_never_says_a_word_is_given_up_within_seconds(
 ) -> None:
     virtual = VirtualTime()
     virtual.flowing.set()
-    silent = listener(project, clock=virtual.clock, sleep=virtual.sleep, hears_heartbeats=False)
+    silent = listener(project, clock=virtual.clock, sleep=virtual.sleep)
     with server.faults.stall_streams():
         async with listening(silent, Consumer(virtual.clock)) as run:
             failure = await failure_of(run)
@@ -250,17 +255,6 @@ async def test_a_stream_that_falls_silent_is_given_up(
             failure = await failure_of(run)
     assert failure.reason == "idle"
     assert virtual.now_s - started_s == pytest.approx(120, abs=3)
-
-
-async def test_where_no_heartbeats_are_sent_silence_is_no_failure(server: BackgroundFirestore, project: str) -> None:
-    virtual = VirtualTime()
-    consumer = Consumer(virtual.clock)
-    calm = listener(project, clock=virtual.clock, sleep=virtual.sleep, hears_heartbeats=False)
-    async with listening(calm, consumer) as run:
-        await consumer.until_news(1)
-        virtual.flowing.set()
-        await until(lambda: virtual.sleeps > 1000, "a thousand checks")
-        assert not run.done()
 
 
 async def test_changes_that_never_arrived_are_there_after_a_resync(server: BackgroundFirestore, project: str) -> None:
@@ -305,7 +299,7 @@ async def test_a_reset_is_applied_as_a_difference(server: BackgroundFirestore, p
 async def test_a_stream_reopened_by_the_library_is_thrown_away(
     server: BackgroundFirestore, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "end_with_first_stream", lambda client, emit: None)
+    monkeypatch.setattr(watch, "end_with_first_stream", lambda *_: False)
     async with supervised(server, project) as running:
         server.faults.end_streams(grpc.StatusCode.UNAVAILABLE)
         await until(lambda: running.observer.restarts == ["reopened"], "the restart")
@@ -319,7 +313,7 @@ async def test_with_an_unknown_library_the_ends_of_the_watch_are_still_events(
 ) -> None:
     raised: list[object] = []
     monkeypatch.setattr(threading, "excepthook", raised.append)
-    monkeypatch.setattr(watch, "end_with_first_stream", lambda client, emit: None)
+    monkeypatch.setattr(watch, "end_with_first_stream", lambda *_: False)
     async with supervised(server, project) as running:
         server.faults.end_streams(code)
         await until(lambda: len(running.observer.restarts) == 1, "the restart")
@@ -334,14 +328,15 @@ async def test_a_watch_whose_thread_died_without_a_word_is_noticed(server: Backg
         client._firestore_api.transport.close()
         return client
 
-    dying = listener(project, client_factory=client_with_a_closed_channel, check_interval_s=0.01)
+    dying = listener(project, client_factory=client_with_a_closed_channel, probe_interval_s=0.04)
     async with listening(dying, Consumer()) as run:
         failure = await failure_of(run)
     assert str(failure) == "end_of_stream: the watch's thread has ended"
 
 
 def test_an_unknown_library_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    watch.end_with_first_stream(object(), lambda told: None)  # type: ignore[arg-type]
+    unknown: Any = object()
+    assert not watch.end_with_first_stream(unknown, CHANNEL_OPTIONS, Probes(WINDOW), lambda told: None)
     assert "it reopens streams by itself" in caplog.text
 
 
@@ -436,29 +431,13 @@ async def test_a_heartbeat_is_a_confirmation(monkeypatch: pytest.MonkeyPatch, pr
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
         server.commit(project, {"jobs/a": job()})
         consumer = Consumer()
-        unsure = listener(project, hears_heartbeats=False)
-        async with listening(unsure, consumer):
+        async with listening(listener(project), consumer):
             await until(lambda: len(consumer.events) > 3, "heartbeats")
-    assert unsure.hears_heartbeats
     first, *rest = consumer.events
     assert isinstance(first, Replaced)
     assert all(isinstance(event, Confirmed) for event in rest)
     read_times = [event.read_time for event in consumer.events]
     assert read_times == sorted(read_times)
-
-
-async def test_once_a_heartbeat_was_heard_silence_is_a_failure(monkeypatch: pytest.MonkeyPatch, project: str) -> None:
-    virtual = VirtualTime()
-    consumer = Consumer(virtual.clock)
-    with BackgroundFirestore(heartbeat_s=0.01) as server:
-        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", server.host)
-        unsure = listener(project, clock=virtual.clock, sleep=virtual.sleep, hears_heartbeats=False)
-        async with listening(unsure, consumer) as run:
-            await until(lambda: unsure.hears_heartbeats, "a heartbeat")
-            with server.faults.stall_streams():
-                virtual.flowing.set()
-                failure = await failure_of(run)
-    assert failure.reason == "idle"
 
 
 async def test_it_never_claims_to_confirm(server: BackgroundFirestore, project: str) -> None:
@@ -505,7 +484,7 @@ async def test_an_event_that_waited_out_a_freeze_is_as_old_as_its_read_time(
     frozen_s = 0.0
     consumer = Consumer(lambda: 1000 + frozen_s)
     gate = Gate(consumer)
-    slow = listener(project, clock=consumer.clock, wall_clock=lambda: time.time() + frozen_s, hears_heartbeats=False)
+    slow = listener(project, clock=consumer.clock, wall_clock=lambda: time.time() + frozen_s)
     run = asyncio.create_task(slow.run(gate.apply, consumer.on_open))
     await until(lambda: gate.waiting == 1, "the first event")
     server.commit(project, {"jobs/a": job()})
@@ -649,8 +628,9 @@ async def test_each_run_has_a_client_of_its_own_and_closes_it(server: Background
 
 def test_a_closed_connection_listens_no_more(server: BackgroundFirestore, project: str) -> None:
     opened = threading.Event()
-    window = Window(project, "(default)", "jobs", by("string"), 3)
-    connection = watch.Connection(window, wanted(*FIELDS), lambda: firestore.Client(project=project))
+    window = replace(WINDOW, project=project)
+    client = firestore.Client(project=project)
+    connection = watch.Connection(window, wanted(*FIELDS), lambda: client, CHANNEL_OPTIONS)
     connection.open(lambda told: opened.set())
     assert opened.wait(20)
     connection.close()

@@ -16,14 +16,15 @@ from tests.service.scripted_firestore import Parts, ScriptedListener, document, 
 
 
 class Audited(Parts):
-    """The parts, with an audit over them that can do something while a difference settles."""
+    """The parts, with an audit over them that can do something while a difference settles.
 
-    def __init__(
-        self, *, hears_heartbeats: bool = False, start_time_type: OrderType = "timestamp", window_size: int = 100
-    ) -> None:
+    Until then its listener hears heartbeats, each `late_s` old.
+    """
+
+    def __init__(self, *, start_time_type: OrderType = "timestamp", window_size: int = 100) -> None:
         super().__init__(window_size=window_size)
-        self.listener.hears_heartbeats = hears_heartbeats
         self.mismatches = 0
+        self.late_s = 0.0
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
         self.audit = Audit(
             self.model,
@@ -40,6 +41,7 @@ class Audited(Parts):
 
     async def _sleep(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
+        self.model.confirm(self.clock() - self.late_s)
         if self.meanwhile is not None:
             await self.meanwhile()
 
@@ -50,15 +52,12 @@ class Audited(Parts):
         self.reader.newest = [summary(f"p{len(versions) - 1}", versions[-1], len(versions) - 1)]
 
 
-@pytest.mark.parametrize(("hears_heartbeats", "age_s"), [(False, 0.0), (True, 40.0)])
-async def test_an_agreeing_audit_renews_the_lease_only_where_silence_says_nothing(
-    hears_heartbeats: bool, age_s: float
-) -> None:
-    parts = Audited(hears_heartbeats=hears_heartbeats)
+async def test_an_agreeing_audit_renews_no_lease() -> None:
+    parts = Audited()
     await parts.agrees_on(1, 2, 3)
     parts.clock.advance(40)
     assert await parts.audit.once()
-    assert parts.model.age_s == age_s
+    assert parts.model.age_s == 40.0
     assert (parts.mismatches, parts.listener.resyncs) == (0, [])
 
 
@@ -79,7 +78,7 @@ async def test_a_listener_that_is_known_to_be_down_is_behind_and_that_is_no_mism
     parts.listener.state = state
     assert not await parts.audit.once()
     assert (parts.mismatches, parts.listener.resyncs) == (0, [])
-    assert parts.model.age_s == SETTLE_S  # it is not renewed either
+    assert parts.model.is_trusted()  # its lease sees to that
     parts.listener.state = ListenerState.LIVE
     assert not await parts.audit.once()
     assert (parts.mismatches, parts.listener.resyncs) == (1, ["audit_mismatch"])
@@ -176,6 +175,28 @@ async def test_being_ahead_of_a_read_or_past_the_window_is_no_mismatch() -> None
     parts.reader.newest = [summary("p-evicted", 3, 0)]
     assert await parts.audit.once()
     assert (parts.mismatches, parts.clock.slept) == (0, [])
+
+
+@pytest.mark.parametrize("kind", DIFFERENCES)
+async def test_a_listener_that_has_heard_nothing_since_the_read_is_behind(kind: str) -> None:
+    parts = Audited()
+    await differ(parts, kind)
+    parts.clock.advance(1)
+    parts.late_s = SETTLE_STEPS * SETTLE_STEP_S + 1
+    for _ in range(3):
+        assert not await parts.audit.once()
+    assert len(parts.clock.slept) == 3 * SETTLE_STEPS
+    assert (parts.mismatches, parts.listener.resyncs) == (0, [])
+
+
+async def test_a_difference_counts_as_soon_as_the_model_has_reached_the_read() -> None:
+    parts = Audited()
+    await differ(parts, "behind")
+    parts.clock.advance(1)
+    parts.late_s = 2 * SETTLE_S
+    assert not await parts.audit.once()
+    assert parts.mismatches == 1
+    assert sum(parts.clock.slept) == 2 * SETTLE_S
 
 
 class Probed(ScriptedListener):

@@ -1,1 +1,1 @@
-"""What Firestore says about one collection, as events. Knows nothing of its consumers."""
+"""Listens to one Firestore collection and turns what Firestore sends into events. Knows nothing of its consumers."""

@@ -1,7 +1,7 @@
-"""How long to wait after the nth failure in a row, by what has failed. Randomness is injected.
+"""The pause before the next attempt after a failure, by the kind of failure. Randomness is injected.
 
-An outage can last for hours: the model must be back within 10 s of Firestore's return. An attempt to open a stream
-takes up to 5 s (`OPENING_S` of the listeners), so no wait after it exceeds 4.5 s. Jitter spreads the replicas.
+After an outage, of whatever length, the model must be back within 10 s of Firestore's return. Opening a stream takes up
+to 5 s (`OPENING_S`), so the pause before an attempt never exceeds 4.5 s. Jitter keeps replicas from trying all at once.
 """
 
 import random
@@ -13,29 +13,29 @@ FACTOR = 1.5
 JITTER = 0.5
 
 MAXIMUM_S = 3.0
-"""Without jitter, as all of these."""
+"""Before jitter, like the constants below."""
 
 REFUSED_S = 20.0
-"""After a refusal that an operator must end, and after RESOURCE_EXHAUSTED: attempts cost Firestore something and seldom
-help, but with jitter 30 s are the most that a repaired permission has to wait."""
+"""The pause after a refusal that only an operator can end, and after RESOURCE_EXHAUSTED: attempts cost Firestore
+something and seldom help. With jitter the pause is at most 30 s, so a repaired permission takes effect within 30 s."""
 
 OWN_LIMIT_S = 1.0
-"""Where this process has no file descriptor left, attempts cost Firestore nothing."""
+"""The pause when this process has no file descriptor left: such attempts cost Firestore nothing."""
 
 
 class BackOff:
-    """0, then 1 s growing by half up to a maximum, all ± 50 %."""
+    """First 0, then 1 s, then half as much again each time, up to a maximum. Jitter changes each pause by ± 50 %."""
 
     def __init__(self, randomness: random.Random) -> None:
         self._random = randomness
         self._next_s = 0.0
 
     def reset(self) -> None:
-        """The next failure is the first in a row."""
+        """Start again: the next failure counts as the first in a row."""
         self._next_s = 0.0
 
     def delay_s(self, failure: ListenerFailure) -> float:
-        """Count `failure`, and say how long to wait after it."""
+        """Count `failure`, and return the pause after it."""
         if failure.permanent or failure.reason == "resource_exhausted":
             wait_s = REFUSED_S
         elif failure.reason == TOO_MANY_OPEN_FILES:

@@ -1,13 +1,13 @@
-"""Which documents are a collection's, and the key of each: of a plain collection, or of a collection group. Pure.
+"""Which documents belong to a collection, or to a collection group, and the key of each document. Pure.
 
-`jobs` is a plain collection: the key of a document is its ID. `users/{uid}/jobs` is the documents of the collection
-group `jobs` whose path fits the pattern; their key is one text of the variables' IDs and the document's own. All keys
-of a collection compare as Firestore compares the names of its documents: by ID, numeric IDs (`__id7__`) by number
-before all others. Nothing outside of this module takes a key apart, or makes one.
+`jobs` is a plain collection: the key of a document is its ID. `users/{uid}/jobs` is a pattern: it means the documents
+of the collection group `jobs` whose path fits the pattern. Their key is one text, made from the IDs of the variables
+and the ID of the document. Keys of a collection compare as Firestore compares the names of its documents: by ID, and
+numeric IDs (`__id7__`) by number, before all others. Only this module makes keys and takes them apart.
 
-In the key of a group NUL ends each ID but the last. Within an ID NUL and the character after it are escaped, and a
-number is a NUL and twenty digits, so that the order stays. A document of the group that does not fit the pattern is
-foreign: its key is a slash and its path.
+In the key of a group NUL ends each ID but the last. Within an ID, NUL and the character after it are escaped. A number
+is a NUL and twenty digits. So keys keep the order of the IDs. A document of the group that does not fit the pattern is
+*foreign*: its key is a slash and its path.
 """
 
 import re
@@ -27,11 +27,11 @@ _LEAST = 2**63
 
 
 class WrongCollection(ValueError):
-    """Neither a collection nor a pattern; the text says why."""
+    """The text is neither a collection nor a pattern; the message says why."""
 
 
 class CollectionPath:
-    """A collection as the schema file names it. `root` stands before the paths of its documents."""
+    """A collection as the schema file names it. `root` is the beginning of its documents' paths."""
 
     def __init__(self, text: str, root: str = "") -> None:
         """Raises: WrongCollection."""
@@ -42,9 +42,9 @@ class CollectionPath:
         if not self.is_group and len(segments) > 1:
             raise WrongCollection(f"{text!r} has no variable; name a top-level collection, or write users/{{uid}}/jobs")
         self.id = segments[-1]
-        """Of the collection, or of the collection group."""
+        """The ID of the collection, or of the collection group."""
         self.top = segments[0]
-        """The top-level collection that all of it lies in."""
+        """The top-level collection in which all documents are."""
         self._root = root
         self._prefix = f"{root}{text}/"
         self._levels = [(_VARIABLE.fullmatch(segment) is not None, segment) for segment in segments]
@@ -57,7 +57,7 @@ class CollectionPath:
     # -- names and keys
 
     def key_of(self, name: str) -> str | None:
-        """A document's key, foreign or not; None for a document of another collection."""
+        """The key of a document, foreign or not; None for a document of another collection."""
         if not self.is_group:
             return name[len(self._prefix) :] if name.startswith(self._prefix) else None
         usual = self._usual.fullmatch(name)
@@ -77,14 +77,17 @@ class CollectionPath:
         return self._joined([*ids, segments[-1]])
 
     def name_of(self, key: str) -> str:
-        """The name of the document that has this key, which is not foreign."""
+        """The name of the document with this key. The key must not be foreign."""
         if not self.is_group:
             return self._prefix + key
         *ids, document_id = self._ids(key)
         return f"{self._parent(ids)}{self.id}/{document_id}"
 
     def parent_of(self, variables: Mapping[str, str | int]) -> str:
-        """The name of the document, or the root, that the collection with these variables lies in. All are given."""
+        """The name of the document (or the root) above the collection with these variables.
+
+        All variables must be given.
+        """
         return self._parent([str(variables[name]) for name in self.variables]).rstrip("/")
 
     def _parent(self, ids: Sequence[str]) -> str:
@@ -95,21 +98,21 @@ class CollectionPath:
     # -- keys and IDs
 
     def key(self, variables: Mapping[str, str], document_id: str) -> str:
-        """The key of a document with these variables; those of a plain collection are none."""
+        """The key of a document with these variables; a plain collection has no variables."""
         if not self.is_group:
             return document_id
         return self._joined([*(variables[name] for name in self.variables), document_id])
 
     def beginning(self, variables: Mapping[str, str]) -> str:
-        """What all keys with these variables begin with; see `key_behind`."""
+        """The common beginning of all keys with these variables; see `key_behind`."""
         return "".join(f"{_encoded(variables[name])}{_END}" for name in self.variables)
 
     def key_behind(self, beginning: str, document_id: str) -> str:
-        """The key of a document with these variables."""
+        """The key of a document, from `beginning` of its variables and its ID."""
         return beginning + _encoded(document_id) if self.is_group else document_id
 
     def key_below_one(self, document_id: str) -> str:
-        """The key of the document whose variables are this ID too."""
+        """The key of the document whose ID and whose only variable are both this ID."""
         return self.key(dict.fromkeys(self.variables, document_id), document_id)
 
     def id_of(self, key: str) -> str:
@@ -121,11 +124,11 @@ class CollectionPath:
         return self.ids_of(key)[:-1] if self.is_group else ()
 
     def ids_of(self, key: str) -> list[str]:
-        """The same, then the ID itself, of a document of a group."""
+        """The variables, then the ID itself, of a document of a group."""
         return self._ids(key) or [key]
 
     def is_key(self, text: str) -> bool:
-        """Whether a text has the form of a key; its IDs are not looked at."""
+        """Whether a text has the form of a key. Its IDs are not checked."""
         if not self.is_group:
             return True
         ids = self._ids(text)
@@ -135,7 +138,7 @@ class CollectionPath:
         return _END.join(map(_encoded, ids))
 
     def _ids(self, key: str) -> list[str]:
-        """The variables' IDs and the document's own."""
+        """The IDs of the variables, then that of the document."""
         ids = key.split(_END)
         if len(ids) == len(self.variables) + 1 and _ESCAPE not in key:
             return ids
@@ -143,18 +146,18 @@ class CollectionPath:
 
 
 def is_foreign(key: str) -> bool:
-    """Whether the document does not fit the pattern: it counts in the listener's result, and is never shown."""
+    """Whether the document does not fit the pattern. The listener counts such documents, but no answer shows them."""
     return key.startswith(_FOREIGN)
 
 
 def readable(key: str) -> str:
-    """A key for logs."""
+    """The key as a text for logs."""
     return key.replace(_END, "/")
 
 
 @lru_cache(maxsize=64)
 def collection_path(text: str, root: str = "") -> CollectionPath:
-    """The same object each time. Raises: WrongCollection."""
+    """The collection path of this text: for the same text always the same object. Raises: WrongCollection."""
     return CollectionPath(text, root)
 
 
@@ -199,7 +202,7 @@ def _encoded(segment: str) -> str:
 
 
 def _scanned(key: str) -> list[str]:
-    """The IDs in a key of which one is escaped, or a number; fewer where it is no key."""
+    """The IDs in a key that has escapes or numbers; fewer IDs than expected if the text is no key."""
     ids: list[str] = []
     place = 0
     while found := _SCANNED.match(key, place):

@@ -1,7 +1,7 @@
-"""Everything of grpcio and google-cloud-firestore that listeners use and that is not public, each with what it is for.
+"""Every private name of grpcio and google-cloud-firestore that the listeners use, each with its purpose.
 
-`check` names what an upgrade has taken away, and what happens without it. It runs at the service's start and in the
-test suite.
+`check` finds names that an upgrade has removed, and says what does not work without them. It runs at the start of the
+service and in the test suite.
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from grpc.aio import _call
 from listeners.endpoints import Options
 
 CALL_TASKS = frozenset({"_AioCall._handle_status_once_received", "StreamStreamCall._prepare_rpc"})
-"""The tasks that gRPC runs for a call, by their coroutines' names. gRPC offers no way to wait for them."""
+"""The tasks that gRPC runs for a call, by the names of their coroutines. gRPC has no public way to wait for them."""
 
 WAKEUP_READER = "PollerCompletionQueue"
 """The class whose method reads gRPC's wakeups from a socket."""
 
 WATCH_HOOKS = ("on_snapshot", "push", "close", "unsubscribe", "for_query", "is_active")
-"""What the listener on Watch overrides or calls; of these only on_snapshot's callback and unsubscribe are public."""
+"""The parts of Watch that `on_snapshot` overrides or calls. Only on_snapshot's callback and unsubscribe are public."""
 
 WATCH_STATE = ("doc_map", "change_map")
-"""What Watch holds, to be compared with an existence filter."""
+"""The documents that Watch holds; the listener compares their number with existence filters."""
 
 CLIENT_STATE = ("_firestore_api_internal", "_emulator_host", "_target", "_credentials")
 """Where the client library keeps its connection."""
@@ -48,7 +48,7 @@ _OWN_OPTIONS = (
 
 
 def check() -> list[str]:
-    """A line for each name that is missing in the installed versions, with what it means; empty where all is well."""
+    """One line for each missing name and its consequence; empty if the installed versions have all of them."""
     return [
         f"{package} {version(package)} has no {name}: {consequence}"
         for package, name, is_there, consequence in _names()
@@ -57,7 +57,7 @@ def check() -> list[str]:
 
 
 def _names() -> Iterator[tuple[str, str, bool, str]]:
-    """Each name: its package, itself, whether it is there, and what happens without it."""
+    """For each name: its package, the name, whether it exists, and the consequence if not."""
     yield "grpcio", WAKEUP_READER, hasattr(cygrpc, WAKEUP_READER), _SLOW
     for module, name in ((cygrpc, "_AioCall._handle_status_once_received"), (_call, "StreamStreamCall._prepare_rpc")):
         yield "grpcio", name, _has(module, *name.split(".")), _NOISE
@@ -80,20 +80,20 @@ def _has(module: Any, class_name: str, method: str) -> bool:
 
 
 def _mentions(function: Any, attribute: str) -> bool:
-    """Whether a function's code has an attribute of this name: instances have it, the class does not."""
+    """Whether the function's code uses an attribute of this name: only instances have it, so the class cannot tell."""
     return attribute in getattr(getattr(function, "__code__", None), "co_names", ())
 
 
 def call_tasks() -> set[asyncio.Task[Any]]:
-    """The tasks that gRPC runs for calls on this loop. Looks at every task, 10 ms where there are 10,000."""
+    """The tasks that gRPC runs for calls on this loop. Looks at every task: with 10,000 tasks this takes 10 ms."""
     return {task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__qualname__", "") in CALL_TASKS}
 
 
 def cancel(call: grpc.aio.Call) -> None:
     """End a call on the wire.
 
-    Where a write fails, gRPC's own `cancel` takes the call for over. While it has unread messages, it is not:
-    it keeps its connection open, and its task waits for ever.
+    If a write has failed, gRPC's own `cancel` believes that the call is over. But while it has unread messages, the
+    call keeps its connection open, and its task waits for ever.
     """
     core = getattr(call, "_cython_call", None)
     if core is not None:
@@ -101,7 +101,7 @@ def cancel(call: grpc.aio.Call) -> None:
 
 
 def reads_grpc_wakeups(callback: Callable[..., object]) -> bool:
-    """Whether this reader of a socket is gRPC's."""
+    """Whether this callback is gRPC's reader of its wakeup socket."""
     if isinstance(callback, functools.partial):
         callback = callback.func
     return type(getattr(callback, "__self__", None)).__name__ == WAKEUP_READER
@@ -132,7 +132,7 @@ def wrap_listen(client: Client, wrap: Callable[[Listen, Iterable[Any]], Any]) ->
 
 
 def close(client: Client | None) -> None:
-    """Close the connection of a client, where it has one: it offers no way to do so."""
+    """Close the client's connection if it has one. The client itself has no method for this."""
     api = getattr(client, "_firestore_api_internal", None)
     if api is not None:
         api.transport.close()

@@ -1,7 +1,7 @@
-"""Where Firestore is, and how to get a grpc.aio channel to it.
+"""Where Firestore is, and how to open a grpc.aio channel to it.
 
-A channel is made in the running event loop, so always after any fork, which gRPC does not survive. The code that opens
-a channel closes it.
+A channel is opened in the running event loop, so always after any fork: gRPC does not survive forks. The code that
+opens a channel must close it.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ Options = Sequence[tuple[str, Any]]
 """Of a gRPC channel."""
 
 OPENING_S = 5.0
-"""How long Firestore can take for its first message on a new stream, connecting included."""
+"""The longest time for Firestore's first message on a new stream, including the time to connect."""
 
 CONNECT_S = 4.0
-"""How long one attempt to connect can take: a lost SYN is sent again after 1 and after 3 s."""
+"""The longest time for one attempt to connect. A lost SYN is sent again after 1 and after 3 s."""
 
 RECONNECT_OPTIONS: Options = (
     # gRPC's own back-off grows to 120 s, and an attempt to connect takes it at least 20 s.
     ("grpc.initial_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 4_000),
-    ("grpc.min_reconnect_backoff_ms", int(CONNECT_S * 1_000)),  # in fact the least timeout of an attempt
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_S * 1_000)),  # despite its name: the least timeout of an attempt
 )
-"""For every channel to Firestore: after an outage of any length it is connected again within seconds."""
+"""For every channel to Firestore: it connects again within seconds after an outage of any length."""
 
 # Google's front end ends a connection on which pings come too often (GOAWAY, "too_many_pings"). Every 30 s is what
 # Google's client sends (`_DEFAULT_CHANNEL_OPTIONS` in google/cloud/firestore_v1/base_client.py), while calls are open.
@@ -71,18 +71,18 @@ class SharedConnection:
 
 
 class Endpoint(Protocol):
-    """One Firestore."""
+    """One Firestore, real or emulated."""
 
     @property
     def metadata(self) -> Metadata:
-        """What every call must carry besides the routing headers."""
+        """The metadata that every call must send in addition to the routing headers."""
 
     async def open_channel(self) -> grpc.aio.Channel:
         """A new channel. Raises: ListenerFailure."""
 
 
 class EmulatorEndpoint:
-    """An emulator at "host:port", Google's or any other: no encryption, and the owner's rights."""
+    """An emulator at "host:port": without encryption, and with all access rights."""
 
     metadata: Metadata = (("authorization", "Bearer owner"),)
 
@@ -116,7 +116,7 @@ class GoogleEndpoint:
 
 
 def _opened(create: Callable[[], grpc.aio.Channel]) -> grpc.aio.Channel:
-    """The first channel of a loop takes descriptors at once. Raises: ListenerFailure, where there are none."""
+    """The first channel of a loop opens file descriptors. Raises: ListenerFailure if the process has none left."""
     try:
         return create()
     except OSError as error:
@@ -124,7 +124,7 @@ def _opened(create: Callable[[], grpc.aio.Channel]) -> grpc.aio.Channel:
 
 
 async def _default_credentials() -> Any:
-    """Found in a thread of its own for as long as that takes: files and a metadata server are asked."""
+    """The default credentials. A thread finds them, because this reads files and can call a metadata server."""
     try:
         credentials, _ = await asyncio.to_thread(google.auth.default, scopes=FirestoreGrpcAsyncIOTransport.AUTH_SCOPES)
     except GoogleAuthError as failed:

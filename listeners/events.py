@@ -1,16 +1,15 @@
-"""Replaced, Changed, Confirmed: all a listener can say.
+"""The three events of a listener: Replaced, Changed, Confirmed.
 
-Every event is a consistent point: applied as a whole, it leaves its consumer holding exactly what Firestore
-held at `read_time`. Times of Firestore's (`update_time`, `read_time`) are whole microseconds since the Unix
-epoch, which is their precision in Firestore. `as_of` is on the listener's own injected clock, in seconds: what
-the event describes was Firestore's state at that instant or later, so `clock() - as_of` is a bound on its age
-that holds however long the event took to arrive.
+Every event is a consistent point: a consumer that has applied it holds exactly what Firestore held at `read_time`.
+Firestore's times (`update_time`, `read_time`) are whole microseconds since the Unix epoch, which is Firestore's
+precision. `as_of` is an instant on the listener's own injected clock, in seconds: the event describes Firestore's state
+at that instant or later. So `clock() - as_of` is an upper bound of its age, even if the event arrived late.
 
-`foreign` is how many further documents are in the listener's result: of the collection group, but not of the pattern.
-They take places of the window, and are in no list.
+`foreign` is the number of further documents in the listener's result: documents of the collection group that do not fit
+the pattern. They take places of the window, and appear in no list.
 
-The documents' list is the consumer's own, which takes them out of it as it goes: a large result is then never held
-twice, and never freed in one go.
+The lists of documents belong to the consumer. It removes documents while it applies them: so a large result is never in
+memory twice, and is never freed in one go.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +20,9 @@ from dataclasses import dataclass
 class Document:
     """One version of one document; `id` is its key (see `collection_path`).
 
-    `fields` holds the fields the listener was asked for, those the document has, as Python values: None, bool,
-    int, float, str, bytes and, for timestamps, aware datetimes. A value of any other type (array, map,
-    reference, geo point) can be any other object: consumers only need to see that it is none of these.
+    `fields` are those fields of the document that the listener asked for, as Python values: None, bool, int, float,
+    str, bytes and, for timestamps, aware datetimes. A value of any other type (array, map, reference, geo point) can be
+    any other object: consumers only need to see that it is none of these.
     """
 
     id: str
@@ -35,8 +34,8 @@ class Document:
 class Removal:
     """A document that is no longer in the listener's result.
 
-    `deleted` is True where Firestore said that it is gone, False where it left the result but still exists
-    (a window pushed it out, its type changed), None where the listener does not know which.
+    `deleted` is True if the document was deleted; False if it still exists, but no longer belongs to the result (a
+    window pushed it out, its type changed); None if the listener does not know which.
     """
 
     id: str
@@ -45,7 +44,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """The whole result; whatever the consumer held before and is not in it has vanished."""
+    """The whole result. Documents that the consumer held before, and that are not in it, have vanished."""
 
     documents: list[Document]
     read_time: int
@@ -55,7 +54,7 @@ class Replaced:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The difference to the consistent point before. An ID occurs at most once in both sequences together."""
+    """The difference to the previous consistent point. An ID occurs at most once in both sequences together."""
 
     upserts: list[Document]
     removals: Sequence[Removal]
@@ -66,7 +65,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """Nothing changed; the result is what it was, and was still Firestore's at `read_time`."""
+    """Nothing has changed since the previous event, and the result still equalled Firestore's at `read_time`."""
 
     read_time: int
     as_of: float

@@ -1,8 +1,9 @@
-"""Firestore field paths, with an index for arrays, and what they lead to. Pure.
+"""Firestore field paths, extended by indexes of arrays, and the values that they lead to. Pure.
 
-Dots descend into maps and backticks quote a name, as in Firestore (https://firebase.google.com/docs/firestore/reference,
-"FieldReference"); `[0]` and `[-1]` take one element of an array. A `Projection` reads the values at some paths out of
-a document, from protobuf messages or from the client library's Python values, and touches nothing else.
+Dots descend into maps and backticks quote a name, as in Firestore
+(https://firebase.google.com/docs/firestore/reference, "FieldReference"); `[0]` and `[-1]` take one element of an array.
+A `Projection` reads the values at some paths from a document, which is a protobuf message or Python values of the
+client library. It reads nothing else of the document.
 """
 
 import re
@@ -26,29 +27,29 @@ _INDEX = re.compile(r"\[(-?[0-9]{1,9})\]")
 
 
 class WrongPath(ValueError):
-    """Not a field path; the text says why."""
+    """The text is no field path; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPath:
-    """A path as it was written, and its steps; the first is the name of a document's field."""
+    """A path: its text, and its steps. The first step is the name of a field of the document."""
 
     text: str
     steps: tuple[Step, ...]
 
     @property
     def root(self) -> str:
-        """The document's field that the path begins with."""
+        """The field of the document with which the path begins."""
         return str(self.steps[0])
 
     @property
     def in_firestore(self) -> str | None:
-        """The path as Firestore takes it in a query; None where it has an index, which no query can have."""
+        """The path as Firestore's queries take it; None if the path has an index, because queries cannot have one."""
         return None if any(isinstance(step, int) for step in self.steps) else self.text
 
 
 def parse_field_path(text: str) -> FieldPath:
-    """Raises: WrongPath."""
+    """Parse a path. Raises: WrongPath."""
     steps: list[Step] = []
     place = 0
     while True:
@@ -68,10 +69,10 @@ def parse_field_path(text: str) -> FieldPath:
 
 
 class Projection:
-    """The values at some paths of a document, by the paths' texts. Paths that lead nowhere are left out.
+    """The values at some paths of a document: text of the path → value. Paths that lead nowhere are left out.
 
-    Values are as in `Document.fields`. A value at one of the `structured` paths is plain Python all the way down: maps
-    are dicts, arrays lists, references their paths, geo points dicts of `latitude` and `longitude`.
+    Values are as in `Document.fields`. At the `structured` paths they are plain Python values at every depth: maps are
+    dicts, arrays lists, references their paths, geo points dicts of `latitude` and `longitude`.
     """
 
     def __init__(self, paths: Iterable[FieldPath], structured: Collection[str] = ()) -> None:
@@ -81,12 +82,12 @@ class Projection:
         self.structures = frozenset(
             path.root for path in self.paths if len(path.steps) > 1 or path.text in self._structured
         )
-        """The roots whose values sometimes have to be looked into; of all others scalars are enough."""
+        """The roots whose maps or arrays can be needed; of all other roots only scalars are."""
         self._is_flat = all(path.steps == (path.text,) and path.text not in self._structured for path in self.paths)
 
     @property
     def mask(self) -> tuple[str, ...]:
-        """The paths to ask Firestore for, where it can be asked for parts of documents. None lies within another."""
+        """The paths to request from Firestore, in reads that can return a part of a document. None contains another."""
         asked = {path.steps[: _leading_names(path)] for path in self.paths}
         outermost = [steps for steps in asked if not any(steps[:length] in asked for length in range(1, len(steps)))]
         return tuple(sorted(".".join(map(_quoted, steps)) for steps in outermost))
@@ -95,7 +96,7 @@ class Projection:
         return f"<Projection of {', '.join(path.text for path in self.paths)}>"
 
     def of_message(self, fields: Mapping[str, Message]) -> dict[str, object]:
-        """From the fields of a document's message: a map from names to Value messages."""
+        """The values from the fields of a document's message: a map from names to Value messages."""
         if self._is_flat:
             return {name: value_of(fields[name]) for name in self.roots if name in fields}
         found: dict[str, object] = {}
@@ -108,7 +109,7 @@ class Projection:
         return found
 
     def of_values(self, values: Mapping[str, Any]) -> dict[str, object]:
-        """From a document's Python values, as the client library gives them."""
+        """The values from a document's Python values, as the client library returns them."""
         found: dict[str, object] = {}
         for path in self.paths:
             value: Any = values
@@ -126,7 +127,7 @@ _NOWHERE = object()
 
 
 def _leading_names(path: FieldPath) -> int:
-    """How many steps go by name before the first index, beyond which no mask can reach."""
+    """The number of steps before the first index: a mask can contain only these."""
     return next((at for at, step in enumerate(path.steps) if isinstance(step, int)), len(path.steps))
 
 
@@ -136,7 +137,7 @@ def _quoted(name: Step) -> str:
 
 
 def descend(value: Message, steps: tuple[Step, ...]) -> Message | None:
-    """The message at the path whose first step led to `value`."""
+    """The message at the path. `value` is the message at its first step."""
     for step in steps[1:]:
         if isinstance(step, str):
             if value.WhichOneof("value_type") != "map_value" or step not in value.map_value.fields:
@@ -165,7 +166,7 @@ def _plain(value: Message) -> object:
 
 
 def _relative(name: str) -> str:
-    """A document's name as its path in the database."""
+    """The path of a document within its database, from its name."""
     return name.partition("/documents/")[2] or name
 
 
@@ -184,7 +185,7 @@ def _scalar_value(value: Any) -> object:
 
 
 def _plain_time(value: datetime) -> datetime:
-    """The library's own kind of datetime holds nanoseconds, which Firestore does not keep."""
+    """The same as a plain datetime: the client library's own kind holds nanoseconds, which Firestore does not keep."""
     return datetime.combine(value.date(), value.time(), value.tzinfo)
 
 

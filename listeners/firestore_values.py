@@ -1,7 +1,7 @@
-"""Raw protobuf documents → `Document`. Pure, and the hot path.
+"""Turns raw protobuf documents into `Document`. Pure, and on the hot path.
 
-Reads only the fields asked for, straight from the parsed message: nothing is wrapped or copied, and what is not asked
-for (products, above all) is never touched. No value a document can hold makes this raise.
+Reads only the requested fields, straight from the parsed message. It wraps and copies nothing, and never touches the
+other fields (above all products). It does not raise for any value that a document can hold.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from listeners.events import Document
 from listeners.gc_untrack import untrack
 
 Message = Any
-"""A protobuf message, or a value of one: the generated classes have no static types."""
+"""A protobuf message, or a value in one: the generated classes have no static types."""
 
 
 class _Undecoded:
@@ -30,7 +30,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def microseconds(timestamp: Message) -> int:
     """A protobuf Timestamp as whole microseconds since the epoch, which is Firestore's precision.
 
-    Versions are held for long, and a sum's object has room for a carry, in 48 bytes; `| 0` makes one of 32.
+    The service keeps many versions. An int that is the result of a sum takes 48 bytes; `| 0` makes one of 32 bytes.
     """
     return int(timestamp.seconds) * 1_000_000 + int(timestamp.nanos) // 1_000 | 0
 
@@ -61,13 +61,13 @@ def value_of(value: Message) -> object:
 
 
 class DocumentDecoder:
-    """Knows the values that are wanted of a collection's documents."""
+    """Decodes documents of one collection: only the values that the service wants."""
 
     def __init__(self, values_of: Callable[[Mapping[str, Message]], dict[str, object]]) -> None:
         self._values_of = values_of
 
     def decode(self, document_id: str, update_time: int, document: Message) -> Document:
-        """One version of one document."""
+        """Decode one version of one document."""
         decoded = Document(document_id, update_time, self._values_of(document.fields))
         untrack(decoded)
         return decoded

@@ -1,19 +1,19 @@
-"""A single document that is followed: its present state, from its events, for one callback. On the event loop."""
+"""Follows a single document: one callback gets its present state, and every change. Runs on the event loop."""
 
 from collections.abc import Callable
 
 from listeners.events import Changed, Confirmed, Document, Event, Replaced
 
 MAX_FOLLOWED = 100
-"""Firestore's guide to real-time queries at scale recommends fewer listeners than that per client. On the window's
-stream each followed document is a target; with `on_snapshot` it is a stream and the library's threads."""
+"""Firestore's guide to real-time queries at scale recommends less than 100 listeners per client. With `stream` each
+followed document is a target on the window's stream; with `on_snapshot` it is another stream, with threads."""
 
 OnDocument = Callable[[Document | None, int, float], None]
-"""A document (None: there is none), the read time (µs), and the local instant at or after which it was so."""
+"""Takes the document (None: it does not exist), the read time (µs), and a local instant: the state is not older."""
 
 
 class FollowedDocument:
-    """Calls `on_document` with every event until it is released."""
+    """Calls `on_document` for every event until `release`."""
 
     def __init__(self, on_document: OnDocument) -> None:
         self._on_document = on_document
@@ -21,7 +21,7 @@ class FollowedDocument:
         self.is_released = False
 
     def apply(self, event: Event) -> None:
-        """The next consistent point of the document."""
+        """Take the next consistent point of the document."""
         match event:
             case Replaced(documents=documents):
                 self._document = next(iter(documents), None)

@@ -1,4 +1,4 @@
-"""What each gRPC status of Firestore's means: the one classification, for listeners and direct reads. Pure."""
+"""What each gRPC status from Firestore means. Listeners and direct reads both use this classification. Pure."""
 
 from enum import Enum
 
@@ -6,7 +6,7 @@ import grpc
 
 
 class Remedy(Enum):
-    """What helps after a call that failed."""
+    """What helps after a failed call."""
 
     RETRY = "the same call, a little later"
     OPERATOR = "nothing but an operator: Firestore refuses every call of this service"
@@ -15,7 +15,7 @@ class Remedy(Enum):
 
 _REMEDIES = {
     grpc.StatusCode.PERMISSION_DENIED: Remedy.OPERATOR,
-    grpc.StatusCode.NOT_FOUND: Remedy.OPERATOR,  # of the database: a missing document is an answer, not a status
+    grpc.StatusCode.NOT_FOUND: Remedy.OPERATOR,  # the database: a missing document is an answer, and no such status
     grpc.StatusCode.UNIMPLEMENTED: Remedy.OPERATOR,
     grpc.StatusCode.INVALID_ARGUMENT: Remedy.OTHER_REQUEST,
     grpc.StatusCode.ALREADY_EXISTS: Remedy.OTHER_REQUEST,
@@ -26,5 +26,5 @@ _REMEDIES = {
 
 
 def remedy_of(code: grpc.StatusCode) -> Remedy:
-    """Every code that is not known to need something else is worth another try."""
+    """The remedy for a status code. An unknown code gets RETRY."""
     return _REMEDIES.get(code, Remedy.RETRY)

@@ -1,10 +1,10 @@
-"""Lets gRPC hand all its events to the event loop in one turn, however many there are.
+"""Makes gRPC hand over all its waiting events in one turn of the event loop.
 
-gRPC's thread writes a byte to a socket for each event, and the loop reads one byte per turn. Where there are more
-events than turns, as with many direct reads on a busy loop, the socket fills up, the thread waits for room in it, and
-from then on one event is handed over per turn. Each message of the Listen stream then waits behind the events of all
-calls under way, for 30 ms as measured, and a listener of 500 changes per second falls behind further and further.
-grpcio 1.85 does so; the source it is built from no longer does.
+gRPC's thread writes a byte to a socket for each event, and the loop reads one byte per turn. If there are more events
+than turns, as with many direct reads on a busy loop, the socket fills up and the thread waits for room in it. From then
+on, each turn handles one event. Each message of the Listen stream then waits behind the events of all open calls (30 ms
+in measurements), and a listener with 500 changes per second falls further and further behind. grpcio 1.85 does this;
+the present source of gRPC no longer does.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ _MOST_WAKEUPS = 65_536
 
 
 def take_all_wakeups(loop: asyncio.AbstractEventLoop, on_events: Callable[[], object]) -> None:
-    """To be called before gRPC sees this loop for the first time. Whatever else the loop reads, it reads as before.
+    """Call this before gRPC sees the loop for the first time. Other readers of the loop stay as they are.
 
-    `on_events` is called where there are events, before they are handled.
+    `on_events` is called before events are handled.
     """
     add_reader = loop.add_reader
 
@@ -36,12 +36,13 @@ def take_all_wakeups(loop: asyncio.AbstractEventLoop, on_events: Callable[[], ob
 
 
 def _take_all(wakeups: socket.socket, on_events: Callable[[], object], handle_events: Callable[[], object]) -> None:
-    """`handle_events` takes one, and all events there are. Only then are those taken that were there before: where it
-    fails, as for an event of a loop that is closed, they bring it back for the others.
+    """`handle_events` takes one byte, and handles all waiting events. The other bytes that were there before are taken
+    only afterwards. So if it fails (an event of a closed loop makes it fail), they wake the loop again for the other
+    events.
     """
     try:
         count = len(wakeups.recv(_MOST_WAKEUPS, socket.MSG_PEEK))
-    except BlockingIOError:  # another event loop of this process was faster, and has handled what there was
+    except BlockingIOError:  # another event loop of this process was faster, and has handled these events
         return
     on_events()
     handle_events()

@@ -1,9 +1,9 @@
-"""Firestore's messages with the values of a document's fields, and of an array, left as bytes.
+"""Firestore's messages, parsed so that field values and array elements stay bytes.
 
-A document can have 1 MiB. To parse all of it takes 4 to 12 ms, for which the event loop would wait. On the wire a
-message within a message is bytes with a length before them, so the same bytes can be read with `bytes` declared where
-Firestore declares a message. That takes 0.3 ms, and the consumer parses the values that it wants. What is not declared
-here is kept as it came (https://protobuf.dev/programming-guides/encoding/, "Unknown Fields").
+A document can have 1 MiB. Parsing all of it takes 4 to 12 ms, and the event loop would wait meanwhile. On the wire, a
+message inside a message is a length and bytes. So the same data can be parsed with `bytes` declared where Firestore
+declares a message. This takes 0.3 ms, and the consumer parses the values that it needs. Fields that are not declared
+here are kept unchanged (https://protobuf.dev/programming-guides/encoding/, "Unknown Fields").
 """
 
 from collections.abc import Collection
@@ -17,11 +17,11 @@ _Field = descriptor_pb2.FieldDescriptorProto
 _PACKAGE = "process_status_lazy"
 
 LARGE_BYTES = 16 * 1024
-"""A smaller message is parsed in less time than it takes to look for what is not wanted of it."""
+"""A message smaller than this is parsed whole: that is faster than looking for parts to skip."""
 
 
 def _declare(file: descriptor_pb2.FileDescriptorProto, message: str, **fields: tuple[int, str]) -> Message:
-    """A message; a field is its number and its type: `bytes`, `string`, `[bytes]`, or a message's full name."""
+    """Declare a message. A field is a number and a type: `bytes`, `string`, `[bytes]`, or a message's full name."""
     declared = file.message_type.add(name=message)
     for field_name, (number, kind) in fields.items():
         field = declared.field.add(name=field_name, number=number, label=_Field.LABEL_OPTIONAL)
@@ -35,7 +35,7 @@ def _declare(file: descriptor_pb2.FileDescriptorProto, message: str, **fields: t
 
 
 def _declarations() -> descriptor_pb2.FileDescriptorProto:
-    """The numbers are those of google/firestore/v1/{firestore,write,document}.proto."""
+    """The numbers of the fields come from google/firestore/v1/{firestore,write,document}.proto."""
     file = descriptor_pb2.FileDescriptorProto(name=f"{_PACKAGE}.proto", package=_PACKAGE, syntax="proto3")
     file.dependency.append(timestamp_pb2.DESCRIPTOR.name)
     time = timestamp_pb2.Timestamp.DESCRIPTOR.full_name
@@ -67,20 +67,20 @@ _pool = descriptor_pool.Default()
 _pool.AddSerializedFile(_declarations().SerializeToString())
 
 parse_value = Value.pb().FromString
-"""One value, whole."""
+"""Parses one value completely."""
 
 parse_lazy_value = _class("Value").FromString
-"""`array_value.values` are bytes; a value of another type has no `array_value`."""
+"""Parses an array so that `array_value.values` are bytes; a value of another type has no `array_value`."""
 
 parse_batch_get = _class("BatchGetDocumentsResponse").FromString
-"""`found.fields` are bytes by name."""
+"""Parses an answer so that `found.fields` are bytes by name."""
 
 _parse_listen = ListenResponse.pb().FromString
 _parse_lazy_listen = _class("ListenResponse").FromString
 
 
 def parse_listen(response: bytes, field_names: Collection[str]) -> Message:
-    """A ListenResponse; of a large document only these fields. Raises: DecodeError."""
+    """Parse a ListenResponse; of a large document only these fields. Raises: DecodeError."""
     if len(response) < LARGE_BYTES:
         return _parse_listen(response)
     lazy = _parse_lazy_listen(response)

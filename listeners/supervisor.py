@@ -1,8 +1,8 @@
-"""Keeps one listener running, for as long as `run` does: backs off, starts it again, reports.
+"""Runs one listener until cancelled: backs off after failures, starts it again, and reports its state.
 
-The one writer of ListenerState: each transition is logged here with its reason and announced to the observer.
-It never gives up: a failure that needs an operator is logged with what to do, and the connection is tried again.
-Says nothing about freshness: a listener can be live while its model's lease has lapsed.
+Only this module sets the ListenerState. It logs each transition with its reason, and calls the observer. It never gives
+up: if a failure needs an operator, the log says what to do, and the supervisor goes on trying. The state says nothing
+about freshness: a listener can be live although the model's lease has lapsed.
 """
 
 import asyncio
@@ -33,30 +33,30 @@ WHAT_TO_DO = {
     "not_found": "check the project and the database's name: Firestore knows no such database",
     "invalid_argument": "check the collection's name and the type of start_time: Firestore refuses the query",
     TOO_MANY_OPEN_FILES: "raise the limit of open files (ulimit -n), or serve fewer connections",
-    "unimplemented": "check the address: what answers there does not speak Firestore's Listen",
+    "unimplemented": "check the address: the server there does not speak Firestore's Listen",
 }
 
 BUGS = frozenset({"callback_error", "listener_error"})
-"""Failures of our own, after which nothing held is trusted, whatever had been applied before."""
+"""Failures of our own code. After them the documents held are in doubt, even if events had been applied before."""
 
 
 LEAST_SUCCESS_S = 1.0
-"""A run shorter than this is no success, whatever it applied: a server that ends every stream right after its
-snapshot would otherwise be asked for the whole of it, and paid for it, without a pause."""
+"""A shorter run is no success, even if it has applied events. Otherwise a server that ends every stream right after its
+snapshot would be asked for the whole snapshot, which is billed, again and again without a pause."""
 
 
 class SupervisorObserver(Protocol):
-    """Callbacks for metrics and logs. Called on the event loop, must not block."""
+    """Callbacks for metrics and logs. They run on the event loop and must not block."""
 
     def state_changed(self, state: ListenerState, reason: str) -> None:
         """The listener is now in `state`; `reason` is a text for the log and /readyz."""
 
     def restarted(self, reason: str) -> None:
-        """A connection ended and is made again; `reason` is a ListenerFailure's, fit for a label."""
+        """A connection has ended and is made again. `reason` is a ListenerFailure's, so it can be a label."""
 
 
 class LogPace:
-    """When a reason that keeps coming is worth a line again: after 1 s, 2 s, 4 s … at most 10 minutes."""
+    """Says when to log a repeated reason again: after 1 s, 2 s, 4 s … at most 10 minutes."""
 
     FIRST_S = 1.0
     MAXIMUM_S = 600.0
@@ -66,7 +66,7 @@ class LogPace:
         self._due: dict[str, tuple[float, float]] = {}
 
     def is_due(self, reason: str) -> bool:
-        """True for the first of its kind, at growing intervals, and again after a long time without it."""
+        """True for the first time, then at growing intervals, and again after a long time without this reason."""
         now = self._clock()
         due_at, interval_s = self._due.get(reason, (now, 0.0))
         if now < due_at:
@@ -80,8 +80,8 @@ class LogPace:
 class Supervisor:
     """Runs `listener` and hands its events to `apply`.
 
-    `state` is what it is doing and `reason` what led there: why it is not live, where it is not.
-    `last_failure` stays when it is live again ("" before the first); `restarts` counts connections made again.
+    `state` is its present state, and `reason` says why it is in this state. `last_failure` stays when it is live again
+    ("" before the first failure); `restarts` counts the connections after the first.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Supervisor:
         return f"<Supervisor {self.state} ({self.reason}), {self.restarts} restarts>"
 
     async def run(self) -> NoReturn:
-        """Until cancelled."""
+        """Run until cancelled."""
         try:
             self._enter(ListenerState.CONNECTING, "started")
             while True:
@@ -133,7 +133,7 @@ class Supervisor:
         return await self._listener.confirm()
 
     def resync(self, reason: str) -> None:
-        """What the listener holds is in doubt: start from scratch."""
+        """The documents that the listener holds are in doubt: start from scratch."""
         _log.warning("listener: resync requested: %s", reason, extra=self._facts(resync_reason=reason))
         self._listener.forget()
 
@@ -171,7 +171,7 @@ class Supervisor:
         self._enter(ListenerState.SYNCING, self.reason)
 
     async def _wait_after(self, failure: ListenerFailure) -> None:
-        """Back off, unless the end was chosen. A run that ended in a bug of ours was no success."""
+        """Back off, unless the listener chose to end. A run that ended with a bug of ours was no success."""
         self.last_failure = str(failure)
         succeeded = self._has_been_consistent and failure.reason not in BUGS
         if succeeded and self._clock() - self._connecting_since >= LEAST_SUCCESS_S:
@@ -198,7 +198,7 @@ class Supervisor:
         self._observer.state_changed(state, reason)
 
     def _level(self, failure: ListenerFailure | None) -> int:
-        """Of the transition just made. A recovery is shown whenever the trouble was."""
+        """The log level of this transition. If the trouble was logged, the recovery is too."""
         recovered = self.state is ListenerState.LIVE and self._shown_state is not ListenerState.LIVE
         stopped = self.state is ListenerState.STOPPED
         if self._is_quiet and not recovered and not stopped:

@@ -1,4 +1,4 @@
-"""Firestore's times as whole microseconds since the Unix epoch, which is their precision. Exact: no floats."""
+"""Firestore's times as whole microseconds since the Unix epoch, which is Firestore's precision. Exact: no floats."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def microseconds(moment: datetime) -> int:
-    """An aware datetime as microseconds."""
+    """Convert an aware datetime to microseconds."""
     return (moment - EPOCH) // MICROSECOND
 
 

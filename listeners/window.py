@@ -1,7 +1,7 @@
-"""Which documents a listener holds: the newest of one collection or collection group, or the whole of it.
+"""Which documents a listener holds: the newest of a collection or collection group, or all of them.
 
-Firestore sorts values of different types one after the other and a range filter keeps to one type, so a window
-carries a range filter on its ordering field: model and Firestore then agree on what belongs to a list.
+Firestore sorts values of different types separately, and a range filter selects one type. So a window has a range
+filter on its ordering field: then model and Firestore agree on the documents of a list.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ SMALLEST: Mapping[OrderType, datetime | str | float] = {
     "milliseconds": float("-inf"),
     "seconds": float("-inf"),
 }
-"""The least value of each type: `>=` it is true for every value of the type and for no other, NaN not among them."""
+"""The least value of each type. `>=` this value is true for all values of its type and no others; never for NaN."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """What lists are ordered by: a field, as a Firestore path, and the type of its values."""
+    """The field by which lists are ordered, as a Firestore path, and the type of its values."""
 
     field: str
     type: OrderType
@@ -44,10 +44,11 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The `size` documents of `collection` that come first in descending order, ties by document ID descending.
+    """The first `size` documents of `collection` in descending order; documents with equal values by ID, descending
+    too.
 
-    `size` 0 is the whole collection, documents whose ordering field has another type included. Of a pattern these are
-    the documents of its collection group, foreign ones among them.
+    `size` 0 means the whole collection, including documents whose ordering field has another type. For a pattern, it
+    means the documents of its collection group, including foreign ones.
     """
 
     project: str
@@ -68,7 +69,7 @@ class Window:
 
     @property
     def path(self) -> CollectionPath:
-        """The collection, with the names and keys of its documents."""
+        """The path of the collection, which knows the names and keys of its documents."""
         return collection_path(self.collection, f"{self.documents_path}/")
 
     def query(self, client: Any) -> BaseQuery:
@@ -103,7 +104,7 @@ class Window:
 
 
 def order_value(value: datetime | str | float) -> Value:
-    """A value of an ordering field as the protocol has it."""
+    """A value of an ordering field as the protocol encodes it."""
     if isinstance(value, datetime):
         return Value(timestamp_value=value)
     if isinstance(value, str):

@@ -1,8 +1,8 @@
-"""Follows single documents outside of the window on the window's own stream, each as a further target of it.
+"""Follows single documents outside the window. Each is a further target on the window's own stream.
 
-Everything here runs on the event loop. A document's event holds together with the window as of the same read
-time. Without a stream there are no events; a new stream begins with all documents that are followed. A target that
-Firestore ends is added again, after a back-off, without effect on the window or another document.
+Everything here runs on the event loop. The event of a document and the model are consistent at the same read time.
+Without an open stream there are no events. A new stream begins with all followed documents. If Firestore ends a target,
+it is added again after a back-off; the window and the other documents are not affected.
 """
 
 import logging
@@ -20,11 +20,11 @@ from listeners.stream.listen_protocol import ListenProtocol
 _log = logging.getLogger(__name__)
 
 CONFIRM_INTERVAL_S = 1.0
-"""A busy window has hundreds of consistent points per second; unchanged documents are not confirmed at each."""
+"""A busy window has hundreds of consistent points per second. An unchanged document is confirmed once per second."""
 
 
 class DocumentTarget:
-    """One document being followed. `retry_in_s`: Firestore has ended its target; so long until it is added again."""
+    """One followed document. `retry_in_s`: Firestore has ended its target; the time until it is added again."""
 
     def __init__(
         self, targets: "DocumentTargets", document_id: str, on_document: OnDocument, back_off: BackOff
@@ -36,13 +36,13 @@ class DocumentTarget:
         self.retry_in_s: float | None = None
 
     def release(self) -> None:
-        """Follow it no longer; its callback is not called any more."""
+        """Stop following the document; its callback is not called any more."""
         if not self._document.is_released:
             self._document.is_released = True
             self._targets.unfollow(self._document_id)
 
     def apply(self, event: Event) -> None:
-        """A consistent point. A callback that raises ends its own document's following, and no other's."""
+        """Take a consistent point. If the callback raises, only this document is no longer followed."""
         self.retry_in_s = None
         self._back_off.reset()
         try:
@@ -52,13 +52,13 @@ class DocumentTarget:
             self.release()
 
     def ended(self, failure: ListenerFailure) -> None:
-        """Firestore keeps it current no longer."""
+        """Firestore no longer keeps the document current."""
         self.retry_in_s = self._back_off.delay_s(failure)
         level = logging.WARNING if failure.permanent else logging.INFO
         _log.log(level, "a followed document's target ended (%s), again in %.1f s", failure, self.retry_in_s)
 
     def is_due(self, seconds: float) -> bool:
-        """So much time has passed: whether to add it again now."""
+        """Let this much time pass. Returns whether to add the target again now."""
         if self.retry_in_s is None:
             return False
         self.retry_in_s -= seconds
@@ -80,7 +80,7 @@ class DocumentTargets:
         return f"<DocumentTargets {len(self._followed)} of {self._limit}>"
 
     def follow(self, document_id: str, on_document: OnDocument) -> DocumentTarget | None:
-        """See `FollowsDocuments`: called with every change, and at most once per second where there is none."""
+        """See `FollowsDocuments`. The callback gets every change, and without changes at most one call per second."""
         if document_id in self._followed:
             raise ValueError(f"{document_id!r} is followed already")
         if len(self._followed) >= self._limit:
@@ -91,19 +91,19 @@ class DocumentTargets:
         return target
 
     def unfollow(self, document_id: str) -> None:
-        """Follow it no longer."""
+        """Stop following the document."""
         del self._followed[document_id]
         self._request(self._protocol.remove_document(document_id))
 
     async def close(self) -> None:
-        """Follow none any longer. Their stream is the listener's, which ends it."""
+        """Stop following all documents. The stream belongs to the listener, which ends it."""
         for target in tuple(self._followed.values()):
             target.release()
 
     # -- for the stream
 
     def begin(self, send: Callable[[Message], None]) -> None:
-        """A stream has begun, with all that are followed; what else there is to send goes this way."""
+        """A stream has begun; its first requests include all followed documents. Further requests go through `send`."""
         self._send = send
 
     def end(self) -> None:
@@ -111,7 +111,7 @@ class DocumentTargets:
         self._send = None
 
     def deliver(self, point: ConsistentPoint, as_of: float) -> None:
-        """The window's consumer has taken a point: now the followed documents' callbacks get their events."""
+        """The window's consumer has taken a point: call the callbacks of the followed documents in it."""
         events = dict(point.document_events(as_of))
         if as_of >= self._confirmed_at + CONFIRM_INTERVAL_S:
             self._confirmed_at = as_of
@@ -123,12 +123,12 @@ class DocumentTargets:
                 target.apply(event)
 
     def ended(self, document_ids: tuple[str, ...], failure: ListenerFailure) -> None:
-        """Firestore keeps these current no longer."""
+        """Firestore no longer keeps these documents current."""
         for document_id in document_ids:
             self._followed[document_id].ended(failure)
 
     def pass_time(self, seconds: float) -> None:
-        """So much time has passed."""
+        """Let this much time pass."""
         for document_id, target in self._followed.items():
             if target.is_due(seconds):
                 target.retry_in_s = None

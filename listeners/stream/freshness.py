@@ -1,23 +1,24 @@
-"""How old is what Firestore says? A bound that is never too young, from what was sent and what came back. Pure.
+"""How old is the state that Firestore has sent? An upper bound, from what was sent and what came back. Pure.
 
-A target added at local time s, answered by a consistent point of Firestore time r, was added before r: at the local
-instant s or later Firestore's clock showed r or less. So Firestore's clock is ahead of the local one by at most r - s,
-and any Firestore time r' was at the local instant r' - (r - s) or later. When a message is *received* proves nothing: a
-process that was frozen reads minutes-old messages from its socket.
+Suppose that a target was added at local time s, and answered by a consistent point of Firestore time r. Then it was
+added before r: at the local instant s or later, Firestore's clock showed r or less. So Firestore's clock is ahead of
+the local one by at most r - s. It follows that any Firestore time r' was at the local instant r' - (r - s) or later.
+The time at which a message is *received* proves nothing: a process that was frozen reads minutes-old messages from its
+socket.
 
-The smallest such difference is the tightest bound; it is widened by what two clocks can drift apart since it was
-proven, so an old proof gives way to newer ones.
+The smallest such difference is the tightest bound. It grows with time, by what two clocks can drift apart, so that
+newer proofs replace an old one.
 """
 
 DRIFT = 0.001
-"""Seconds per second: twice what NTP may slew a clock (500 ppm); Firestore's leap smear adds 12 ppm."""
+"""Seconds per second: twice what NTP is allowed to slew a clock (500 ppm); Firestore's leap smear adds 12 ppm."""
 
 TOLERANCE_S = 0.001
-"""How far a message can come before its time, both clocks' granularity considered."""
+"""How much too early a message can seem to come, because both clocks have a granularity."""
 
 
 class Freshness:
-    """The clocks' difference on one stream, and what it proves."""
+    """The difference of the two clocks on one stream, and what it proves."""
 
     def __init__(self) -> None:
         self._ahead_s: float | None = None  # Firestore's clock minus the local one, at most
@@ -26,7 +27,7 @@ class Freshness:
 
     @property
     def reached(self) -> float:
-        """The local instant up to which the stream's consistent points have come, as far as it is proven."""
+        """The local instant that the stream's consistent points have reached, as far as it is proven."""
         return self._as_of
 
     def prove(self, sent_at: float, read_time: int) -> None:
@@ -37,10 +38,10 @@ class Freshness:
         self._as_of = max(self._as_of, sent_at)
 
     def as_of(self, read_time: int, received_at: float) -> float:
-        """The local instant at or after which `read_time` was. Never goes back: a stream's read times don't.
+        """The local instant at or after which Firestore's clock showed `read_time`. It never goes back on one stream.
 
-        A point that seems to come from the future shows that a clock has jumped (a paused machine's stands still):
-        then nothing is proven before the next answer.
+        If a point seems to come from the future, a clock has jumped (the clock of a paused machine stands still). Then
+        nothing is proven before the next answer.
         """
         if self._ahead_s is not None:
             instant = read_time / 1_000_000 - self._bound_s(received_at)

@@ -1,13 +1,15 @@
-"""The Listen protocol without I/O: what Firestore sent goes in, consistent points come out.
+"""The Listen protocol without I/O: Firestore's responses go in, consistent points come out.
 
-One object outlives all its streams: it keeps the documents' versions and the resume token. `open` begins a stream;
-`receive` takes its parsed responses in order; `take` says that the consumer holds a point, which is the condition for
-resuming from the point's token. Requests are returned for the driver to send. Knows neither clock nor loop nor client.
+One object lives longer than its streams: it keeps the versions of the documents, and the resume token. `open` begins a
+stream. `receive` takes its parsed responses in order. `take` says that the consumer holds a point; only then can a
+stream resume from the token of that point. Methods return the requests that the driver must send. This module knows
+no clock, no event loop and no client.
 
 The rules are those of `google/cloud/firestore_v1/types/firestore.py` (TargetChange, ExistenceFilter). A stream has
-several targets: the window, documents followed one by one, and probes. A consistent point holds for the whole stream:
-for the window and each document that is current. A probe is a target of one document that does not exist: the point
-that answers it confirms all the others. The window's end ends the stream, any other target's only that target.
+several targets: the window, documents followed one by one, and probes. A consistent point holds for the window and for
+each document that is current. A probe is a target of one document that does not exist: the point that answers it
+confirms all other targets. If Firestore ends the window's target, the stream ends; if it ends another target, only that
+target ends.
 """
 
 from collections.abc import Callable, Collection
@@ -31,7 +33,7 @@ _Kind = TargetChange.TargetChangeType
 
 
 class ListenProtocol:
-    """The client's half of every Listen stream of one window."""
+    """The client's side of the Listen streams of one window."""
 
     def __init__(self, window: Window, projection: Projection) -> None:
         self._requests = ListenRequests(window)
@@ -42,10 +44,10 @@ class ListenProtocol:
         self._window = self._targets.window
         self._resume_token = b""
         self._offered: ConsistentPoint | None = None
-        self.documents_billed = 0  # that Firestore has sent and will bill, since the beginning
-        self.changes_received = 0  # messages about documents: while they come, the stream isn't silent
+        self.documents_billed = 0  # documents that Firestore has sent and will bill, since the beginning
+        self.changes_received = 0  # messages about documents: while they come, the stream is not silent
         self._on_target_change: dict[int, Callable[[Message], StreamEvent | None]] = {
-            int(_Kind.NO_CHANGE): self._no_change,  # a plain number, which is compared in a fraction of the time
+            int(_Kind.NO_CHANGE): self._no_change,  # a plain number: comparing it is much faster than an enum
             int(_Kind.ADD): self._added,
             int(_Kind.REMOVE): self._removed,
             int(_Kind.CURRENT): self._became_current,
@@ -66,28 +68,28 @@ class ListenProtocol:
     # -- requests
 
     def open(self) -> list[Message]:
-        """Begin a new stream; returns its first requests. Resumes each target from the token that covers it."""
+        """Begin a new stream, and return its first requests. Each target resumes from the token that covers it."""
         self._offered = None
         self._targets.begin(self._resume_token)
         return [self._add(target) for target in self._targets.lasting()]
 
     def add_document(self, document_id: str) -> list[Message]:
-        """Follow a document, on this stream and those to come; or add one again that has ended. What to send."""
+        """Follow a document on this stream and the following ones, or add an ended one again. Returns the requests."""
         target = self._targets.documents.setdefault(document_id, Target(document_id))
         return [*self._withdraw(target), self._add(target)]
 
     def remove_document(self, document_id: str) -> list[Message]:
-        """Follow a document no longer. What to send."""
+        """Stop following a document. Returns the requests to send."""
         return self._withdraw(self._targets.documents.pop(document_id))
 
     def add_probe(self) -> tuple[int, Message]:
-        """A new probe's target ID, and the request that adds it."""
+        """The target ID of a new probe, and the request that adds it."""
         probe = Target(self._path.key_below_one(PROBE_ID))
         request = self._add(probe)
         return probe.id, request
 
     def remove_probe(self, target_id: int) -> Message:
-        """The request that removes a probe, answered or given up."""
+        """The request that removes a probe which was answered or given up."""
         for probe in self._targets.named([target_id]):
             self._targets.withdraw(probe)
         return self._requests.remove(target_id)
@@ -97,18 +99,18 @@ class ListenProtocol:
         return self._requests.add(target)
 
     def _withdraw(self, target: Target) -> list[Message]:
-        """Take a target off the stream, where Firestore still has it there."""
+        """Remove a target from the stream, if Firestore still has it there."""
         return [self._requests.remove(target.id)] if self._targets.withdraw(target) else []
 
     # -- what the consumer does with a point
 
     def current_documents(self) -> Collection[str]:
-        """The followed documents that the last point holds for."""
+        """The followed documents for which the last point holds."""
         documents = self._targets.documents.items()
         return [document_id for document_id, target in documents if target.state is TargetState.ANSWERED]
 
     def take(self, point: ConsistentPoint) -> None:
-        """The consumer holds the point. Without effect where `forget` came in between."""
+        """The consumer holds the point now. Has no effect if `forget` was called meanwhile."""
         if point is not self._offered:
             return
         point.finish()
@@ -116,26 +118,29 @@ class ListenProtocol:
         self._resume_token = point.resume_token or self._resume_token
         self._window.take(has_token=bool(point.resume_token))
         for target, _ in point.documents:
-            if target.is_current:  # else it was added again meanwhile
+            if target.is_current:  # otherwise it was added again meanwhile
                 target.take(has_token=bool(point.resume_token))
 
     def forget(self) -> None:
-        """What the consumer holds is in doubt: the next stream begins with everything. The open one can't be used."""
+        """The consumer's documents are in doubt: the next stream loads all of them.
+
+        The open one cannot be used any more.
+        """
         self._offered = None
         self._targets.forget()
 
     def forget_token(self) -> None:
-        """Firestore refused the stream, perhaps for its token: ask again without one."""
+        """Firestore refused the stream, perhaps because of its token: the next stream has none."""
         self._targets.forget_token()
 
     # -- responses
 
     def parse(self, response: bytes) -> Message:
-        """What Firestore sent, as far as it is wanted. Raises: DecodeError."""
+        """Parse a response, as far as the listener needs it. Raises: DecodeError."""
         return parse_listen(response, self._field_names)
 
     def receive(self, response: Message) -> StreamEvent | None:
-        """One response. A point must be taken (or not) before the next is received. Raises: ListenerFailure."""
+        """Take one response. A point must be taken (or dropped) before the next response. Raises: ListenerFailure."""
         handler = self._on.get(response.WhichOneof("response_type"))
         return None if handler is None else handler(response)
 
@@ -197,7 +202,7 @@ class ListenProtocol:
         for target in leavers:
             self._remove(target, document_id, deleted=False)
         update_time = microseconds(change.document.update_time)
-        document: Document | None = None  # decoded once, and only where it isn't held already
+        document: Document | None = None  # decoded once, and only if a target does not hold this version yet
         for target in members:
             self._targets.note(target)
             result = target.result if target.foreign is None else target.result_of(document_id)
@@ -210,7 +215,7 @@ class ListenProtocol:
     def _document_deleted(self, response: Message) -> None:
         change = response.document_delete
         for target in self._left(change):
-            # That a document asked for by its name doesn't exist is billed as one read.
+            # Firestore bills one read if a document that was requested by name does not exist.
             self.documents_billed += target.document_id is not None and target.state is TargetState.ADDED
             self._remove(target, self._id_of(change.document), deleted=True)
 
@@ -220,7 +225,7 @@ class ListenProtocol:
             self._remove(target, self._id_of(change.document), deleted=False)
 
     def _left(self, change: Message) -> list[Target]:
-        """The targets whose result a document has left: none named means all that hold it."""
+        """The targets whose result no longer contains the document. If the message names none, all that hold it."""
         self.changes_received += 1
         return self._targets.concerned(change.removed_target_ids)
 
@@ -243,7 +248,7 @@ class ListenProtocol:
         if target is self._window:
             target.can_resume = False
             raise failure
-        if target.document_id is not None and not expected.count:  # of a single document this says it all
+        if target.document_id is not None and not expected.count:  # for a single document, this says that it is gone
             self._remove(target, target.document_id, deleted=True)
             return None
         target.reset()

@@ -1,4 +1,4 @@
-"""The ListenRequests of one window: targets added and removed. Pure."""
+"""The ListenRequests of one window: they add and remove targets. Pure."""
 
 from google.cloud.firestore_v1.types import ListenRequest, StructuredQuery
 
@@ -10,7 +10,7 @@ _Request = ListenRequest.pb()
 
 
 class ListenRequests:
-    """Makes the requests of every stream of one window."""
+    """Makes the requests for all streams of one window."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -18,14 +18,14 @@ class ListenRequests:
         self.path = window.path
 
     def add(self, target: Target) -> Message:
-        """A target under its number, resumed from the token that covers it, if there is one."""
+        """Add a target with its number. It resumes from the token that covers it, if there is one."""
         token = target.resume_token if target.can_resume else b""
         if target.document_id is None:
             return self.add_window(target.id, token)
         return self.add_document(target.id, target.document_id, token)
 
     def add_window(self, target_id: int, resume_token: bytes) -> Message:
-        """A target of the window's query; an empty token resumes nothing."""
+        """Add a target for the window's query. With an empty token it does not resume."""
         request = self._request(target_id, resume_token)
         request.add_target.query.parent = self._window.documents_path
         query = StructuredQuery.pb(self._window.structured_query())
@@ -33,13 +33,13 @@ class ListenRequests:
         return request
 
     def add_document(self, target_id: int, document_id: str, resume_token: bytes = b"") -> Message:
-        """A target of one document of the window's collection, whether it exists or not."""
+        """Add a target for one document of the window's collection, whether the document exists or not."""
         request = self._request(target_id, resume_token)
         request.add_target.documents.documents.append(self.path.name_of(document_id))
         return request
 
     def remove(self, target_id: int) -> Message:
-        """The end of a target."""
+        """Remove a target."""
         return _Request(database=self._database, remove_target=target_id)
 
     def _request(self, target_id: int, resume_token: bytes) -> Message:

@@ -1,7 +1,8 @@
-"""The Listener on Firestore's Listen RPC itself: grpc.aio, on the caller's event loop, no thread, O(changes).
+"""The `stream` listener: Firestore's Listen RPC with grpc.aio, on the caller's event loop, without a thread.
 
-`run` is one stream: see `OpenStream`. What outlives it is here: the protocol's versions and resume token, so that the
-next run resumes. When to run again is the supervisor's decision. The channel is made by `run` and closed by it.
+A change costs the same whatever the size of the window. `run` is one stream: see `OpenStream`. This object lives
+longer: it keeps the protocol's versions and resume token, so that the next run resumes. The supervisor decides when to
+run again. `run` opens the channel and closes it.
 """
 
 import asyncio
@@ -24,11 +25,11 @@ from listeners.window import Window
 LISTEN = "/google.firestore.v1.Firestore/Listen"
 
 CLOSING_S = 0.25
-"""How long gRPC's own tasks can take to notice that their call is over; they take a millisecond."""
+"""How long gRPC's own tasks can take to notice that their call is over. Usually they take a millisecond."""
 
 
 class StreamListener:
-    """See `Listener`. Times are in seconds; `lifetime_s` is the range of a stream's random age.
+    """See `Listener`. Times are in seconds. The age at which a stream ends is random, within `lifetime_s`.
 
     `documents` follows single documents on the same streams.
     """
@@ -102,14 +103,14 @@ class StreamListener:
             await channel.close()
 
     async def _grpc_ends(self) -> None:
-        """Let gRPC's own tasks see that the call is over, because the event loop can end next.
+        """Wait until gRPC's own tasks have seen that the call is over, because the event loop can end next.
 
-        Looked for among all tasks, which takes 10 ms where ten thousand clients wait: too long for a stream that is
-        not the last.
+        Finding them among ten thousand tasks of waiting clients takes 10 ms. That is too long for any stream but the
+        last.
         """
         running = compat.call_tasks()
         if running:
-            await asyncio.wait(running, timeout=CLOSING_S)  # some can be another call's that is still under way
+            await asyncio.wait(running, timeout=CLOSING_S)  # some can belong to another call that is still open
 
     def _times(self) -> StreamTimes:
         return StreamTimes(

@@ -1,12 +1,13 @@
-"""One open Listen stream: sends, reads, decodes as messages arrive, and hands each consistent point to the consumer.
+"""One open Listen stream: sends, reads, decodes messages, and hands each consistent point to the consumer.
 
-The consumer's `apply` holds back reading, and with it Firestore. What the messages mean is `ListenProtocol`'s; how
-old a point is, `Freshness`'s; when a probe is due, `Probes`'; followed documents are `DocumentTargets`'.
+While the consumer's `apply` runs, the stream is not read, so Firestore must wait too. `ListenProtocol` knows the
+meaning of the messages, `Freshness` the age of a point, `Probes` when a probe is due; `DocumentTargets` has the
+followed documents.
 
-A stream is given up when it is silent for the idle timeout (before its first message: `OPENING_S`; before its first
-consistent point: three probe intervals), when two probes go unanswered, and, for the sake of balance and hidden
-faults, at a random age. All that is counted in steps for which the process was awake, so a frozen process reads what
-waits in its socket before it judges.
+A stream ends when it is silent for the idle timeout (before its first message: `OPENING_S`; before its first consistent
+point: three probe intervals), and when two probes stay unanswered. It also ends at a random age, to balance the load
+and to reveal hidden faults. All times count only while this process runs. So a process that was frozen first reads the
+messages in its socket, before it decides that the stream is silent.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class OpenStream:
-    """One stream's tasks, timers and probes. `run` is its whole life."""
+    """The tasks, timers and probes of one stream. `run` is its whole life."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class OpenStream:
         self._opened_at = 0.0
         self._has_begun = False
         self._has_synced = False
-        self._no_probes = "the listener has not synced"  # why not; empty once they can be sent
+        self._no_probes = "the listener has not synced"  # the reason; empty as soon as probes can be sent
         self._are_refused = False
         self._silent_s = 0.0
         self._billed = protocol.documents_billed
@@ -65,7 +66,7 @@ class OpenStream:
     # -- life
 
     async def run(self, call: grpc.aio.StreamStreamCall, apply: Apply, on_open: Callable[[], None]) -> None:
-        """Until the stream ends, for whatever cause; leaves no task behind. Raises as `Listener.run` does."""
+        """Run until the stream ends, for whatever cause. Leaves no task behind. Raises like `Listener.run`."""
         self._opened_at = self._clock()
         for request in self._protocol.open():
             self._outbox.put_nowait(request)
@@ -89,20 +90,20 @@ class OpenStream:
         done, _ = await asyncio.wait({*tasks, self._resync}, return_when=asyncio.FIRST_COMPLETED)
         if self._resync in done:
             raise ListenerFailure("resync", "what the consumer holds is in doubt", prompt=True)
-        async with self._applying:  # an end of our choice lets the consumer finish what it has begun
+        async with self._applying:  # when we choose to end, the consumer finishes first what it has begun
             for task in tasks:
                 if task.done():
                     task.result()
         raise RuntimeError("a task of the listen stream returned early")
 
     def resync(self) -> None:
-        """End at once, in the middle of whatever is being done: it is in doubt anyway."""
+        """End at once, even while the consumer applies a point: that point is in doubt anyway."""
         self.end("what the consumer holds is in doubt")
         if not self._resync.done():
             self._resync.set_result(None)
 
     def end(self, why: str) -> None:
-        """No confirmation succeeds from now on."""
+        """Let no confirmation succeed from now on."""
         self._no_probes = why
         self._probes.end(why)
 
@@ -122,7 +123,7 @@ class OpenStream:
             response = await self._next_response(call)
 
     async def _next_response(self, call: grpc.aio.StreamStreamCall) -> Message:
-        """Raises: ListenerFailure at the stream's end."""
+        """Read the next response. Raises: ListenerFailure at the end of the stream."""
         try:
             response = await call.read()
         except grpc.aio.AioRpcError as error:
@@ -130,12 +131,12 @@ class OpenStream:
         if response is grpc.aio.EOF:
             raise ListenerFailure("end_of_stream", "Firestore ended the stream")
         try:
-            return self._protocol.parse(response)  # here: gRPC would log what can't be parsed and go on
+            return self._protocol.parse(response)  # here: gRPC itself would only log what can't be parsed
         except DecodeError as error:
             raise ListenerFailure("protocol_error", f"a message can't be parsed: {error}") from error
 
     async def _hand_over(self, point: ConsistentPoint, received_at: float, apply: Apply) -> None:
-        """Give one consistent point to the consumer; only when it has it, the point is ours to resume from."""
+        """Give one consistent point to the consumer. Only when the consumer holds it can a stream resume from it."""
         self._report_documents()
         for target_id in point.answered:
             sent_at = self._opened_at if target_id == MODEL_TARGET else self._probes.sent_at(target_id)
@@ -148,7 +149,7 @@ class OpenStream:
                     await asyncio.sleep(0)
                 await apply(point.event(as_of))
             except BaseException:
-                self._protocol.forget()  # how much of it was taken is not known
+                self._protocol.forget()  # the consumer has perhaps taken a part of it
                 raise
             self._protocol.take(point)
             self._documents.deliver(point, as_of)
@@ -173,17 +174,17 @@ class OpenStream:
     # -- writing
 
     async def _write(self, call: grpc.aio.StreamStreamCall) -> None:
-        """The only writer: gRPC takes one request at a time."""
+        """The only task that writes, because gRPC accepts one request at a time."""
         try:
             while True:
                 await call.write(await self._outbox.get())
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            await asyncio.Event().wait()  # the call is over: the reader raises why
+            await asyncio.Event().wait()  # the call is over: the reading task raises the reason
 
     # -- probes
 
     def _start_probes(self) -> None:
-        """The window has synced. That can have taken long: ask at once whether it still holds."""
+        """The window has synced. Loading can have taken long, so send a probe at once."""
         self._has_synced = True
         self._no_probes = ""
         self._probes.is_due.set()
@@ -208,7 +209,7 @@ class OpenStream:
             self._outbox.put_nowait(request)
 
     def confirm(self) -> asyncio.Future[float]:
-        """The `as_of` of a probe that is sent from now on. Raises, now or when awaited: CannotConfirm."""
+        """A future for the `as_of` of a probe that is sent from now on. Raises, now or when awaited: CannotConfirm."""
         if self._no_probes:
             raise CannotConfirm(self._no_probes, is_final=self._are_refused)
         return self._probes.ask()
@@ -224,7 +225,7 @@ class OpenStream:
         raise ListenerFailure("lifetime", f"the stream is {age_s:.0f} s old", prompt=True)
 
     def _pass_time(self, seconds: float) -> None:
-        """A consumer that keeps us from reading, or a backlog before an answer, isn't the stream's silence."""
+        """The stream is not silent while the consumer delays reading, or while a backlog precedes an answer."""
         self._documents.pass_time(seconds)
         changes = self._protocol.changes_received
         has_flowed = changes != self._changes_at_last_step

@@ -1,18 +1,18 @@
 """The probes of one open stream, and the futures that wait for them. Lives on the event loop; sends nothing itself.
 
-A waiter is served only by a probe sent after it arrived, and waits no longer than `timeout_s`, whatever the probes do.
-At most two probes are out: a waiter that comes while one is on its way needn't wait for two full round trips, and any
-number of waiters costs at most two probes per round trip.
+A *waiter* is a future that a probe resolves. Only a probe that is sent after the waiter has come resolves it. A waiter
+waits at most `timeout_s`. At most two probes are out at a time: so a waiter that comes while one probe is out need not
+wait for two full round trips, and any number of waiters costs at most two probes per round trip.
 
-`pass_time` counts time in steps for which the process was awake: a freeze counts as one step and is never taken for a
-stalled stream. Firestore's answer to a probe queues behind the documents it has sent before. A probe therefore counts
-as unanswered for
+`pass_time` counts time only while this process runs: a freeze counts as one step, and never looks like a stalled
+stream. Firestore's answer to a probe comes after all documents that it has sent before. So the time for which a probe
+counts as unanswered is the longer of
 
-- the time in which no documents came and the consumer did not hold back reading, and
+- the time in which no documents came and the consumer did not delay reading, and
 - the time by which the stream's consistent points have passed the moment at which the probe was sent.
 
-While documents come without a consistent point that is newer than the probe, the stream works off a backlog. It can do
-so for `backlog_limit_s`, then it is given up too.
+While documents come, but no consistent point newer than the probe, the stream works off a backlog. This can take
+`backlog_limit_s`; after that the stream is given up too.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from listeners.listener import CannotConfirm
 MAX_OUT = 2
 
 FROZEN_STEPS = 3
-"""A step that took so many times its length: the process did not run for some of it."""
+"""If a step takes this many times its length, the process did not run for a part of it."""
 
 
 class Waiters:
-    """The futures that the same probe resolves. One timer for all: hundreds can wait."""
+    """The futures that the same probe resolves. They share one timer, because there can be hundreds."""
 
     def __init__(self, timeout_s: float) -> None:
         self._futures: list[asyncio.Future[float]] = []
@@ -52,12 +52,12 @@ class Waiters:
     def fail(self, why: str) -> None:
         for future in self._leave():
             future.set_exception(CannotConfirm(why))
-            future.exception()  # seen: a waiter that is cancelled before it wakes does not ask for it
+            future.exception()  # retrieved here: a waiter that is cancelled before it wakes never does it
 
     def _leave(self) -> list[asyncio.Future[float]]:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None  # the next to join starts another
+            self._timer = None  # the next waiter starts another timer
         waiting = [future for future in self._futures if not future.done()]
         self._futures = []
         return waiting
@@ -65,10 +65,10 @@ class Waiters:
 
 @dataclass(eq=False, slots=True)
 class Probe:
-    """One probe on its way.
+    """One probe that is out.
 
     `sent_by`: the instant by which it had certainly left this process, which can have been frozen at `sent_at`.
-    `readable_s`: the time in which the stream could be read. `quiet_s`: what of it passed without documents.
+    `readable_s`: the time in which the stream could be read. `quiet_s`: the part of it without documents.
     """
 
     target_id: int
@@ -79,12 +79,12 @@ class Probe:
     quiet_s: float = 0.0
 
     def unanswered_s(self, reached: float) -> float:
-        """How long an answer is missing on a stream whose points have reached this local instant."""
+        """For how long an answer is missing, on a stream whose points have reached this local instant."""
         return max(self.quiet_s, reached - self.sent_by)
 
 
 class Probes:
-    """Decides when a probe is due, keeps those that are out, resolves what waits for them."""
+    """Decides when a probe is due, keeps the probes that are out, and resolves the waiters."""
 
     def __init__(self, interval_s: float, timeout_s: float, backlog_limit_s: float) -> None:
         self.is_due = asyncio.Event()
@@ -103,7 +103,7 @@ class Probes:
         return f"<Probes {len(self._out)} out, {len(self._waiting)} waiting>"
 
     def ask(self) -> asyncio.Future[float]:
-        """Wait for a probe that is sent from now on; the result is the `as_of` it proves, or CannotConfirm."""
+        """Wait for a probe that is sent from now on. The result is the `as_of` that it proves, or CannotConfirm."""
         self.is_due.set()
         return self._waiting.join()
 
@@ -112,12 +112,12 @@ class Probes:
         await self._has_room.wait()
 
     def pause_s(self, now: float) -> float:
-        """How long the next probe should wait, so that waiters that come meanwhile share it: half a round trip."""
+        """How long to delay the next probe, so that waiters that come meanwhile share it: half a round trip."""
         newest = next(reversed(self._out.values()), None)
         return 0.0 if newest is None else max(0.0, newest.sent_at + min(self._round_trip_s, self._interval_s) / 2 - now)
 
     def sent(self, target_id: int, at: float) -> None:
-        """A probe goes out, for all that wait now."""
+        """A probe goes out, for all present waiters."""
         self.is_due.clear()
         self._since_sent_s = 0.0
         self._out[target_id] = Probe(target_id, at, self._waiting, sent_by=at)
@@ -125,12 +125,15 @@ class Probes:
         self._note_room()
 
     def sent_at(self, target_id: int) -> float | None:
-        """When a probe that is out was sent."""
+        """When this probe was sent, if it is still out."""
         probe = self._out.get(target_id)
         return None if probe is None else probe.sent_at
 
     def answered(self, target_id: int, as_of: float, now: float) -> list[Probe]:
-        """A probe was answered and the consumer has taken the point: so were all before it. Returns them all."""
+        """A probe was answered, and the consumer has taken the point. This answers all earlier probes.
+
+        Returns them all.
+        """
         if target_id not in self._out:
             return []
         answered: list[Probe] = []
@@ -145,10 +148,10 @@ class Probes:
         return answered
 
     def pass_time(self, seconds: float, now: float, *, reached: float, has_flowed: bool, is_held_back: bool) -> bool:
-        """One step of time has passed and it is `now`. Returns whether the stream is to be given up.
+        """Let one step of time pass; it is `now` afterwards. Returns whether to give the stream up.
 
-        `reached`: the local instant up to which the stream's consistent points have come. `has_flowed`: documents came
-        in this step. `is_held_back`: the consumer keeps the stream from being read.
+        `reached`: the local instant that the stream's consistent points have reached. `has_flowed`: documents came in
+        this step. `is_held_back`: the consumer delays reading.
         """
         self._since_sent_s += seconds
         was_frozen = now - self._last_step_at > FROZEN_STEPS * seconds
@@ -163,14 +166,14 @@ class Probes:
         if not missing_s:
             is_due = self._since_sent_s >= self._interval_s
         else:
-            is_due = len(missing_s) < MAX_OUT and max(missing_s) >= self._interval_s / 2  # the second opinion
+            is_due = len(missing_s) < MAX_OUT and max(missing_s) >= self._interval_s / 2  # a second probe, to be sure
         if is_due:
             self.is_due.set()
         has_stalled = sum(seconds > self._interval_s for seconds in missing_s) >= MAX_OUT
         return has_stalled or any(probe.readable_s > self._backlog_limit_s for probe in self._out.values())
 
     def end(self, why: str) -> None:
-        """No probe will be answered any more."""
+        """No probe will be answered any more: fail all waiters."""
         self._waiting.fail(why)
         for probe in self._out.values():
             probe.waiters.fail(why)

@@ -1,8 +1,8 @@
-"""The update time of each document of a result, and whether the present snapshot has sent it. Pure.
+"""The update time of each document of a result, and whether the present snapshot has sent the document. Pure.
 
-A snapshot is one complete transmission of the result: the first load, or what follows a RESET. Beginning another costs
-the same whatever is held. The table is sharded, because the event loop would wait while a single large table grows or
-is copied.
+A snapshot is one complete transmission of the result: the first load, or the load after a RESET. Beginning a new one
+costs the same whatever the number of documents. The table has shards, because growing or copying one large table would
+make the event loop wait.
 """
 
 from collections import defaultdict
@@ -16,7 +16,8 @@ class SnapshotTracker:
 
     def __init__(self) -> None:
         self._parts: defaultdict[int, dict[str, int]] = defaultdict(dict)
-        # What the present snapshot has not sent yet, for each part that it has touched; None outside of a snapshot.
+        # The documents that the present snapshot has not sent yet, per part that it has touched; None outside a
+        # snapshot.
         self._unsent: dict[int, dict[str, int]] | None = None
         self._sent = 0
 
@@ -28,32 +29,32 @@ class SnapshotTracker:
 
     @property
     def known_count(self) -> int:
-        """How many documents of any snapshot are known."""
+        """The number of documents known from any snapshot."""
         return sum(map(len, self._parts.values()))
 
     def known(self, document_id: str) -> int | None:
-        """The update time in whichever snapshot sent it last."""
+        """The update time that the latest snapshot with this document has sent."""
         return self._parts[_place(document_id)].get(document_id)
 
     def current(self, document_id: str) -> int | None:
-        """The update time, where the present snapshot has sent the document."""
+        """The update time, if the present snapshot has sent the document."""
         place = _place(document_id)
         if self._unsent is not None and (place not in self._unsent or document_id in self._unsent[place]):
             return None
         return self._parts[place].get(document_id)
 
     def record(self, document_id: str, version: int) -> None:
-        """The present snapshot has sent this version. Of an ID the first string is kept: one for all."""
+        """The present snapshot has sent this version. The first string of an ID is kept and used for all versions."""
         part = self._touched(document_id)
         part[document_id] = version
         self._sent += 1
 
     def drop(self, document_id: str) -> None:
-        """The document is no longer known."""
+        """Forget the document."""
         self._touched(document_id).pop(document_id, None)
 
     def _touched(self, document_id: str) -> dict[str, int]:
-        """The document's part, in which it counts as not sent."""
+        """The part of the table with this document. In a snapshot its documents count as not sent yet."""
         place = _place(document_id)
         part = self._parts[place]
         if self._unsent is None:
@@ -65,14 +66,15 @@ class SnapshotTracker:
         return part
 
     def begin(self) -> None:
-        """A new snapshot, which has sent nothing."""
+        """Begin a new snapshot, which has sent nothing yet."""
         self._unsent = {}
         self._sent = 0
 
     def sweep(self) -> Iterator[list[tuple[str, int]]]:
-        """End the present snapshot: drop what it has not sent. Each step returns some, with their versions.
+        """End the present snapshot: drop the documents that it has not sent. Each step returns some, with their
+        versions.
 
-        Once another snapshot has begun, a step does nothing.
+        After another snapshot has begun, a step does nothing.
         """
         return iter(()) if self._unsent is None else self._sweep(self._unsent)
 
@@ -89,4 +91,4 @@ class SnapshotTracker:
 
 
 def _place(document_id: str) -> int:
-    return hash(document_id) >> 32 & PARTS - 1  # high bits: the part's own table goes by the low ones
+    return hash(document_id) >> 32 & PARTS - 1  # the high bits, because the part's own table uses the low ones

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from listeners.endpoints import OPENING_S
 
 SYNCING_INTERVALS = 3
-"""Probe intervals of complete silence in which a stream that has begun can come to its first consistent point."""
+"""The silence, in probe intervals, that a stream is allowed before its first consistent point."""
 
 STEPS = 8
-"""Timers are looked at so often in the shortest of their times."""
+"""How often the timers are checked within the shortest of their times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,13 @@ class StreamTimes:
 
     @property
     def step_s(self) -> float:
-        """How often the timers are looked at."""
+        """The time between two checks of the timers."""
         return min(self.probe_interval_s, self.idle_timeout_s, self.lifetime_s) / STEPS
 
     def silence_limit_s(self, *, has_begun: bool, has_synced: bool) -> float:
-        """How long a stream can be silent that has had its first message, or its first consistent point, or neither."""
+        """The longest silence that a stream is allowed: it differs before its first message, and before its first
+        point.
+        """
         if has_synced:
             return self.idle_timeout_s
         if not has_begun:

@@ -1,4 +1,4 @@
-"""Why a target of a Listen stream is of no more use: the failure, from what Firestore sent. Pure."""
+"""Why a target of a Listen stream cannot be used any more: the failure, from Firestore's message. Pure."""
 
 import grpc
 
@@ -17,5 +17,5 @@ def removal_failure(cause: Message) -> ListenerFailure:
 
 
 def filter_mismatch(expected: int, held: int) -> ListenerFailure:
-    """An existence filter counts other documents than the target holds."""
-    return ListenerFailure("filter_mismatch", f"Firestore has {expected} documents, held are {held}")
+    """The number of documents in an existence filter differs from the number that the target holds."""
+    return ListenerFailure("filter_mismatch", f"Firestore has {expected} documents, the listener holds {held}")

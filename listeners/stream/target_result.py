@@ -1,9 +1,10 @@
-"""What one target's consumer holds, and what has changed since: the bookkeeping behind every event. Pure.
+"""The documents that the consumer of one target holds, and what has changed since: the data behind every event. Pure.
 
-Holds ID → update time as Firestore has sent it so far, and what that was at the last consistent point for those that
-have changed since. Every operation but `drop_pending` costs the same whatever is held and however much is pending, so
-that none holds the event loop; `Difference.slices` does the rest, a slice at a time. Documents are held until a
-difference is asked for, and then they are its: the caller can free them one by one.
+A document is *taken* when the consumer holds it, and *pending* when Firestore has sent it since. This module keeps ID →
+update time as sent so far, and the update time as taken for the documents that have changed since. The cost of every
+operation but `drop_pending` does not depend on the number of documents, so no operation blocks the event loop;
+`Difference.slices` does the rest, one slice at a time. The documents belong to the difference as soon as it is made:
+its user can free them one by one.
 """
 
 from collections.abc import Iterator
@@ -14,14 +15,14 @@ from listeners.events import Changed, Confirmed, Document, Event, Removal, Repla
 from listeners.stream.snapshot_tracker import SnapshotTracker
 
 SLICE = 1000
-"""Documents per slice: a fifth of a millisecond's work."""
+"""Documents per slice. A slice takes a fifth of a millisecond."""
 
 
 @dataclass(slots=True)
 class Difference:
-    """From what was taken last to now. `is_whole`: there was nothing to differ from, the upserts are everything.
+    """The difference between the documents as taken last and now. `is_whole`: nothing was taken, so it has all of them.
 
-    `foreign`: how many documents are held beside it; their difference is in neither list.
+    `foreign`: the number of further, foreign documents. They are in neither list.
     """
 
     upserts: list[Document]
@@ -31,15 +32,15 @@ class Difference:
     foreign: int = 0
 
     def beside(self, others: "Difference", foreign: int) -> "Difference":
-        """The same, with the work that the others' difference has left."""
+        """The same difference; its remaining work includes that of `others`."""
         return Difference(self.upserts, self.removals, self.is_whole, chain(self._slices, others.slices()), foreign)
 
     def slices(self) -> Iterator[None]:
-        """The work that is left until it is right, a slice per step. `event` does what is left then."""
+        """The work to do before the lists are right, one slice per step. `event` does the remaining steps."""
         return self._slices
 
     def event(self, read_time: int, as_of: float) -> Event:
-        """The event for the consumer; its lists are the consumer's own."""
+        """The event for the consumer. Its lists belong to the consumer."""
         for _ in self._slices:
             pass
         if self.is_whole:
@@ -50,7 +51,7 @@ class Difference:
 
 
 class TargetResult:
-    """The documents of one target, as taken and as pending."""
+    """The documents of one target, taken and pending."""
 
     def __init__(self) -> None:
         self._has_been_taken = False
@@ -58,25 +59,25 @@ class TargetResult:
         self._begin()
 
     def _begin(self) -> None:
-        """Nothing is pending."""
-        self._before: dict[str, int | None] = {}  # what was taken of those that have changed since; None: nothing was
+        """Begin with nothing pending."""
+        self._before: dict[str, int | None] = {}  # versions as taken of documents changed since; None: it was not taken
         self._upserts: list[Document] = []
-        self._superseded: set[str] = set()  # of which the upserts can hold more than the last version
-        self._removals: dict[str, Removal] = {}  # of what was taken only
+        self._superseded: set[str] = set()  # IDs for which the upserts can hold several versions
+        self._removals: dict[str, Removal] = {}  # only of documents that were taken
 
     def __repr__(self) -> str:
         return f"<TargetResult {len(self)} held, {len(self._upserts)} upserts, {len(self._removals)} removals>"
 
     def __len__(self) -> int:
-        """How many documents the target has, pending changes applied: what an existence filter counts."""
+        """The number of documents, pending changes included: an existence filter counts the same."""
         return len(self._versions)
 
     def version_of(self, document_id: str) -> int | None:
-        """The update time that was sent last."""
+        """The update time that Firestore has sent last."""
         return self._versions.known(document_id) if self._has_been_taken else self._versions.current(document_id)
 
     def upsert(self, document: Document) -> None:
-        """A version that is not the one sent last."""
+        """Firestore has sent a version that differs from the last one sent."""
         document_id = document.id
         self._removals.pop(document_id, None)
         known = self.version_of(document_id)
@@ -88,19 +89,19 @@ class TargetResult:
             self._before[document_id] = known
         else:
             self._superseded.add(document_id)
-            if self._before[document_id] == document.update_time:  # as it was taken
+            if self._before[document_id] == document.update_time:  # the same version as taken
                 del self._before[document_id]
                 return
         self._upserts.append(document)
 
     def keep(self, document_id: str) -> None:
-        """The version that was sent last has come again."""
+        """Firestore has sent the last version again."""
         known = self.version_of(document_id)
         if known is not None:
             self._versions.record(document_id, known)
 
     def remove(self, document_id: str, *, deleted: bool) -> None:
-        """The document has left the result. What was never taken needs no removal."""
+        """The document no longer belongs to the result. A document that was never taken needs no removal."""
         known = self.version_of(document_id)
         self._versions.drop(document_id)
         if known is not None and (not self._has_been_taken or document_id in self._before):
@@ -111,12 +112,12 @@ class TargetResult:
             self._removals[document_id] = Removal(document_id, deleted)
 
     def reset(self) -> None:
-        """Firestore sends the whole result again: what does not come again is removed at the end."""
+        """Firestore sends the whole result again: documents that do not come again are removed at the end."""
         self.drop_pending()
         self._versions.begin()
 
     def drop_pending(self) -> None:
-        """Back to what was taken last. Not while a result is being sent again."""
+        """Go back to the documents as taken last. Not allowed while Firestore sends the result again."""
         if not self._has_been_taken:
             self._versions.begin()
         for document_id, version in self._before.items():
@@ -127,15 +128,18 @@ class TargetResult:
         self._begin()
 
     def forget(self) -> None:
-        """Nothing was ever taken. What the consumer held is overwritten as it comes again, or dropped at the end."""
+        """Nothing counts as taken.
+
+        The consumer's documents are overwritten as they come again, or dropped at the end.
+        """
         self._has_been_taken = False
         self._versions.begin()
         self._begin()
 
     def difference(self) -> Difference:
-        """What a consumer must change to hold the result.
+        """The changes after which the consumer holds the result.
 
-        The documents are handed out: only `take` or `drop_pending` can follow.
+        The difference owns the documents: only `take` or `drop_pending` is allowed next.
         """
         upserts, self._upserts = self._upserts, []
         removals = list(self._removals.values())
@@ -157,9 +161,9 @@ def _slices(
     before: dict[str, int | None] | None,
     superseded: set[str],
 ) -> Iterator[None]:
-    """What has not come again in this snapshot is gone; of what has come more than once, the last version is left.
+    """Remove documents that this snapshot has not sent; of a document that came several times, keep the last version.
 
-    `before`: None where nothing was taken, so that nothing needs a removal.
+    `before`: None if nothing was taken, so that nothing needs a removal.
     """
     for gone in unsent:
         if before is not None:
@@ -171,7 +175,7 @@ def _slices(
 
 
 def _keep_last(upserts: list[Document], versions: SnapshotTracker, superseded: set[str]) -> Iterator[None]:
-    """Within the list, from its end: a second one of 100,000 would take long to free."""
+    """Keep the last version of each, from the end of the list: freeing another list of 100,000 would take long."""
     kept: set[str] = set()
     free = len(upserts)
     for number, place in enumerate(range(len(upserts) - 1, -1, -1), 1):

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from service.local_firestore.errors import invalid
 from service.local_firestore.messages import DocumentMessage, ValueMessage
+from service.local_firestore.typed_maps import is_vector
 
 FieldPath = tuple[str, ...]
 
@@ -59,11 +60,16 @@ def _segments(text: str) -> list[str]:
     raise invalid(f'Invalid property path "{text}". {_SYNTAX}')
 
 
+def _is_map(value: ValueMessage) -> bool:
+    """No path leads into a vector, though a map carries it."""
+    return value.WhichOneof("value_type") == "map_value" and not is_vector(value.map_value.fields)
+
+
 def field_of(document: DocumentMessage, path: FieldPath) -> ValueMessage | None:
     """The value at `path`, or None where the document has none."""
     fields = document.fields
     for segment in path[:-1]:
-        if segment not in fields or fields[segment].WhichOneof("value_type") != "map_value":
+        if segment not in fields or not _is_map(fields[segment]):
             return None
         fields = fields[segment].map_value.fields
     return fields.get(path[-1])
@@ -73,7 +79,7 @@ def set_field(document: DocumentMessage, path: FieldPath, value: ValueMessage) -
     """Set the value at `path`, making maps on the way; what is in the way and no map gives way to one."""
     fields = document.fields
     for segment in path[:-1]:
-        if segment not in fields or fields[segment].WhichOneof("value_type") != "map_value":
+        if segment not in fields or not _is_map(fields[segment]):
             fields[segment].Clear()
             fields[segment].map_value.SetInParent()
         fields = fields[segment].map_value.fields
@@ -83,7 +89,7 @@ def set_field(document: DocumentMessage, path: FieldPath, value: ValueMessage) -
 def delete_field(document: DocumentMessage, path: FieldPath) -> None:
     fields = document.fields
     for segment in path[:-1]:
-        if segment not in fields or fields[segment].WhichOneof("value_type") != "map_value":
+        if segment not in fields or not _is_map(fields[segment]):
             return
         fields = fields[segment].map_value.fields
     fields.pop(path[-1], None)

@@ -11,7 +11,7 @@ from service.local_firestore.messages import ValueMessage
 from service.local_firestore.names import check_reference
 from service.local_firestore.paths import MAX_PATH_BYTES, FieldPath, is_reserved
 from service.local_firestore.sizes import MAX_DOCUMENT_BYTES
-from service.local_firestore.typed_maps import bson_type, check_vector, is_vector
+from service.local_firestore.typed_maps import bson_type, check_vector, has_nan, is_vector
 from service.local_firestore.values import STORABLE
 
 _MAX_VALUE_BYTES = MAX_DOCUMENT_BYTES - 89
@@ -116,6 +116,8 @@ def _take_over_map(fields: Mapping[str, ValueMessage], place: Place) -> None:
         check_vector(fields)
         if not is_vector(fields):
             raise place.nested_fault()
+        if has_nan(fields):
+            raise place.nested_fault() if place.is_in_map else invalid("Vector cannot contain NaN values.")
         return
     if (kind := bson_type(fields)) is not None:
         raise place.nested_fault() if place.is_in_map else invalid(f"Value type {kind} is not allowed")

@@ -1,5 +1,6 @@
 """Maps that stand for values of other types: vectors, and BSON's types, which only the Enterprise edition stores."""
 
+import math
 from collections.abc import Mapping
 
 from service.local_firestore.errors import invalid
@@ -44,3 +45,8 @@ def check_vector(fields: Mapping[str, ValueMessage]) -> None:
         raise invalid("Vector must only contain values of type 'double'")
     if len(values) > _MAX_DIMENSIONS:
         raise invalid(f"Vectors must be at most {_MAX_DIMENSIONS} dimensions.")
+
+
+def has_nan(vector: Mapping[str, ValueMessage]) -> bool:
+    """A vector that is stored must not have it; one that is compared with can."""
+    return any(math.isnan(value.double_value) for value in vector["value"].array_value.values)

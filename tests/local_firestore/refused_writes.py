@@ -33,6 +33,8 @@ VALUES: dict[str, Call] = {
     "vector of integers": write({"a": vector(ONE)}),
     "vector of nothing": write({"a": vector()}),
     "vector too long": write({"a": vector(*[double(1)] * 2049)}),
+    "vector with NaN": write({"a": vector(double("NaN"), double(1))}),
+    "vector with NaN in a map": write({"a": mapping(b=vector(double("NaN")))}),
     "vector and more": write({"a": vector(double(1), more=ONE)}),
     "vector without value": write({"a": mapping(__type__=string("__vector__"))}),
     "map of unknown type": write({"a": mapping(__type__=string("__geo__"))}),

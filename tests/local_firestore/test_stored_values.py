@@ -17,9 +17,11 @@ from tests.local_firestore.raw_calls import (
     integer,
     mapping,
     nested,
+    query,
     reference,
     string,
     transform,
+    up,
     vector,
     where,
     write,
@@ -148,6 +150,44 @@ def test_a_filter_compares_with_values_of_up_to_1500_bytes(pair: Pair, operand: 
         server.ask(write({"a": operand}, "$D/operands/1"))
     assert pair.local.ask(call) == pair.google.ask(call)
     assert len(pair.local.ask(call).responses) == 1
+
+
+def _into_vectors(collection: str) -> list[Call]:
+    """Two documents with maps that look alike, one of them a vector; calls whose paths lead into both."""
+    values = {"doubleValue": 1.0}, {"doubleValue": 2.0}
+    first, second = f"$D/{collection}/vector", f"$D/{collection}/map"
+    frm = [{"collectionId": collection}]
+    inside: Request = {"fieldPaths": ["v.value"]}
+    return [
+        write({"v": vector(*values)}, first),
+        write({"v": mapping(value=array(*values))}, second),
+        where(compare("v.value", "EQUAL", array(*values)), frm=frm),
+        where(compare("v.value", "ARRAY_CONTAINS", values[0]), frm=frm),
+        query(orderBy=[up("v.value")], frm=frm),
+        query(select={"fields": [{"fieldPath": "v.value"}]}, frm=frm),
+        ("GetDocument", {"name": first, "mask": inside}),
+        write({}, first, updateMask=inside),
+        get(first),
+        write({"v": vector(*values)}, second, updateMask=inside),
+        get(second),
+        write({"v": mapping(value=integer(1))}, first, updateMask=inside),
+        get(first),
+        write({"v": vector(*values)}, first),
+        transform({"fieldPath": "v.value", "increment": integer(1)}, name=first),
+        get(first),
+    ]
+
+
+def test_no_path_leads_into_a_vector(pair: Pair) -> None:
+    for number, call in enumerate(_into_vectors("vectors")):
+        assert (number, pair.local.ask(call)) == (number, pair.google.ask(call))
+
+
+def test_a_query_can_compare_with_a_vector_that_has_nan(pair: Pair) -> None:
+    nan = vector({"doubleValue": "NaN"})
+    for call in (where(compare("a", "EQUAL", nan)), query(orderBy=[up("a")], startAt={"values": [nan]})):
+        assert pair.local.ask(call) == pair.google.ask(call)
+        assert not pair.local.ask(call).is_refusal
 
 
 def test_names_of_any_length_can_be_compared_with(pair: Pair) -> None:

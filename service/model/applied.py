@@ -1,6 +1,6 @@
-"""Brings an index up to date with one event, and says what that changed. Pure, in steps.
+"""Updates an index with one event, and notes what the event changed. Pure, in steps.
 
-The model has two copies of its index. What a batch changed is noted for the first of them alone.
+The model has two copies of its index. The changes of a batch are noted only for the first copy.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -13,16 +13,16 @@ from service.schema.compiled import FilterValue, ProcessSummary
 
 @dataclass(slots=True)
 class Applied:
-    """What one event changed. Never changed once made.
+    """The changes that one event made. Immutable.
 
-    `removed` says for each ID whether it is known to be deleted (None: unknown).
-    `is_first_load` is True for a whole result taken while the model held nothing trusted: its changes are no news.
-    `status_before` is the status and `filters_before` are the values of the schema's filters that each of them had
-    which was held before, of those alone for which they are others now, or which are held no longer. `belated` are the
-    upserts of a version from before the last event: they have moved up into the window, or no event showed their
-    change. `changed` is how many have other content, or other values of the filters, than before; `is_reordered`: one
-    has another position. `resumed` are those that stalled and were written again; they count as changed, and as
-    belated. `entered` are those with another status than before, or that are new: none where a whole result replaces
+    `removed` says for each ID whether it is known to be deleted (None: unknown). `is_first_load`: a whole result that
+    was taken while the model held nothing trusted. Its changes are no news. `status_before` has the previous status of
+    each process whose status has changed, or which was removed. `filters_before` has, in the same way, the previous
+    values of the schema's filters. `belated` are upserts whose version is not newer than the previous event (they have
+    moved up into the window, or no event has shown their change), and the `resumed` ones. `resumed` are processes that
+    stalled and were written again; they count as changed. `changed` is the number of processes whose content or filter
+    values have changed. `is_reordered`: the position of at least one process has changed. `entered` are processes that
+    are new or have another status, by a version newer than the previous event. It is empty if a whole result replaces
     another.
     """
 
@@ -41,13 +41,13 @@ class Applied:
 
     @property
     def is_news(self) -> bool:
-        """Whether a client that holds the state before gets anything new."""
+        """Whether a client that has the previous state gets anything new."""
         return bool(self.changed or self.removed or self.is_first_load)
 
 
 @dataclass(slots=True)
 class Update:
-    """Notes what a batch changes in an index. `read_time`: that of the event before. The other fields are Applied's."""
+    """Notes what a batch changes in an index. `read_time` is that of the previous event; for the others see Applied."""
 
     read_time: int
     newest_version: int = 0
@@ -61,13 +61,13 @@ class Update:
     is_reordered: bool = False
 
     def note_removal(self, gone: ProcessSummary) -> None:
-        """The process is no longer in the index."""
+        """The process `gone` is no longer in the index."""
         self.status_before[gone.process_id] = gone.status
         if gone.filters:
             self.filters_before[gone.process_id] = gone.filters
 
     def note(self, replaced: ProcessSummary | None, summary: ProcessSummary) -> None:
-        """`summary` has taken the place of `replaced`."""
+        """`summary` has replaced `replaced`."""
         if summary.version > self.newest_version:
             self.newest_version = summary.version
         is_changed = replaced is None or summary.is_new_content
@@ -98,7 +98,7 @@ def bring_up_to_date(
     removed: Mapping[str, bool | None],
     update: Update | None = None,
 ) -> Iterator[None]:
-    """Remove and put in, a process per step. `update` notes what that changes."""
+    """Remove and add processes, one per step. `update` notes the changes."""
     for process_id in removed:
         gone = index.discard(process_id)
         if update is not None and gone is not None:

@@ -1,6 +1,6 @@
-"""When a process has ended, and how long it took: read out of its answer, where it has ended. Pure.
+"""When a process ended, and how long it took, read from its answer. Pure.
 
-Nothing of it is held with the process: only changes of processes that have ended need it.
+The model does not keep these values, because only changes of ended processes need them.
 """
 
 from collections import deque
@@ -15,27 +15,27 @@ from service.schema.schema_file import SchemaFile
 
 
 class Finish(NamedTuple):
-    """`ended_at` in microseconds: where the document does not tell, the last change of the answer."""
+    """`ended_at` in microseconds. If the document has no end time, it is the time when the answer last changed."""
 
     ended_at: int
     duration_s: float | None
 
 
 class Finishes:
-    """Reads the roles `started` and `ended` of one schema."""
+    """Reads the keys with the roles `started` and `ended` of one schema."""
 
     def __init__(self, file: SchemaFile) -> None:
         self.terminal = frozenset(file.status.terminal)
         self._started, self._ended = file.role("started"), file.role("ended")
         self._lately: deque[tuple[ProcessSummary, Finish]] = deque(maxlen=2)
-        """Both copies of the index ask for the same: what a change replaces, and what it brings."""
+        """The last two results: both copies of the index ask for the old and the new state of each changed process."""
 
     def has_ended(self, summary: ProcessSummary) -> bool:
         """Whether the status is terminal."""
         return summary.status in self.terminal
 
     def of(self, summary: ProcessSummary) -> Finish | None:
-        """None where the process has not ended. A duration below zero is none."""
+        """None if the process has not ended. A negative duration counts as unknown."""
         if summary.status not in self.terminal:
             return None
         for known, finish in self._lately:
@@ -56,7 +56,7 @@ class Finishes:
 
 
 def _time(text: object) -> datetime | None:
-    """As answers show times; a key with this role can hold anything else."""
+    """A time as answers show it; None for anything else that a key with this role can hold."""
     if not isinstance(text, str):
         return None
     try:

@@ -1,7 +1,7 @@
-"""By which values lists can be filtered: name → function from a process to its key. Pure.
+"""The values by which lists can be filtered: name of an index → function from a process to its key. Pure.
 
-An index is one line here: the model keeps the processes in order under each key, and lists and walks come from any of
-them. A process whose key is None is under none.
+One line here makes an index: the model then keeps the processes in order under each key, for lists and walks. If the
+function returns None for a process, the index does not contain it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ Indexes = Mapping[str, KeyOf]
 
 
 def indexes_of(filter_names: Sequence[str]) -> Indexes:
-    """The status, and the schema's filters."""
+    """The indexes by status and by the schema's filters."""
     return {"status": attrgetter("status")} | {name: _filter_at(place) for place, name in enumerate(filter_names)}
 
 
@@ -24,7 +24,7 @@ def _filter_at(place: int) -> KeyOf:
 
 
 class Scope:
-    """Those of a question's filters that are the schema's, to be compared with the filter values of a process."""
+    """The schema's filters in a query, to be compared with the filter values of a process."""
 
     def __init__(self, indexes: Indexes, filters: Filters) -> None:
         names = [name for name in indexes if name != "status"]
@@ -32,11 +32,11 @@ class Scope:
         self._wanted = tuple((names.index(name), key) for name, key in self.filters.items())
 
     def holds(self, values: Sequence[FilterValue]) -> bool:
-        """Whether a process with these values is asked for. No values: nothing is known of it."""
+        """Whether a process with these values matches. No values: the values are unknown."""
         wanted = self._wanted
         return not wanted or (bool(values) and all(values[place] == key for place, key in wanted))
 
 
 def fits(indexes: Indexes, summary: ProcessSummary, filters: Filters) -> bool:
-    """Whether the process has all of these keys."""
+    """Whether the process has all these keys."""
     return all(indexes[name](summary) == key for name, key in filters.items())

@@ -1,8 +1,8 @@
 """Positions in ascending order, and positions by key. Pure.
 
-The positions under all keys of one index are one sequence, ordered by key and then by position: that takes a pointer
-per process, whether there are two keys or a key per process. The keys are not in it; each is read from the process that
-the position is of. The sequence is kept in chunks, so that adding costs at most the move of one.
+All positions of one index are in one sequence, ordered by key and then by position. This takes one pointer per process,
+even if each process has its own key. The sequence does not contain the keys: each key is read from the process of the
+position. The sequence has chunks, so adding a position moves at most one chunk.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,23 +17,23 @@ from service.model.indexes import KeyOf
 from service.schema.compiled import ProcessSummary
 
 CHUNK = 256
-"""Positions that are looked through by their keys at most, eight of them."""
+"""The greatest number of positions in a chunk. Finding a key takes at most eight comparisons in it."""
 
 FEW_CHUNKS = 8
 
 Key: TypeAlias = str | int
 Bound = Position | tuple[StartKey]
-"""A start alone comes before every position that has it."""
+"""A bound that is only a start comes before all positions with this start."""
 
 _BEFORE_ALL: tuple[()] = ()
 _Place = tuple[int, int]
-"""A chunk's number, and a place in it."""
+"""The number of a chunk, and an index within the chunk."""
 
 
 class PositionsByKey:
     """One index: the positions of the listed processes of `by_id` under each key.
 
-    A process must be in `by_id` as it is when it is added, and as it was until it is removed.
+    Add a process only while `by_id` holds it, and remove it while `by_id` still holds the same state.
     """
 
     __slots__ = ("_by_id", "_chunks", "_key_of", "_starts")
@@ -43,18 +43,18 @@ class PositionsByKey:
         self._by_id = by_id
         self._chunks: list[list[Position]] = []
         self._starts: list[tuple[Key, Bound]] = []
-        """Of each chunk: nothing in it comes before this, and everything in the chunk before does."""
+        """One bound per chunk: no position in the chunk comes before it, and all positions of earlier chunks do."""
 
     def under(self, key: Key) -> "Group":
         """The positions under this key."""
         return Group(self, key)
 
     def has_moved(self, held: ProcessSummary, summary: ProcessSummary) -> bool:
-        """Whether the two stand in different places."""
+        """Whether the two states have different places."""
         return held.position != summary.position or self._key_of(held) != self._key_of(summary)
 
     def add(self, summary: ProcessSummary) -> None:
-        """Without effect where the process has no position or no key."""
+        """Add the process. Has no effect if it has no position or no key."""
         key, position = self._key_of(summary), summary.position
         if key is None or position is None:
             return
@@ -70,7 +70,7 @@ class PositionsByKey:
             self._split(at)
 
     def remove(self, summary: ProcessSummary) -> None:
-        """Without effect where the process has no position or no key."""
+        """Remove the process. Has no effect if it has no position or no key."""
         key, position = self._key_of(summary), summary.position
         if key is None or position is None:
             return
@@ -83,7 +83,7 @@ class PositionsByKey:
             del self._chunks[at], self._starts[at]
 
     def _split(self, at: int) -> None:
-        """In the middle, or where a key begins or ends: a chunk of one key is searched the fastest."""
+        """Split a chunk in its middle or, better, where a key begins or ends: a chunk with one key is the fastest."""
         chunk = self._chunks[at]
         middle = len(chunk) // 2
         key = self._key_at(chunk[middle])
@@ -94,17 +94,17 @@ class PositionsByKey:
         self._starts.insert(at + 1, self._pair(chunk[cut]))
 
     def place(self, key: Key, bound: "Bound | tuple[()]") -> _Place:
-        """Of the first position under the key that is not before the bound, or where it would be."""
+        """The place of the first position under the key that is not before the bound, or the place for it."""
         at = max(0, bisect_right(self._starts, (key, bound)) - 1)
         if at >= len(self._chunks):
             return 0, 0
         chunk = self._chunks[at]
         if chunk and self._starts[at][0] == key == self._key_at(chunk[-1]):
-            return at, bisect_left(chunk, bound)  # all of one key
+            return at, bisect_left(chunk, bound)  # the whole chunk has one key
         return at, bisect_left(chunk, (key, bound), key=self._pair)
 
     def end(self, key: Key) -> _Place:
-        """Behind the last position under the key."""
+        """The place after the last position under the key."""
         at = max(0, bisect_right(self._starts, key, key=itemgetter(0)) - 1)
         if at >= len(self._chunks):
             return 0, 0
@@ -119,7 +119,7 @@ class PositionsByKey:
         return self._chunks[at][place] if (at, place) < self.end(key) else None
 
     def chunks(self, begin: _Place, end: _Place) -> Iterator[list[Position]]:
-        """The positions between, from the last chunk to the first, each ascending."""
+        """The positions between two places, from the last chunk to the first; each chunk is ascending."""
         for at in range(end[0], begin[0] - 1, -1):
             chunk = self._chunks[at] if at < len(self._chunks) else []
             first = begin[1] if at == begin[0] else 0
@@ -134,7 +134,7 @@ class PositionsByKey:
 
 
 class Group:
-    """The positions under one key, as they are when they are asked for."""
+    """The positions under one key. Every call reads the present positions."""
 
     __slots__ = ("_index", "_key")
 
@@ -144,12 +144,12 @@ class Group:
 
     @property
     def first(self) -> Position | None:
-        """The least of them."""
+        """The least position."""
         return self._index.first(self._key)
 
     @property
     def about(self) -> int:
-        """How many there are; of more than a few chunks, roughly."""
+        """The number of positions; an estimate if they fill more than a few chunks."""
         (first, begin), (last, end) = self._index.place(self._key, _BEFORE_ALL), self._index.end(self._key)
         if last - first > FEW_CHUNKS:
             return (last - first) * CHUNK // 2
@@ -168,7 +168,7 @@ Positions: TypeAlias = "Group | SortedList[Position]"
 
 
 def descending(positions: Positions, least: Bound | None = None, below: Bound | None = None) -> Iterator[Position]:
-    """From the greatest to the least, `least` included and `below` not."""
+    """The positions from the greatest to the least: at or above `least`, and below `below`."""
     if isinstance(positions, Group):
         return positions.descending(least, below)
     found: Iterator[Position] = positions.irange(least, below, inclusive=(True, False), reverse=True)
@@ -176,12 +176,12 @@ def descending(positions: Positions, least: Bound | None = None, below: Bound | 
 
 
 def about(positions: Positions) -> int:
-    """How many there are, as far as it takes no time to say."""
+    """The number of positions, or an estimate if counting takes time."""
     return positions.about if isinstance(positions, Group) else len(positions)
 
 
 def first(positions: Positions) -> Position | None:
-    """The least of them."""
+    """The least position."""
     if isinstance(positions, Group):
         return positions.first
     return positions[0] if positions else None

@@ -1,7 +1,7 @@
-"""The processes held, by ID and in the order of lists. Pure, and changes no process.
+"""The processes in memory, by ID and in the order of lists. Pure; never changes a process.
 
-Two of these share their processes and positions. A version that replaces another brings its predecessor's ID and,
-where it has not moved, its position along, so that memory does not grow with the number of changes.
+Two of these objects share their processes and positions. A new version takes over the ID of the version that it
+replaces, and also its position if that has not changed. So memory does not grow with the number of changes.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from service.schema.compiled import ProcessSummary
 
 
 class ProcessIndex:
-    """Processes by ID, and by position overall and under each key; the IDs of those that have none are `unlisted`."""
+    """Processes by ID, and by position: overall and under each key. `unlisted` has the IDs without a position."""
 
     __slots__ = ("_by_key", "_indexes", "_stalled", "by_id", "by_position", "statistics", "unlisted")
 
@@ -31,7 +31,7 @@ class ProcessIndex:
         self.unlisted: SortedList[str] = SortedList()
 
     def put(self, summary: ProcessSummary) -> ProcessSummary | None:
-        """Add or replace. Returns what was held before."""
+        """Add or replace a process. Returns the previous state."""
         process_id = summary.process_id
         held = self.by_id.get(process_id)
         if held is None:
@@ -48,7 +48,7 @@ class ProcessIndex:
         return held
 
     def _move(self, held: ProcessSummary, summary: ProcessSummary) -> None:
-        """The indexes by key look at `by_id`: it stands there as it was until they have let go of it."""
+        """Move a process. The indexes by key read `by_id`, so it must hold the old state until they have removed it."""
         left = [positions for positions in self._by_key.values() if positions.has_moved(held, summary)]
         for positions in left:
             positions.remove(held)
@@ -64,7 +64,7 @@ class ProcessIndex:
         self.statistics.move(held, summary)
 
     def discard(self, process_id: str) -> ProcessSummary | None:
-        """Remove, where it is held. Returns what was."""
+        """Remove the process, if it is in the index. Returns its state."""
         held = self.by_id.get(process_id)
         if held is not None:
             self._unlink(held)
@@ -77,18 +77,20 @@ class ProcessIndex:
     def listed(
         self, filters: Filters, least: Bound | None = None, below: Bound | None = None
     ) -> Iterator[tuple[Position, ProcessSummary | None]]:
-        """The processes in the narrowest of these lists, the greatest position first; None: another filter fails."""
+        """The processes of the shortest list among these filters, greatest position first; None for one that others
+        exclude.
+        """
         positions, others = self._narrowest(filters)
         for position in descending(positions, least, below):
             summary = self.by_id[position[1] or process_id_at(position)]
             yield position, summary if not others or self.fits(summary, others) else None
 
     def fits(self, summary: ProcessSummary, filters: Filters) -> bool:
-        """Whether the process has all of these keys."""
+        """Whether the process has all these keys."""
         return fits(self._indexes, summary, filters)
 
     def _narrowest(self, filters: Filters) -> tuple[Positions, Filters]:
-        """The fewest positions among which all that fit are, and the filters still to be looked at."""
+        """The shortest sequence of positions that has all matches, and the filters that remain to be checked."""
         if not filters:
             return self.by_position, filters
         found = {name: self._under(name, key) for name, key in filters.items()}
@@ -97,7 +99,7 @@ class ProcessIndex:
         return found[narrowest], others
 
     def _under(self, name: str, key: str | int) -> Positions:
-        """Those that do not stall have no positions of their own: they are nearly all."""
+        """The positions under a key. Nearly all processes do not stall, so there is no index of those."""
         if name != STALLED:
             return self._by_key[name].under(key)
         return self._stalled if key else self.by_position
@@ -126,7 +128,10 @@ class ProcessIndex:
 
 
 def _stands_alike(held: ProcessSummary, summary: ProcessSummary) -> bool:
-    """Whether it has the same place in every list: nearly all changes are such. What is equal is mostly the same."""
+    """Whether the two states have the same place in every list, as with nearly all changes.
+
+    Equal parts are mostly shared.
+    """
     return (
         held.position is summary.position
         and held.status is summary.status

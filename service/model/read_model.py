@@ -1,10 +1,10 @@
-"""The newest processes, indexed, as the listener last sent them.
+"""The read model: the newest processes, with indexes, as the listener last sent them.
 
 Lives on the event loop. `apply` takes one consistent batch and applies it in slices to a second copy of the index,
-which has no readers. Then the two copies change places in one step, without awaiting: no reader sees half of a batch,
-and no lock is needed (invariant 4). The cost of a batch depends on what it changes, not on how much is held. The second
-copy costs some 60 bytes per process, because both copies share the processes. `is_trusted` depends on the lease alone,
-not on any connection.
+which has no readers. Then the two copies change places in one step, without awaiting: so no reader sees half of a
+batch, and no lock is needed (invariant 4). The cost of a batch depends on its changes, not on the size of the model.
+The second copy takes about 60 bytes per process, because both copies share the processes. `is_trusted` depends only on
+the lease, not on any connection.
 """
 
 import asyncio
@@ -31,24 +31,24 @@ from service.schema.compiled import ProcessSummary, Schema, stalled
 Item = TypeVar("Item")
 
 WALKED_AT_ONCE = 100
-"""Processes looked up in one step of a walk: 0.1 ms of work. Batches can be applied between two steps."""
+"""Processes per step of a walk: 0.1 ms of work. Batches can be applied between two steps."""
 
 MOST_IN_VAIN = 2_000
-"""Processes that one list looks at in vain, because another of its filters excludes them: a millisecond of work. After
-that the list is read from Firestore, which merges its indexes."""
+"""How many processes one list can skip because another of its filters excludes them: a millisecond of work. Beyond that
+Firestore answers the list, because it can merge its indexes."""
 
 
 class ModelObserver(Protocol):
     """Metrics callbacks, called on the event loop."""
 
     def applied(self, applied: Applied, documents: int) -> None:
-        """One batch became visible; the model now holds this many documents. Takes no time per document."""
+        """One batch became visible; the model now holds this many documents. Must not loop over the documents."""
 
     def became_visible(self, version: int) -> None:
-        """One upsert of the batch that became visible last, unless it was a first load."""
+        """Called for each upsert of the batch that became visible last, except after a first load."""
 
     def confirmed(self, as_of: float) -> None:
-        """The model is known to have been Firestore's state at this instant of the injected clock."""
+        """The model is proven to have equalled Firestore at this instant of the injected clock."""
 
     def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
         """These fields of this version could not be read."""
@@ -76,7 +76,7 @@ class ReadModel:
         self.finishes = Finishes(schema.file)
         self._index = ProcessIndex(self.indexes, self.finishes)
         self._spare: ProcessIndex | None = ProcessIndex(self.indexes, self.finishes)
-        """Equal to the one that is read, while no batch is being applied."""
+        """Equal to the index that is read, except while a batch is applied."""
         self._writing = asyncio.Lock()
         self._subscribers: list[Callable[[Applied], None]] = []
         self._stall_subscribers: list[Callable[[Sequence[ProcessSummary]], None]] = []
@@ -86,9 +86,9 @@ class ReadModel:
         self.read_time = 0
         """Firestore's time of the last consistent point, in microseconds."""
         self.generation = 0
-        """Changes with everything that a list or a count can show."""
+        """Changes whenever anything changes that a list or a count can show."""
         self.newest_version = 0
-        """The greatest version that has become visible: at most `read_time`, where Firestore keeps its word."""
+        """The greatest version that has become visible. Never above `read_time`, if Firestore works as documented."""
 
     def __repr__(self) -> str:
         return f"<ReadModel {len(self)} documents, confirmed at {self._confirmed_at}>"
@@ -96,39 +96,41 @@ class ReadModel:
     def __len__(self) -> int:
         return len(self._index.by_id)
 
-    # -- what may be claimed
+    # -- what the model can claim
 
     @property
     def has_synced(self) -> bool:
-        """Whether a whole result has been taken since the start, or since `distrust`."""
+        """Whether the model has taken a whole result since the start or the last `distrust`."""
         return self._confirmed_at is not None
 
     @property
     def age_s(self) -> float | None:
-        """Seconds since the instant at which the model is known to have been Firestore's state."""
+        """Seconds since the instant at which the model is proven to have equalled Firestore."""
         return None if self._confirmed_at is None else self._clock() - self._confirmed_at
 
     def is_trusted(self) -> bool:
-        """Whether the lease holds. Only then do answers come from the model."""
+        """Whether the lease holds. Only then does the model answer."""
         return self.trusted_age_s is not None
 
     @property
     def trusted_age_s(self) -> float | None:
-        """`age_s` while the lease holds, else None. The clock is read once: the test and the age cannot differ."""
+        """`age_s` while the lease holds, else None. Reads the clock once, so that test and age cannot contradict each
+        other.
+        """
         if self._confirmed_at is None:
             return None
         age_s = self._clock() - self._confirmed_at
         return age_s if age_s <= self._lease_s else None
 
     def is_confirmed_since(self, instant: float) -> bool:
-        """Whether the model is known to have been Firestore's state at this instant or later."""
+        """Whether the model is proven to have equalled Firestore at this instant or later."""
         return self._confirmed_at is not None and self._confirmed_at >= instant
 
     @property
     def firestore_time(self) -> int | None:
-        """Firestore's clock in microseconds, never ahead of it; None while the lease has lapsed.
+        """A lower bound of Firestore's clock, in microseconds; None while the lease has lapsed.
 
-        It is behind by as much time as the last event took to arrive.
+        It is late by the time that the last event took to arrive.
         """
         if not self.is_trusted():
             return None
@@ -136,25 +138,25 @@ class ReadModel:
 
     @property
     def holds_everything(self) -> bool:
-        """Whether a document that is not here does not exist: only where the listener holds the whole collection."""
+        """Whether an ID that is not in the model does not exist: so if the listener holds the whole collection."""
         return self._window_size == 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether no document of the listed type is outside the window."""
+        """Whether the window contains all documents of the listed type."""
         return self._reaches(None)
 
     @property
     def statistics(self) -> Statistics:
-        """Of all processes held: to be read, never changed, and not kept."""
+        """The statistics of all processes. Read them at once: do not change them and do not keep them."""
         return self._index.statistics
 
     def distrust(self) -> None:
-        """What is held is in doubt: no answer comes from it until the listener has sent a whole result."""
+        """The documents held are in doubt: nothing is answered from them until the listener has sent a whole result."""
         self._confirmed_at = None
 
     def confirm(self, as_of: float) -> None:
-        """There is proof that the model was Firestore's state at `as_of`; ignored before the first sync."""
+        """The model is proven to have equalled Firestore at `as_of`. Ignored before the first sync."""
         if self._confirmed_at is not None and as_of > self._confirmed_at:
             self._confirmed_at = as_of
             self._observer.confirmed(as_of)
@@ -162,18 +164,19 @@ class ReadModel:
     # -- reading
 
     def get(self, process_id: str) -> ProcessSummary | None:
-        """The held version of one process."""
+        """The present version of one process; None if the model does not hold it."""
         return self._index.by_id.get(process_id)
 
     def held(self) -> list[ProcessSummary]:
-        """Every process held, in no order."""
+        """All processes of the model, in no particular order."""
         return list(self._index.by_id.values())
 
     def walk(self, filters: Filters) -> Iterator[ProcessSummary | None]:
-        """Every process held that fits: the newest first, last those that no list holds.
+        """All matching processes of the model: first those of lists, newest first, then those that no list shows.
 
-        A step costs the same whatever is held (None: nothing was found in it), and any number of batches may be
-        applied between two. What they don't change comes exactly once; what they do, as it was or as it is or not.
+        A step takes the same time whatever the size of the model; None: this step found nothing. Batches can be applied
+        between two steps. A process that they do not change comes exactly once. A process that they change comes in its
+        old state, in its new one, or not at all.
         """
         below: Position | None = None
         while True:
@@ -197,10 +200,10 @@ class ReadModel:
             after = found[-1]
 
     def rows(self, query: ListQuery) -> list[ProcessSummary] | None:
-        """The rows that Firestore's query would return; None where the window can't prove it (invariant 2).
+        """The rows that Firestore's query would return; None if the window cannot prove them (invariant 2).
 
-        None too where too many processes would have to be looked at, which only several filters at once can ask for.
-        Which processes stall is known of those held alone, so a list filtered by it ends where the window does.
+        Also None if too many processes would have to be looked at; this can happen only with several filters. Only the
+        model knows which processes stall, so a list filtered by this ends where the window ends.
         """
         rows: list[ProcessSummary] = []
         in_vain = 0
@@ -217,9 +220,11 @@ class ReadModel:
         return rows if STALLED in query.filters or self._reaches(query.lower) else None
 
     async def searched_rows(self, query: ListQuery) -> list[ProcessSummary]:
-        """The same, however many processes must be looked at; in slices, with any number of batches between two.
+        """The rows as in `rows`, without a limit on the processes looked at. Works in slices; batches can come in
+        between.
 
-        A process that a batch does not change is there where it fits; one that fits since a batch can be missing.
+        A matching process that no batch changes is among the rows. A process that matches only since a batch can be
+        missing.
         """
         rows: list[ProcessSummary] = []
         least, below = None if query.lower is None else (query.lower,), _below(query, self._schema.order)
@@ -238,24 +243,24 @@ class ReadModel:
         ]
 
     def _reaches(self, lower: StartKey | None) -> bool:
-        """Whether no listed document at or after `lower` can be missing from the window."""
+        """Whether the window contains every listed document at or after `lower`."""
         held = self._index.by_position
         if self._window_size == 0 or len(held) + self._foreign < self._window_size:
             return True
         return lower is not None and bool(held) and (lower,) > held[0]
 
     def newest(self) -> ProcessSummary | None:
-        """The first row of the list of all."""
+        """The first row of the list of all processes."""
         held = self._index.by_position
         return self._index.by_id[process_id_at(held[-1])] if held else None
 
     @property
     def lists_nothing(self) -> bool:
-        """Whether no document of the listed type is held."""
+        """Whether the model holds no document of the listed type."""
         return not self._index.by_position
 
     def sample(self, count: int, rng: Random) -> list[ProcessSummary]:
-        """Up to `count` of the listed processes, the newest always among them, the others by chance."""
+        """Up to `count` of the listed processes: always the newest, and others at random."""
         held = self._index.by_position
         others = range(len(held) - 1)
         places = [len(held) - 1, *rng.sample(others, min(count - 1, len(others)))] if held else []
@@ -264,15 +269,15 @@ class ReadModel:
     # -- writing
 
     def subscribe(self, subscriber: Callable[[Applied], None]) -> None:
-        """Call `subscriber` with every batch, in the step in which it becomes visible."""
+        """Call `subscriber` with every batch, in the same step in which the batch becomes visible."""
         self._subscribers.append(subscriber)
 
     def subscribe_to_stalls(self, subscriber: Callable[[Sequence[ProcessSummary]], None]) -> None:
-        """Call `subscriber` with the processes that begin to stall, in the step in which that becomes visible."""
+        """Call `subscriber` with the processes that begin to stall, in the same step in which this becomes visible."""
         self._stall_subscribers.append(subscriber)
 
     async def apply(self, event: Event) -> None:
-        """Make one consistent point visible. The event's documents are taken out of it."""
+        """Make one consistent point visible. Removes the documents from the event."""
         arrived_at = self._clock()
         async with self._writing:
             self._arrived_at = arrived_at
@@ -285,7 +290,7 @@ class ReadModel:
                 self._believe(event)
 
     async def stall(self, process_ids: Sequence[str], is_due: Callable[[ProcessSummary], bool]) -> None:
-        """Mark those of these processes as stalled which are due in the step in which they are looked at."""
+        """Mark these processes as stalled. Each must be due at the moment when this method looks at it."""
         async with self._writing:
             found = [self._index.by_id.get(process_id) for process_id in process_ids]
             marked = [stalled(held) for held in found if held is not None and not held.is_stalled and is_due(held)]
@@ -309,7 +314,7 @@ class ReadModel:
             pass
 
     async def _summarize(self, documents: list[Document]) -> list[ProcessSummary]:
-        """Of those that are not held as they are. Lets go of each, so that a whole result is never held twice."""
+        """The summaries of documents that differ from those held. Frees each document, so that none is held twice."""
         summaries: list[ProcessSummary] = []
         documents.reverse()
         await finish(self._add_summaries(documents, summaries))
@@ -359,9 +364,9 @@ class ReadModel:
     async def _exchange(
         self, upserts: Sequence[ProcessSummary], removed: Mapping[str, bool | None], update: Update | None = None
     ) -> ProcessIndex:
-        """Bring the spare index up to date and show it. Returns the one that was shown, which must `_follow`.
+        """Update the spare index and make it the visible one. Returns the other index, which must then `_follow`.
 
-        Where this is cancelled no spare is left: it can be half done.
+        If this is cancelled, there is no spare index any more, because it can be half updated.
         """
         following = self._spare or await self._copied()
         self._spare = None
@@ -397,7 +402,7 @@ class ReadModel:
         self._foreign = event.foreign
         if self._confirmed_at is None:
             if not isinstance(event, Replaced):
-                return  # the difference to something that is not trusted proves nothing
+                return  # a difference to documents that are not trusted proves nothing
             self._confirmed_at = float("-inf")
         self.read_time = max(self.read_time, event.read_time)
         self._read_time_known_at = self._arrived_at
@@ -410,7 +415,7 @@ def _taken_from_the_end(items: list[Item]) -> Iterator[Item]:
 
 
 def _below(query: ListQuery, order: Order) -> Bound | None:
-    """The least position that is too high for the query: its cursor, or what comes right after its upper bound."""
+    """The least position that is too high for the query: that of its cursor, or the one after its upper bound."""
     bounds: list[Bound] = []
     if query.after is not None:
         bounds.append(query.after)

@@ -1,12 +1,11 @@
-"""Finds the processes that begin to stall, at the moment at which they do. Lives on the event loop.
+"""Finds the processes that begin to stall, at the moment when they do. Lives on the event loop.
 
-A process stalls when it has not ended and Firestore has seen no write of it for STALLED_AFTER_S, by Firestore's clock:
-every write counts, whether an answer shows it or not. The end of a stall is the model's matter: a new version replaces
-the one that is marked.
+A process stalls when it has not ended and Firestore has seen no write of it for STALLED_AFTER_S, by Firestore's clock.
+Every write counts, even if no answer shows it. The model ends a stall: a new version replaces the marked one.
 
-A process is looked at once per STALLED_AFTER_S, however often it is written: it waits in the schedule under the write
-that was its last then, and goes on to a later place where it has been written since. While the lease has lapsed nothing
-begins to stall, because there could be writes that have not arrived.
+A process is checked once per STALLED_AFTER_S, even if it is written often. The schedule has it under the time of the
+write that was its last one at that moment; if it has been written since, the check moves it to a later place. While the
+lease has lapsed no process begins to stall, because there could be writes that have not arrived.
 """
 
 import asyncio
@@ -21,7 +20,8 @@ from service.schema.compiled import ProcessSummary
 
 CHECK_INTERVAL_S = 0.25
 MARKED_AT_ONCE = 25
-"""Processes that are marked before all else gets a turn, the listener's changes too: a third of a millisecond."""
+"""Processes marked in one go, a third of a millisecond. Then other work gets its turn, such as the listener's changes.
+"""
 
 WATCHED_PER_STEP = 8
 _PLACE_US = 250_000
@@ -30,7 +30,7 @@ IsDue = Callable[[ProcessSummary], bool]
 
 
 class Schedule:
-    """Processes by the time of their last write, in places of _PLACE_US. Each is in one place at most. Pure."""
+    """Processes by the time of a write, in places of _PLACE_US each. A process is in at most one place. Pure."""
 
     def __init__(self) -> None:
         self._places: dict[int, list[str]] = {}
@@ -41,7 +41,7 @@ class Schedule:
         return len(self._present)
 
     def add(self, process_id: str, version: int) -> None:
-        """Without effect where the process is there already, under whichever write."""
+        """Add the process. Has no effect if the schedule has it already, whatever its place."""
         if process_id in self._present:
             return
         self._present.add(process_id)
@@ -53,7 +53,9 @@ class Schedule:
         place.append(process_id)
 
     def take(self, cutoff: int) -> Iterator[str]:
-        """Take out all whose place is over at `cutoff` (µs), one per step; others can be added meanwhile."""
+        """Remove and return all processes whose place ends before `cutoff` (µs), one per step. Others can be added
+        meanwhile.
+        """
         while self._order and self._order[0] < cutoff // _PLACE_US:
             place = self._places.pop(heappop(self._order))
             while place:
@@ -63,10 +65,10 @@ class Schedule:
 
 
 class Stalls:
-    """Marks them in the model, and tells subscribers what is due, for processes that the model does not hold."""
+    """Marks processes in the model. Subscribers get the test itself, for processes that the model does not hold."""
 
     def __init__(self, model: ReadModel, slicer: Slicer, *, stalled_after_s: float) -> None:
-        """`stalled_after_s`: 0 means that nothing ever stalls."""
+        """With `stalled_after_s` 0 no process ever stalls."""
         self._model = model
         self._stalled_after_us = round(stalled_after_s * 1_000_000)
         self._schedule = Schedule()
@@ -80,11 +82,11 @@ class Stalls:
 
     @property
     def are_found(self) -> bool:
-        """Whether any process ever stalls."""
+        """Whether processes can stall at all."""
         return self._stalled_after_us > 0
 
     def subscribe(self, subscriber: Callable[[IsDue], None]) -> None:
-        """Call `subscriber` at each check, with the test whether a process stalls by now."""
+        """Call `subscriber` at each check with a function that says whether a process stalls by now."""
         self._subscribers.append(subscriber)
 
     async def run(self, sleep: Callable[[float], Awaitable[object]]) -> None:
@@ -94,7 +96,7 @@ class Stalls:
             await self.check()
 
     async def check(self) -> None:
-        """Mark all that stall by now."""
+        """Mark all processes that stall by now."""
         now = self._model.firestore_time
         if now is None or not self.are_found:
             return
@@ -111,13 +113,13 @@ class Stalls:
             elif held is not None:
                 others.append(held)
         others += await self._marked(due, cutoff)
-        async for held in sliced(others):  # now, because what is due but not marked would be taken again above
+        async for held in sliced(others):  # only now: the loop above would take them out again
             self._watch(held)
         for subscriber in self._subscribers:
             subscriber(lambda summary: self._is_due(summary, cutoff))
 
     async def _marked(self, process_ids: Sequence[str], cutoff: int) -> list[ProcessSummary]:
-        """Mark them. Returns those that were written, or for which the lease has lapsed, before they were marked."""
+        """Mark them. Returns those that could not be marked: they were written meanwhile, or the lease has lapsed."""
         if process_ids:
             await self._model.stall(process_ids, lambda held: self._is_due(held, cutoff))
             await asyncio.sleep(0)

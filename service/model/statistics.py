@@ -1,7 +1,7 @@
-"""Counts of processes, kept up to date by each change: what `/stats` and the metrics tell. Pure.
+"""Counts of processes, updated with each change, for `/stats` and the metrics. Pure.
 
-Both copies of the index have their own, so that a batch becomes visible in them as it does in lists. A change that
-alters neither status nor position, nor whether the process stalls, costs a few comparisons.
+Each copy of the index has its own counts, so they change together with the lists. A change costs only a few comparisons
+if status and position stay the same, and the process does not begin or cease to stall.
 """
 
 from sortedcontainers import SortedList
@@ -14,20 +14,20 @@ from service.schema.compiled import ProcessSummary
 
 
 class Statistics:
-    """Of all processes that were put in. `revision` changes with every one of them."""
+    """The counts of all processes that were added. `revision` changes with every change."""
 
     __slots__ = ("_by_status", "_finishes", "_unfinished", "by_status", "durations", "ended", "revision", "stalled")
 
     def __init__(self, finishes: Finishes, by_status: PositionsByKey | None = None) -> None:
-        """`by_status`: an index by status of the same processes, where there is one."""
+        """`by_status`: an index of the same processes by status, if there is one."""
         self._finishes = finishes
         self._by_status = by_status
-        self._unfinished: SortedList[Position] = SortedList()  # those alone that `by_status` does not have
+        self._unfinished: SortedList[Position] = SortedList()  # only processes that are not in `by_status`
         self.by_status: dict[str | None, int] = {}
         self.ended: dict[str, SortedNumbers] = {}
-        """When processes ended, in microseconds, by terminal status."""
+        """The end times of processes in microseconds, by terminal status."""
         self.durations: dict[str, SortedNumbers] = {}
-        """How many seconds they took, where that is known."""
+        """The durations in seconds, of processes with a known duration."""
         self.stalled = 0
         self.revision = 0
 
@@ -36,7 +36,7 @@ class Statistics:
 
     @property
     def oldest_unfinished(self) -> Position | None:
-        """The place in lists of the oldest process that has not ended."""
+        """The position of the oldest process that has not ended."""
         found: list[Positions] = [self._unfinished]
         if self._by_status is not None:
             statuses = self.by_status.keys() - self._finishes.terminal
@@ -44,12 +44,12 @@ class Statistics:
         return min((least for positions in found if (least := first(positions)) is not None), default=None)
 
     def _is_unfinished_alone(self, summary: ProcessSummary) -> bool:
-        """Whether it has not ended, and no index by status has it."""
+        """Whether the process has not ended and is not in an index by status."""
         is_indexed = self._by_status is not None and summary.status is not None
         return not is_indexed and summary.position is not None and not self._finishes.has_ended(summary)
 
     def move(self, held: ProcessSummary | None, summary: ProcessSummary | None) -> None:
-        """`summary` takes the place of `held`; None: there is none."""
+        """`summary` replaces `held`. None: there is none."""
         self.revision += 1
         if held is not None:
             self._count(held, -1)
@@ -61,7 +61,7 @@ class Statistics:
                 self._unfinished.add(summary.position)
 
     def rewrite(self, held: ProcessSummary, summary: ProcessSummary) -> None:
-        """As `move`, of a process with the same status and position, that stalls as before or not."""
+        """Like `move`, for a process whose status, position and stall have not changed."""
         if held.body is summary.body or not self._finishes.has_ended(summary):
             return
         before, now = self._finishes.of(held), self._finishes.of(summary)

@@ -1,7 +1,7 @@
-"""Announces each process that is seen to enter a status, in slices. Lives on the event loop.
+"""Announces each process that enters a status, in slices. Lives on the event loop.
 
-Only changes count, in the order in which Firestore sends them. A load or a resync announces nothing, and a process that
-moves up into the window nothing either.
+Only changes count, in Firestore's order. A load or a resync announces nothing, nor does a process that moves up into
+the window.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,10 @@ class TransitionObserver(Protocol):
     """Metrics callbacks, called on the event loop."""
 
     def entered_status(self, status: str | None, duration_s: float | None) -> None:
-        """A process has entered this status; `duration_s` where it ended with that and is known."""
+        """A process has entered this status.
+
+        `duration_s`: if this status ended the process, and the duration is known.
+        """
 
 
 class Transitions:

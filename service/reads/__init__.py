@@ -1,1 +1,1 @@
-"""Which source answers: the model, remembered reads, or Firestore."""
+"""Chooses the source of each answer: the model, the direct-read cache, or Firestore."""

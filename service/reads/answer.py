@@ -1,4 +1,4 @@
-"""What is answered: the state of one process, a page of them, or several by ID, and what is claimed about it. Pure."""
+"""The contents of answers: one process, a page, or several processes by ID, with their source and age. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ from service.schema.compiled import ProcessSummary
 
 @dataclass(slots=True)
 class Answer:
-    """The state of one process; `summary` is None and `body` empty where it does not exist.
+    """The state of one process. If it does not exist, `summary` is None and `body` is empty.
 
-    Never changed once made, but not frozen: one is made for every request, and that would take three times as long.
+    Never changed after it is made. It is not a frozen dataclass, because every request makes one, and making a frozen
+    one takes three times as long.
     """
 
     source: Source
@@ -27,13 +28,13 @@ class Answer:
 
     @property
     def version(self) -> int:
-        """0 where there is no document: older than every version."""
+        """The version, or 0 if there is no document: 0 is older than every version."""
         return 0 if self.summary is None else self.summary.version
 
 
 @dataclass(frozen=True, slots=True)
 class ListAnswer:
-    """One page, and whether another follows."""
+    """One page of a list, and whether another page follows."""
 
     source: Source
     age_s: int
@@ -43,7 +44,7 @@ class ListAnswer:
 
     @property
     def body(self) -> bytes:
-        """The 200 body, rendered anew."""
+        """The body of a 200, rendered by this call."""
         token = None
         if self.has_more and (position := self.rows[-1].position) is not None:
             token = write_page_token(position, self.filters)
@@ -53,7 +54,10 @@ class ListAnswer:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """Processes by ID, in the order asked; `by_id` has each of them once. `shown`: how a key is shown."""
+    """Processes by ID, in the order of the request. `by_id` has each of them once.
+
+    `shown` turns a key into the ID shown.
+    """
 
     process_ids: Sequence[str]
     by_id: Mapping[str, Answer]
@@ -61,7 +65,7 @@ class BatchAnswer:
 
     @property
     def source(self) -> Source:
-        """The weakest of the rows' sources."""
+        """The weakest source of the rows."""
         return max((answer.source for answer in self.by_id.values()), key=list(Source).index)
 
     @property
@@ -71,7 +75,7 @@ class BatchAnswer:
 
     @property
     def body(self) -> bytes:
-        """The 200 body, rendered anew."""
+        """The body of a 200, rendered by this call."""
         summaries = [self.by_id[process_id].summary for process_id in self.process_ids]
         rows = [summary.row for summary in summaries if summary is not None]
         missing = [self.shown(id_) for id_ in dict.fromkeys(self.process_ids) if self.by_id[id_].summary is None]
@@ -80,23 +84,23 @@ class BatchAnswer:
 
 
 class RenderedPage(NamedTuple):
-    """A 200 body and its ETag."""
+    """The body of a 200, and its ETag."""
 
     body: bytes
     etag: bytes
 
 
 def rounded(age_s: float) -> int:
-    """An age in whole seconds: up, for an age that is claimed is a bound."""
+    """An age in whole seconds, rounded up: the `Age` of an answer is an upper bound."""
     return max(0, ceil(age_s))
 
 
 def answer_of_read(source: Source, age_s: float, read: Read) -> Answer:
-    """The answer that a direct read gives."""
+    """The answer with the result of a direct read."""
     return Answer(source, rounded(age_s), read.summary, read.body)
 
 
 def page_of(source: Source, age_s: float, rows: Sequence[ProcessSummary], one_more: ListQuery) -> ListAnswer:
-    """The page that begins the rows of `one_more`, which asks for one more than the page has."""
+    """The page with the first of these rows. `one_more` is the query that asks for one row more than the page has."""
     limit = one_more.limit - 1
     return ListAnswer(source, rounded(age_s), rows[:limit], len(rows) > limit, one_more.filters)

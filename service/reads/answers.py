@@ -1,14 +1,15 @@
-"""Which source answers, and which age can be claimed for it.
+"""Chooses the source of an answer, and the age that the answer can claim.
 
-A HIT comes from the model while its lease holds, a MISS from a read that began after the request had arrived, CACHED
-from a read remembered for a few seconds (to a request that joined one under way, that read is such a one), STALE from
-the last known state while Firestore can't be read. `known_version` is the version that the client saw last: no
-older one is ever answered (monotonic reads). `max_age_s` is what the client asked for: 0 is Firestore's state at or
-after the request's arrival.
+HIT: from the model, while its lease holds. MISS: from a read that began after the request had arrived. CACHED: from a
+read of the last few seconds, or from a read that was already under way when the request arrived. STALE: the last known
+state, while Firestore cannot be read. `known_version` is the version that the client saw last: no answer is older
+(monotonic reads). `max_age_s` is the greatest age that the client accepts: 0 asks for Firestore's state at or after the
+request's arrival.
 
-An age is tested and claimed by one reading of the clock: the service can be frozen between any two.
+The test of an age and the age in the answer use the same reading of the clock, because the service can be frozen
+between two readings.
 
-However many reads an answer takes, and whatever they wait for, it is there within `timeout_s` of the question.
+An answer takes at most `timeout_s`, whatever number of reads it needs.
 """
 
 import asyncio
@@ -34,21 +35,21 @@ __all__ = ["Answer", "Answers", "BatchAnswer", "Confirms", "ListAnswer"]
 T = TypeVar("T")
 
 UNREADABLE = (Unreachable, ReadRefused, BudgetExhausted)
-"""What ends a read without an answer: then the last known state is answered, where it is young enough."""
+"""Failures of a read. After them the answer is the last known state, if that is young enough."""
 
 
 class Confirms(Protocol):
-    """The supervised listener, which can prove that the model is up to date."""
+    """The supervised listener: it can prove that the model is up to date."""
 
     async def confirm(self) -> float:
-        """Returns the instant, at or after the call, that the model is proven for. Raises: CannotConfirm."""
+        """Returns an instant at or after the call for which the model is proven. Raises: CannotConfirm."""
 
 
 class Answers:
-    """Answers a caller's questions about processes from the best source that satisfies them."""
+    """Answers a caller's requests for processes from the best source that satisfies them."""
 
     ATTEMPTS = 3
-    """Reads made for one answer before giving up, where the listener overtakes each of them."""
+    """Reads for one answer. A further read is needed when the listener has overtaken the one before."""
 
     def __init__(
         self,
@@ -69,9 +70,10 @@ class Answers:
         self._last_known = LastKnown(model, reads, clock=clock, stale_if_error_s=stale_if_error_s)
 
     def held(self, process_id: str, caller: Caller, known_version: int = 0) -> tuple[ProcessSummary, int] | None:
-        """The held version and its age, under the lease, where the caller sees it and knows none newer. Costs no read.
+        """The version in the model and its age, if the lease holds and the client knows no newer version. Costs no
+        read.
 
-        A process that the caller does not see is, here and in all that follows, one that does not exist.
+        A process that the caller does not see is treated, here and below, as a process that does not exist.
         """
         age_s = self._model.trusted_age_s
         held = self._model.get(process_id)
@@ -79,10 +81,10 @@ class Answers:
             return None
         if caller.owner is not None and not self._sight.shows(caller, held):
             return None
-        return held, ceil(age_s) if age_s > 0 else 0  # `rounded`, without the call
+        return held, ceil(age_s) if age_s > 0 else 0  # inlined `rounded`
 
     def status_from_model(self, process_id: str, caller: Caller, known_version: int = 0) -> Answer | None:
-        """The same as an answer; where the model holds everything, also that there is no such process."""
+        """The same as an answer. If the model holds the whole collection, the answer can also be that there is none."""
         found = self.held(process_id, caller, known_version)
         if found is not None:
             held, age_s = found
@@ -94,12 +96,12 @@ class Answers:
 
     @property
     def model_age_s(self) -> int | None:
-        """The Age of an answer from the model now; None while its lease has lapsed."""
+        """The `Age` of an answer that comes from the model now; None while its lease has lapsed."""
         age_s = self._model.trusted_age_s
         return None if age_s is None else rounded(age_s)
 
     def page_from_model(self, query: ListQuery, caller: Caller) -> ListAnswer | None:
-        """The page from the model: under the lease, where the window proves it. Costs no read."""
+        """The page from the model, if the lease holds and the window proves the page. Costs no read."""
         within = self._within(query, caller)
         if fits_nothing(within.filters):
             return self._no_rows(query)
@@ -140,9 +142,9 @@ class Answers:
         raise Unreachable("the listener overtook every direct read")
 
     async def batch(self, process_ids: Sequence[str], caller: Caller, *, max_age_s: float | None = None) -> BatchAnswer:
-        """Several processes, read in one call where they have to be. Raises: Unreachable, ReadRefused, BudgetExhausted.
+        """Several processes; one call reads those that need a read. Raises: Unreachable, ReadRefused, BudgetExhausted.
 
-        After a read the others are looked up again: what memory said before it has grown older since.
+        After a read the other processes are looked up again, because their states in memory have grown older.
         """
         arrived, deadline = self._clock(), self._deadline()
         read_now: dict[str, Answer] = {}
@@ -178,7 +180,7 @@ class Answers:
     async def page(self, query: ListQuery, caller: Caller, *, max_age_s: float | None = None) -> ListAnswer:
         """One page of the processes that the caller sees. Raises: Unreachable, ReadRefused, BudgetExhausted.
 
-        Its token names the filters that were asked for: the owner is added to whoever comes with it.
+        The page token names only the filters of the request. The owner filter is added again for every request.
         """
         within = self._within(query, caller)
         if fits_nothing(within.filters):
@@ -187,11 +189,11 @@ class Answers:
         return page if within is query else replace(page, filters=query.filters)
 
     def _no_rows(self, query: ListQuery) -> ListAnswer:
-        """What Firestore would answer at any time."""
+        """An empty list, for a query that can match nothing at any time."""
         return ListAnswer(Source.HIT, self.model_age_s or 0, (), False, query.filters)
 
     def _within(self, query: ListQuery, caller: Caller) -> ListQuery:
-        """The query for those alone that the caller sees."""
+        """The query, limited to the processes that the caller sees."""
         return query if caller.owner is None else replace(query, filters=self._sight.within(query.filters, caller))
 
     async def _page(self, query: ListQuery, caller: Caller, max_age_s: float | None) -> ListAnswer:
@@ -220,15 +222,15 @@ class Answers:
             fresh = True
 
     async def confirm(self, max_age_s: float) -> bool:
-        """Whether the model is, or by asking Firestore has been made, no older than this as of now."""
+        """Whether the model is at most this old, if necessary after asking Firestore for a confirmation."""
         return await self._is_confirmed(self._clock(), max_age_s, self._deadline())
 
     def _deadline(self) -> float:
-        """On the loop's clock, as everything is that ends a read."""
+        """The end of the time for one answer, on the loop's clock, like all deadlines of reads."""
         return asyncio.get_running_loop().time() + self._timeout_s
 
     def _hit(self, process_id: str, caller: Caller, known_version: int, max_age_s: float | None) -> Answer | None:
-        """From the model, which is as young as the client wants it."""
+        """The answer from the model, if it is as young as the client wants it."""
         hit = self.status_from_model(process_id, caller, known_version)
         if hit is None or max_age_s is None or hit.age_s <= max_age_s:
             return hit
@@ -243,29 +245,29 @@ class Answers:
         return page_of(Source.HIT, claimed_s, held, one_more)
 
     async def _searched_page(self, query: ListQuery, *, is_confirmed: bool) -> ListAnswer:
-        """From the model, the only place where it is known which processes stall. Raises: Unreachable."""
+        """A page from the model: only the model knows which processes stall. Raises: Unreachable."""
         age_s, began = self._model.trusted_age_s, self._clock()
         if age_s is None or not is_confirmed:
-            raise Unreachable("which processes stall is known only while the model is current")
+            raise Unreachable("which processes stall is known only while the lease of the model holds")
         rows = await self._model.searched_rows(_and_one_more(query))
         return page_of(Source.HIT, age_s + self._clock() - began, rows, query)
 
     def _stale_batch(self, process_ids: Sequence[str], caller: Caller, demands: Demands) -> dict[str, Answer] | None:
-        """The last known state of all of them, or of none."""
+        """The last known states, if there is one of every process; otherwise None."""
         found = {process_id: self._last_known.stale(process_id, caller, demands) for process_id in process_ids}
         known = {process_id: answer for process_id, answer in found.items() if answer is not None}
         return known if len(known) == len(found) else None
 
     async def _is_confirmed(self, arrived: float, max_age_s: float | None, deadline: float) -> bool:
-        """Whether the model is, or by asking Firestore has been made, as young as the client wants it.
+        """Whether the model is as young as the client wants it, if necessary after asking Firestore for a confirmation.
 
-        Half of the time belongs to the direct read after it, whatever the listener does.
+        The confirmation gets half of the time; the other half is for the direct read after it.
         """
         if max_age_s is None:
             return True
         age_s = self._model.age_s
         if max_age_s and age_s is not None and age_s + (arrived - self._clock()) <= max_age_s:
-            return True  # never for a strong read: two readings of a clock can be the same
+            return True  # never for a strong read: two readings of a clock can be equal
         try:
             confirmed = await _before(deadline - self._timeout_s / 2, self._listener.confirm())
         except (CannotConfirm, Unreachable):
@@ -274,7 +276,7 @@ class Answers:
 
 
 async def _before(deadline: float, reading: Awaitable[T]) -> T:
-    """Raises: Unreachable where it is not there by then; and what `reading` raises."""
+    """The result of `reading`. Raises: Unreachable if there is none before the deadline; and what `reading` raises."""
     try:
         async with asyncio.timeout_at(deadline):
             return await reading
@@ -283,5 +285,5 @@ async def _before(deadline: float, reading: Awaitable[T]) -> T:
 
 
 def _and_one_more(query: ListQuery) -> ListQuery:
-    """One row beyond the page shows whether another page follows."""
+    """The query with one row more than the page: that row shows whether another page follows."""
     return replace(query, limit=query.limit + 1)

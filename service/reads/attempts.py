@@ -1,8 +1,7 @@
-"""One direct read: the call, its retries within a deadline, and what its end means for the others.
+"""One direct read: the call, its retries within a deadline, and the report of its result to the circuit.
 
-Raises Unreachable where Firestore did not answer in time or refuses everything, and ReadRefused where it refuses
-this one request. No exception of gRPC's leaves this module. Failures are logged here and by the circuit, at growing
-intervals, and nowhere else.
+Raises Unreachable if Firestore does not answer in time or refuses everything, and ReadRefused if Firestore refuses this
+one request. No gRPC exception leaves this module. Only this module and the circuit log failures, at growing intervals.
 """
 
 import asyncio
@@ -26,20 +25,20 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 1.0
-"""Between two tries of one read: doubled each time, and any part of that."""
+"""The pause between two tries of one read: it doubles each time, and a random part of it is used."""
 
 GIVEN_UP_AFTER = 0.4
-"""A read that is cancelled after this share of its time has failed: no request waits for it any longer, and some of
-them have spent half of their time on asking the listener."""
+"""If a read is cancelled after this share of its time, it counts as failed. Then no request waits for it any longer:
+some requests have spent half of their time on a confirmation by the listener."""
 
 _TOO_LATE = "no answer in time"
 
 Ask = Callable[[FirestoreCalls, float], Awaitable[T]]
-"""Makes one call; the number is the seconds it has."""
+"""Makes one call. The number is the time for it, in seconds."""
 
 
 class Attempts:
-    """Makes calls over the present connection, and reports each read's end to the circuit."""
+    """Makes calls over the present connection, and reports the end of each read to the circuit."""
 
     def __init__(self, connection: Connection, circuit: Circuit, *, clock: Clock, rng: Random) -> None:
         self.connection = connection
@@ -48,7 +47,7 @@ class Attempts:
         self._log_pace = LogPace(clock)
 
     async def answer(self, ask: Ask[T], deadline: float) -> T:
-        """What Firestore answers. `deadline`: on the loop's clock."""
+        """Firestore's answer. `deadline` is on the loop's clock."""
         loop = asyncio.get_running_loop()
         began, successes = loop.time(), self.circuit.successes
         try:
@@ -85,20 +84,20 @@ class Attempts:
             if remedy is Remedy.OTHER_REQUEST:
                 self._log(logging.ERROR, "Firestore refuses a direct read: %s", reason)
                 raise ReadRefused(reason)
-            self.circuit.check()  # where an outage has become known, there is nothing to wait for
+            self.circuit.check()  # raises during a known outage: then there is no reason to wait
             await asyncio.sleep(self._rng.uniform(0, delay_s))
             delay_s = min(2 * delay_s, LONGEST_DELAY_S)
 
     def _log(self, level: int, message: str, reason: str) -> None:
-        """At growing intervals: a poll that fails again and again does not fill the log."""
+        """Log at growing intervals: a poll that fails again and again must not fill the log."""
         log.log(level if self._log_pace.is_due(message) else logging.DEBUG, message, reason)
 
 
 class _Refused(Exception):
-    """Firestore refuses everything, until an operator changes something."""
+    """Firestore refuses all reads, until an operator changes something."""
 
 
 def describe(error: grpc.aio.AioRpcError) -> str:
-    """The status, what it says, and what to do about it."""
+    """The status, its text, and what to do about it."""
     failure = failure_of_status(error.code(), error.details() or "")
     return f"{failure} - {WHAT_TO_DO[failure.reason]}" if failure.reason in WHAT_TO_DO else str(failure)

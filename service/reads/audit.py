@@ -1,13 +1,14 @@
-"""A sampled comparison of the model with Firestore: finds changes of which no event came.
+"""The audit: compares a sample of the model with Firestore, and finds changes for which no event came.
 
-A difference counts only where it is more than the lag of a live listener. A probe proves that: once Firestore has
-answered one that was sent after the audit's read, the model holds everything that the read can have seen. Without an
-answer there is no verdict. A listener that can't prove it (`on_snapshot`) gets `SETTLE_S` instead, in which this
-process must have run, until a consistent point as of a moment after the audit's read; and a second read. A difference
-that counts distrusts the model until the listener has fetched a whole result.
+A difference counts only if it is more than the normal lag of a live listener. A probe decides this: when Firestore has
+answered a probe that was sent after the audit's read, the model holds all that the read can have seen. Without an
+answer the audit decides nothing. A listener that cannot confirm the model on demand (`on_snapshot`) gets `SETTLE_S`
+instead, during which this process must have run, and longer if it has reported no consistent point since the audit's
+read. Then the audit reads a second time. After a difference that counts, the model is distrusted until the listener has
+loaded a whole result.
 
-An audit that agrees renews no lease: a sample proves nothing of the rest. The audit also logs, once, why a model is
-empty and its collection is not.
+An audit without a difference renews no lease, because a sample proves nothing about the other processes. The audit also
+logs, once, why the model is empty although the collection is not.
 """
 
 import asyncio
@@ -31,35 +32,35 @@ from service.schema.compiled import ProcessSummary
 log = logging.getLogger(__name__)
 
 _YEAR_5138_S = 1e11
-"""Numbers above it are no epoch seconds of this age."""
+"""Greater numbers are no epoch seconds of our time."""
 
 SETTLE_S = 3.0
 """How long a difference must last before it is more than the lag of a listener that can't confirm the model."""
 
 SETTLE_STEP_S = 0.25
-"""That time is counted in steps; one that takes twice as long does not count: the process did not run in it."""
+"""The time is counted in steps. A step that took twice as long does not count: the process was not running."""
 
 SETTLE_STEPS = 120
-"""Steps tried before the audit gives up: this process hardly runs, or its listener hears nothing."""
+"""Steps after which the audit gives up: either this process hardly runs, or its listener hears nothing."""
 
 
 class AuditedListener(Protocol):
-    """The listener's supervisor, as the audit sees it."""
+    """The part of the listener's supervisor that the audit uses."""
 
     @property
     def state(self) -> ListenerState:
-        """What it is doing."""
+        """The present state."""
 
     async def confirm(self) -> float:
         """See `Listener.confirm`."""
 
     def resync(self, reason: str) -> None:
-        """Fetch a whole result again."""
+        """Load a whole result again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A process whose version in Firestore (None: deleted) is not the one held (None: not held)."""
+    """A process whose version in Firestore (None: deleted) differs from the model's (None: not in the model)."""
 
     process_id: str
     in_firestore: ProcessSummary | int | None
@@ -68,7 +69,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """How often the model is compared, how many of its processes at a time, what lists are ordered by; how to wait."""
+    """How often to compare, how many processes at a time, the order of lists, and how to wait."""
 
     interval_s: float
     sample: int
@@ -77,7 +78,7 @@ class AuditOptions:
 
 
 class Audit:
-    """Compares as often as the options say, beginning as soon as the model has synced."""
+    """Compares as often as the options say. The first comparison comes as soon as the model has synced."""
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class Audit:
         self._first_sync.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         await self._first_sync.wait()
         while True:
             try:
@@ -145,7 +146,7 @@ class Audit:
         return None if held is None else held.version
 
     def _differs(self, difference: Difference) -> bool:
-        """Whether the model is behind; being ahead of a read is no fault, nor is what its window has let go."""
+        """Whether the model is behind. It can be ahead of the read, and its window can have dropped the process."""
         there, held_version = difference.in_firestore, difference.held_version
         if isinstance(there, ProcessSummary):
             if held_version is not None:
@@ -169,7 +170,7 @@ class Audit:
         return True
 
     async def _settles(self, read_by: float) -> bool:
-        """Let SETTLE_S pass in which this process runs, and the model reach `read_by`. False where that takes long."""
+        """Wait until this process has run for SETTLE_S and the model has reached `read_by`. False if it takes long."""
         awake_s = 0.0
         for _ in range(SETTLE_STEPS):
             began_at = self._clock()
@@ -178,18 +179,22 @@ class Audit:
                 awake_s += SETTLE_STEP_S
             if awake_s >= SETTLE_S and self._model.is_confirmed_since(read_by):
                 return True
-        log.info("no audit: this process hardly runs" if awake_s < SETTLE_S else "no audit: the listener can be behind")
+        log.info(
+            "no audit: the machine hardly runs this process"
+            if awake_s < SETTLE_S
+            else "no audit: the listener can be behind"
+        )
         return False
 
     async def _lasting(self, differences: list[Difference]) -> list[Difference]:
-        """Those that are still there. What came and went meanwhile is none: Firestore is read again."""
+        """The differences that still exist. Firestore is read again, so a difference that has gone does not count."""
         lasting = [difference for difference in differences if self._lasts(difference)]
         ids = list(dict.fromkeys(each.process_id for each in lasting))
         versions = await self._reader.versions(ids) if ids else {}
         return [each for each in lasting if self._is_still_true(each, versions[each.process_id]) and self._lasts(each)]
 
     def _is_still_true(self, difference: Difference, version: int | None) -> bool:
-        """Whether a second read bears out the first."""
+        """Whether the second read confirms the first."""
         first = difference.in_firestore
         if first is None or version is None:
             return version is first
@@ -219,7 +224,7 @@ class Audit:
             return
         found = await self._reader.order_value_found()
         if found is None or self._options.order.key_reader()(found) is not None:
-            return  # the collection is empty, or its first document has just come and the listener will report it
+            return  # the collection is empty, or its first document is new and the listener will report it
         self._has_explained_emptiness = True
         kind = _order_type_of(found)
         if kind is None:
@@ -236,7 +241,7 @@ class Audit:
 
 
 def _order_type_of(value: object) -> str | None:
-    """The START_TIME_TYPE that would list a document with this value; None where none would."""
+    """The START_TIME_TYPE with which lists would show a document with this value; None if there is none."""
     if isinstance(value, datetime):
         return "timestamp"
     if isinstance(value, str):

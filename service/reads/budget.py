@@ -1,6 +1,6 @@
-"""A limit on direct reads, at once and per second: requests for invented IDs cannot run up the bill.
+"""The budget of direct reads: reads per second and reads at a time. Requests for invented IDs cannot run up the bill.
 
-One caller gets a share of it at most, so that it cannot keep the others from theirs.
+One caller gets at most a share of it, so it cannot keep other callers from their reads.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ from service.api.caller import Caller
 from service.errors import BudgetExhausted
 
 MOST_CALLERS = 1_000
-"""Callers remembered; beyond them those are forgotten whose share is untouched."""
+"""Callers to remember. Beyond this number the budget forgets callers whose share is unused."""
 
 
 class _Allowance:
-    """A token bucket that holds one second of `rate` document reads, and a limit on reads under way."""
+    """A token bucket that holds one second of `rate` document reads, and a limit on concurrent reads."""
 
     def __init__(self, concurrency: int, rate: float, clock: Clock) -> None:
         self._concurrency = concurrency
@@ -28,19 +28,19 @@ class _Allowance:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether a new one would be the same."""
+        """Whether it equals a new one."""
         self._refill()
         return not self.under_way and self._tokens >= self._capacity
 
     @property
     def has_room(self) -> bool:
-        """Whether another read can begin."""
+        """Whether another read can begin now."""
         self._refill()
         return self._tokens >= 1 and self.under_way < self._concurrency
 
     @property
     def retry_after_s(self) -> float:
-        """When there may be room."""
+        """The time after which another read can possibly begin."""
         return max(1.0, (1 - self._tokens) / self._rate)
 
     @contextmanager
@@ -54,7 +54,7 @@ class _Allowance:
             self.under_way -= 1
 
     def charge(self, documents: int) -> None:
-        """Take so many; the bucket can go below empty and recovers with time."""
+        """Take this many tokens. The bucket can fall below zero, and recovers with time."""
         self._refill()
         self._tokens -= documents
 
@@ -65,7 +65,7 @@ class _Allowance:
 
 
 class Budget:
-    """What all have together, and a `share` of it for each caller with a name."""
+    """The allowance of all callers together, and a `share` of it for each caller with a name."""
 
     def __init__(
         self,
@@ -86,12 +86,12 @@ class Budget:
 
     @property
     def under_way(self) -> int:
-        """Direct reads that have begun and not ended."""
+        """The number of direct reads that have begun and not ended."""
         return self._together.under_way
 
     @contextmanager
     def one_read(self, caller: Caller) -> Iterator[None]:
-        """Hold a place for one read. Raises: BudgetExhausted, at once: no read waits for its turn."""
+        """Hold a place for one read. Raises BudgetExhausted at once if there is none: reads never queue."""
         with ExitStack() as held:
             allowances = self._of(caller)
             for allowance in allowances:
@@ -103,7 +103,7 @@ class Budget:
             yield
 
     def charge(self, documents: int, caller: Caller) -> None:
-        """Take what a read cost beyond its first document."""
+        """Charge the documents that a read returned beyond its first one."""
         for allowance in self._of(caller):
             allowance.charge(documents)
 

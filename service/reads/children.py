@@ -1,10 +1,11 @@
-"""The children of a process as JSON, straight from Firestore's messages, in small steps. Pure.
+"""Renders the children of a process as JSON, directly from Firestore's messages, in small steps. Pure.
 
-Small, because a document can hold 1 MiB of them.
+The steps are small because a document can have 1 MiB of children.
 
-Keys are sorted, for Firestore keeps no order of them. What JSON has not is rendered as text: times as RFC 3339, bytes
-as base64, references as their path; geo points are maps of two numbers, vectors lists, numbers that are none null.
-Nothing is made of the whole before it is rendered, so nothing large has to be freed at once either.
+Keys are sorted, because Firestore keeps no order of them. Types that JSON does not have become texts: times as RFC
+3339, bytes as base64, references as their path. Geo points become maps of two numbers, vectors lists, NaN and
+infinities null. The module never builds the whole value as Python objects, so nothing large has to be freed at once
+either.
 """
 
 import base64
@@ -18,14 +19,14 @@ from listeners.lazy_messages import parse_lazy_value, parse_value
 from service.schema.readers import MALFORMED, read_time
 
 Fields = Mapping[str, Message]
-"""A map's values by key."""
+"""The values of a map by key."""
 
 _REFERENCE_PREFIX = 5
-"""`projects/…/databases/…/documents/` stands before a reference's path."""
+"""The path of a reference begins after `projects/…/databases/…/documents/`."""
 
 
 class Items:
-    """The list of them, as it grows. `has_others`: something was given that is no map."""
+    """The items so far. `has_others`: an element was no map."""
 
     def __init__(self) -> None:
         self._json: bytearray | None = None
@@ -33,11 +34,11 @@ class Items:
 
     @property
     def json(self) -> bytes:
-        """A list of objects; null where there is none."""
+        """The list of objects as JSON; null if there is no list."""
         return b"null" if self._json is None else bytes(self._json) + b"]"
 
     def of_field(self, value: bytes) -> Iterator[None]:
-        """The maps of an array; where it is none, there is no list. A step parses at most one of them."""
+        """Add the maps of an array; if the field is no array, there is no list. A step parses at most one map."""
         lazy = parse_lazy_value(value)
         if lazy.HasField("array_value"):
             yield from self.of_documents(self._maps(lazy.array_value.values))
@@ -45,7 +46,7 @@ class Items:
             self.has_others = parse_value(value).WhichOneof("value_type") != "null_value"
 
     def of_documents(self, documents: Iterable[Fields | None]) -> Iterator[None]:
-        """An item for each; None is none. Some microseconds per step."""
+        """Add one item per document; None is no document. A step takes some microseconds."""
         json = self._json = bytearray(b"[")
         for fields in documents:
             if fields is not None:
@@ -102,7 +103,7 @@ def _close(json: bytearray, bracket: bytes) -> None:
 
 
 def _is_vector(fields: Fields) -> bool:
-    """Firestore's vectors are maps of a form of their own."""
+    """Whether this map is one of Firestore's vectors, which are maps of a special form."""
     return "__type__" in fields and fields["__type__"].string_value == "__vector__"
 
 

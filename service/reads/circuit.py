@@ -1,8 +1,8 @@
-"""A circuit breaker for direct reads: what is known of whether Firestore can be read at all.
+"""A circuit breaker for direct reads: it knows whether Firestore can be read at all.
 
-Pure: time and randomness are injected, and nothing here waits. While the circuit is not closed no read goes out;
-`Recovery` makes one attempt at a time. Every transition is logged here, and nothing about a single read: a poll
-that fails because of an outage writes no line about it.
+Pure: time and randomness are injected, and nothing here waits. While the circuit is not closed, no read goes out;
+`Recovery` makes one attempt at a time. This module logs every transition, but no single read: so during an outage, the
+polls that fail write no lines.
 """
 
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class CircuitState(StrEnum):
-    """Closed: reads go out. Open: none does until the next attempt. Half-open: that attempt is under way."""
+    """Closed: reads go out. Open: none goes out before the next attempt. Half-open: an attempt is under way."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -26,11 +26,14 @@ class CircuitState(StrEnum):
 
 
 class Circuit:
-    """Opens when a read has failed and no read has succeeded since that one began; the next success closes it."""
+    """Opens when a read fails and no read has succeeded since that one began. The next success closes it."""
 
     FIRST_DELAY_S = 1.0
     LONGEST_DELAY_S = 3.0
-    """Between two attempts. With the attempt's own time, reads are back within 10 s of Firestore."""
+    """The longest pause between two attempts.
+
+    With the time of an attempt, reads work within 10 s of Firestore's return.
+    """
     FACTOR = 1.5
     JITTER = 0.25
 
@@ -38,9 +41,9 @@ class Circuit:
         self.state = CircuitState.CLOSED
         self.reason = ""
         self.is_refused = False
-        """Whether Firestore answered that it refuses, until an operator changes something."""
+        """Whether Firestore has answered that it refuses all reads, until an operator changes something."""
         self.successes = 0
-        """How many reads have succeeded. A read notes it when it begins."""
+        """The number of successful reads. Each read notes this number when it begins."""
         self._clock = clock
         self._rng = rng
         self._on_open = on_open
@@ -58,7 +61,7 @@ class Circuit:
         return self.state is CircuitState.CLOSED
 
     def check(self) -> None:
-        """Raises: Unreachable, while the circuit is not closed."""
+        """Raises Unreachable while the circuit is not closed."""
         if self.state is not CircuitState.CLOSED:
             raise Unreachable(self.reason)
 
@@ -68,13 +71,16 @@ class Circuit:
         return max(0.0, self._due_at - self._clock())
 
     def succeeded(self) -> None:
-        """A read, or an attempt, was answered."""
+        """A read or an attempt succeeded."""
         self.successes += 1
         if self.state is not CircuitState.CLOSED:
             self._enter(CircuitState.CLOSED, "")
 
     def read_failed(self, successes_before: int, reason: str, *, is_refused: bool = False) -> None:
-        """A read ended without an answer, its retries included. `successes_before`: as they were when it began."""
+        """A read and its retries ended without an answer.
+
+        `successes_before` is the number of successes when it began.
+        """
         if self.state is CircuitState.CLOSED and self.successes == successes_before:
             self.is_refused = is_refused
             self._delay_s, self._opened_at = 0.0, self._clock()
@@ -83,18 +89,18 @@ class Circuit:
             self._on_open()
 
     def attempt_begins(self) -> None:
-        """The only one, until it has succeeded or failed."""
+        """An attempt begins. No other may begin before it has succeeded or failed."""
         self._enter(CircuitState.HALF_OPEN, self.reason)
 
     def attempt_failed(self, reason: str, *, is_refused: bool = False) -> None:
-        """Ignored where a read has succeeded meanwhile."""
+        """An attempt failed. Ignored if a read has succeeded meanwhile."""
         if self.state is CircuitState.HALF_OPEN:
             self.is_refused = is_refused
             self._schedule()
             self._enter(CircuitState.OPEN, reason)
 
     def _schedule(self) -> None:
-        """The first attempt is due at once, later ones at growing intervals."""
+        """Set the time of the next attempt: the first is due at once, later ones at growing intervals."""
         jitter = self._rng.uniform(1 - self.JITTER, 1 + self.JITTER)
         self._due_at = self._clock() + self._delay_s * jitter
         self._delay_s = min(max(self.FIRST_DELAY_S, self._delay_s * self.FACTOR), self.LONGEST_DELAY_S)

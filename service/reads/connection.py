@@ -1,6 +1,7 @@
-"""The connection that direct reads share: opened by the first of them, exchanged for another one, closed at the end.
+"""The connection of all direct reads: the first read opens it, `exchange` replaces it, `close` ends it.
 
-Runs on the event loop. Calls under way when it is exchanged finish on the old one, which is closed after them.
+Runs on the event loop. Calls that are under way during an exchange finish on the old connection, which closes after
+them.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ class Connection:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def calls(self) -> FirestoreCalls:
-        """The present one. Raises: ListenerFailure where there are no credentials."""
+        """The calls of the present connection. Raises: ListenerFailure if there are no credentials."""
         if self._calls is None:
             async with self._opening:
                 if self._calls is None:
@@ -29,11 +30,11 @@ class Connection:
         return self._calls
 
     async def another(self) -> FirestoreCalls:
-        """A new one, which the caller closes or hands to `exchange`. Raises: ListenerFailure."""
+        """The calls of a new connection, which the caller must close or pass to `exchange`. Raises: ListenerFailure."""
         return FirestoreCalls(await self._endpoint.open_channel(), self._database, self._endpoint.metadata)
 
     def exchange(self, calls: FirestoreCalls) -> None:
-        """From now on reads use this one."""
+        """Use this connection for reads from now on."""
         preceding, self._calls = self._calls, calls
         if preceding is not None:
             closing = asyncio.create_task(preceding.close(self._longest_call_s), name="close a reading channel")
@@ -41,7 +42,7 @@ class Connection:
             closing.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """End every call."""
+        """End all calls, and close."""
         for closing in self._closing:
             closing.cancel()
         await asyncio.gather(*self._closing, return_exceptions=True)

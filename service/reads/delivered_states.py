@@ -1,7 +1,7 @@
-"""The states of processes outside the model that waits and streams have delivered, while older ones are remembered.
+"""States outside the model that waits and streams have delivered, for as long as the cache can hold older ones.
 
-A plain request after it must not be answered with something older. The state itself goes into the read-through cache;
-here it is kept for the lists in that cache, whose rows were read before. Lives on the event loop.
+After a delivery no plain request must be answered with an older state. The read-through cache gets the state itself.
+This module keeps it for the lists in that cache whose rows were read before the delivery. Lives on the event loop.
 """
 
 from collections import OrderedDict
@@ -13,19 +13,19 @@ from service.model.indexes import Indexes, fits
 from service.schema.compiled import ProcessSummary
 
 MAX_DELIVERED = 1_000
-"""Processes kept; beyond them no list that was read before the oldest of them is answered again."""
+"""Processes to keep. When the oldest is dropped, no list that was read before it is answered again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """`summary` is None for a deletion; `at` is on the injected clock."""
+    """One delivery. `summary` is None for a deletion; `at` is an instant of the injected clock."""
 
     summary: ProcessSummary | None
     at: float
 
 
 class DeliveredStates:
-    """The last state delivered of each process, oldest first. Forgets what is older than `keep_s`."""
+    """The last delivered state of each process, oldest first. Forgets states older than `keep_s`."""
 
     def __init__(self, keep_s: float, indexes: Indexes) -> None:
         self._keep_s = keep_s
@@ -48,7 +48,7 @@ class DeliveredStates:
             self._delivered.popitem(last=False)
 
     def contradict(self, query: ListQuery, rows: Sequence[ProcessSummary], as_of: float) -> bool:
-        """Whether a list that was read at `as_of` shows less than what has been delivered since."""
+        """Whether a list that was read at `as_of` lacks a state that has been delivered since."""
         if as_of <= self._lists_from:
             return True
         later = [(process_id, each.summary) for process_id, each in self._delivered.items() if each.at >= as_of]

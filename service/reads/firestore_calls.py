@@ -1,10 +1,10 @@
 """The calls that direct reads make, over one channel.
 
-Every stream of responses is read to its end: one left unfinished would stay in a reference cycle until a collection.
+Every stream of responses is read to its end: an unfinished one would stay in a reference cycle until a collection.
 
-Nothing is decoded that is not asked for. The client library decodes a document as soon as it has come, all of it in
-one go: 120 ms for 1 MiB of products, for which the event loop would wait. Here the fields of a document that was read
-by its name are bytes; the caller decides how much of it to parse at a time.
+Only requested data is decoded. The client library decodes each document completely as soon as it arrives: 1 MiB of
+products takes 120 ms, and the event loop would wait meanwhile. Here the fields of a document that was read by name stay
+bytes. The caller decides how much of them to parse at a time.
 """
 
 from collections.abc import Sequence
@@ -32,17 +32,19 @@ _parse_run_query = RunQueryResponse.pb().FromString
 
 
 class Found(NamedTuple):
-    """What a query found, in its order. `read_time`, a Timestamp: all of it was Firestore's answer then."""
+    """The result of a query, in its order. `read_time` is a Timestamp: the whole result is Firestore's state at that
+    time.
+    """
 
     documents: list[Message]
     read_time: Message
 
 
 class FirestoreCalls:
-    """One channel and its calls, which raise grpc.aio.AioRpcError. The owner closes it."""
+    """One channel and its calls, which raise grpc.aio.AioRpcError. The owner of this object closes it."""
 
     def __init__(self, channel: grpc.aio.Channel, database: str, metadata: Metadata) -> None:
-        """`database`: `projects/…/databases/…`; `metadata` goes with every call, besides the routing headers."""
+        """`database`: `projects/…/databases/…`. Every call sends `metadata` and the routing headers."""
         self._channel = channel
         self._database = database
         self._metadata: Metadata = (("google-cloud-resource-prefix", database), *metadata)
@@ -57,7 +59,7 @@ class FirestoreCalls:
         self._run_query = channel.unary_stream(f"{_SERVICE}RunQuery", request_serializer=RunQueryRequest.serialize)
 
     async def batch_get(self, names: Sequence[str], fields: Sequence[str], timeout_s: float) -> list[Message]:
-        """One answer for each document, in any order; see `lazy_messages.parse_batch_get`."""
+        """One answer per document, in any order; see `lazy_messages.parse_batch_get`."""
         request = BatchGetDocumentsRequest(
             database=self._database, documents=names, mask={"field_paths": sorted(fields)}
         )
@@ -67,7 +69,7 @@ class FirestoreCalls:
     async def run_query(
         self, parent: str, query: StructuredQuery, timeout_s: float, read_time: Message | None = None
     ) -> Found:
-        """What the query finds: now, or as it was at `read_time`."""
+        """The result of the query: the present one, or the one at `read_time`."""
         request = RunQueryRequest(parent=parent, structured_query=query, read_time=read_time)
         call = self._run_query(request, timeout=timeout_s, metadata=self._routed("parent", parent))
         answers = [_parse_run_query(response) for response in await _responses(call)]
@@ -81,7 +83,7 @@ class FirestoreCalls:
         return list((await self._list_collection_ids(request, timeout=timeout_s, metadata=metadata)).collection_ids)
 
     async def close(self, grace_s: float | None = None) -> None:
-        """Close the channel, after `grace_s` at most for the calls that are under way."""
+        """Close the channel. Calls that are under way get at most `grace_s`."""
         await self._channel.close(grace_s)
 
     def _routed(self, name: str, value: str) -> Metadata:

@@ -1,7 +1,7 @@
-"""Direct reads: one process, several, the children of one, a list. Each ends within its time, retries included.
+"""Direct reads: one process with its children, several processes, a list. Each ends within its time, with all retries.
 
-Raises, from every method: Unreachable where Firestore could not be reached, did not answer in time, or refuses every
-read; and ReadRefused where it refuses this one (a missing index).
+Every method raises Unreachable if Firestore cannot be reached, does not answer in time, or refuses every read; and
+ReadRefused if Firestore refuses this read (an index is missing).
 """
 
 import asyncio
@@ -29,18 +29,18 @@ from service.schema.children import Child, mask_with, with_children
 from service.schema.compiled import ProcessSummary, Schema
 
 PROOF_ID = "process-status-service-readiness"
-"""The document that direct reads are proven with: that it does not exist is as good an answer as any."""
+"""The document that is read to prove that direct reads work. It does not exist, and that answer is proof enough."""
 
 
 MOST_AT_ONCE = 1000
-"""Documents that one query of a collection group asks for, to find some that are not foreign."""
+"""Documents per query of a collection group, to find some that are not foreign."""
 
 
 class ReadObserver(Protocol):
     """Metrics callbacks, called on the event loop."""
 
     def documents_billed(self, kind: str, count: int) -> None:
-        """`kind` is `get`, `list` or `audit`; a read that finds nothing is billed as one."""
+        """`kind` is `get`, `list` or `audit`. A read that finds nothing is billed as one document."""
 
     def malformed(self, process_id: str, version: int, fields: tuple[str, ...]) -> None:
         """These fields of this version could not be read."""
@@ -48,11 +48,11 @@ class ReadObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The state of one process that Firestore gave: None where there is no such document.
+    """The state of one process in Firestore. `summary` is None if there is no such document.
 
-    `read_time` is Firestore's, in microseconds; `as_of` the local instant, on the injected clock, at or after which
-    it was the state. `body` is the 200 answer, with the children that were asked for; `billed` how many documents
-    were read for it.
+    `read_time` is Firestore's, in microseconds. `as_of` is a local instant on the injected clock: the state is not
+    older. `body` is the answer of a 200, with the requested children. `billed` is the number of documents that were
+    read for it.
     """
 
     summary: ProcessSummary | None
@@ -63,14 +63,14 @@ class Read:
 
 
 class ReadRows(NamedTuple):
-    """The first rows of a list, and how many documents were read to find them."""
+    """The first rows of a list, and the number of documents that were read to find them."""
 
     summaries: list[ProcessSummary]
     billed: int
 
 
 class FirestoreReader:
-    """Reads the collection of one window, whatever the window's size."""
+    """Reads from the collection of one window, inside and outside of the window."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class FirestoreReader:
         observer: ReadObserver,
         known: Callable[[str], ProcessSummary | None] = lambda _: None,
     ) -> None:
-        """`known` gives the newest version in memory, whose content a read may only confirm."""
+        """`known` returns the newest version in memory, so that a read can see whether it shows the same content."""
         self._attempts = attempts
         self._parent = window.documents_path
         self._path = window.path
@@ -103,9 +103,10 @@ class FirestoreReader:
         children: Sequence[str] = (),
         shows: Callable[[ProcessSummary], bool] = lambda _: True,
     ) -> Read:
-        """Read one process, then its children of these names, one after the other.
+        """Read one process, then these kinds of children, one after the other.
 
-        `shows`: whether there is anyone to read children for; without, it costs what a missing process costs.
+        `shows` says whether the caller sees the process. If not, its children are not read, so it costs the same as a
+        process that does not exist.
         """
         as_of, deadline = self._clock(), self._deadline()
         asked = [self._schema.children[name] for name in children]
@@ -128,9 +129,9 @@ class FirestoreReader:
         return {id_: self._read(id_, answer, as_of) async for id_, answer in sliced(answers.items())}
 
     async def rows(self, query: ListQuery, *, billed_as: str = "list") -> ReadRows:
-        """The first `limit` rows. Needs the composite index in firestore.indexes.json where `status` is given."""
+        """The first `limit` rows. With `status` this needs the composite index in firestore.indexes.json."""
         if not all(is_process_id(str(query.filters.get(name, "x"))) for name in self._path.variables):
-            return ReadRows([], 0)  # no document has such an ID, so no process lies below it
+            return ReadRows([], 0)  # no document can have such an ID, so no process lies below it
         asked, deadline = list_query(query, self._path, self._schema), self._deadline()
         parent = list_parent(query.filters, self._path)
         if parent is None:
@@ -144,9 +145,10 @@ class FirestoreReader:
     async def _found_in_group(
         self, asked: StructuredQuery, limit: int, deadline: float, billed_as: str
     ) -> tuple[list[Message], int]:
-        """The first documents that are not foreign, and how many were read.
+        """The first documents that are not foreign, and the number of documents read.
 
-        Further queries pass over those that are, at the read time of the first: a list is of one instant.
+        Foreign documents are skipped by further queries at the read time of the first: so the list is Firestore's state
+        at one instant.
         """
         kept: list[Message] = []
         size, billed, read_time = limit, 0, None
@@ -169,7 +171,7 @@ class FirestoreReader:
         return key is not None and not is_foreign(key)
 
     async def versions(self, process_ids: list[str]) -> dict[str, int | None]:
-        """The versions of several processes, None for those that do not exist, without their fields."""
+        """The versions of several processes, without their fields. None for a process that does not exist."""
         answers = await self._answers(process_ids, ("status",), self._deadline(), billed_as="audit")
         return {
             id_: microseconds(answer.found.update_time) if answer.HasField("found") else None
@@ -177,26 +179,29 @@ class FirestoreReader:
         }
 
     async def sample(self, limit: int) -> list[dict[str, object]]:
-        """The projection's values of some documents, whether lists can hold them or not."""
+        """The projection's values of some documents, whether lists can show them or not."""
         asked = in_order(self._path.id, limit, self._fields, is_over_all=self._path.is_group)
         found = (await self._find(self._parent, asked, self._deadline())).documents
         self._observer.documents_billed("list", max(1, len(found)))
         return [self._schema.projection.of_message(document.fields) for document in found if self._is_own(document)]
 
     async def collection_ids(self) -> list[str]:
-        """The names of the database's top-level collections, some hundred at most."""
+        """The names of the database's top-level collections, at most some hundred."""
         self._observer.documents_billed("list", 1)
         return await self._attempts.answer(
             lambda calls, timeout_s: calls.collection_ids(self._parent, timeout_s), self._deadline()
         )
 
     async def prove(self, calls: FirestoreCalls, timeout_s: float) -> None:
-        """Read, over these calls, a document that does not exist: an answer proves that reads work."""
+        """Read a document that does not exist over these calls. Any answer proves that reads work."""
         await calls.batch_get([self._path.name_of(self.proof_key)], ("status",), timeout_s)
         self._observer.documents_billed("get", 1)
 
     async def order_value_found(self) -> object | None:
-        """The ordering field of some document, of a type that lists do not hold where there is one; else None."""
+        """The ordering field of some document; preferably of one whose type lists do not show.
+
+        None if there is none.
+        """
         order = self._schema.order
         others: list[OrderType] = [kind for kind in ("timestamp", "string", "milliseconds") if kind != order.type]
         for kind in (*others, None):
@@ -212,14 +217,14 @@ class FirestoreReader:
     async def _answers(
         self, process_ids: Sequence[str], fields: Sequence[str], deadline: float, *, billed_as: str
     ) -> dict[str, Message]:
-        """What Firestore says of each of these processes, in the order asked."""
+        """Firestore's answers for these processes, in the order of the request."""
         names = [self._path.name_of(process_id) for process_id in process_ids]
         found = await self._attempts.answer(
             lambda calls, timeout_s: calls.batch_get(names, fields, timeout_s), deadline
         )
         by_name = {each.found.name if each.HasField("found") else each.missing: each for each in found}
         if not all(name in by_name and by_name[name].HasField("read_time") for name in names):
-            raise Unreachable("an incomplete answer")
+            raise Unreachable("Firestore's answer is incomplete")
         self._observer.documents_billed(billed_as, len(names))
         return {id_: by_name[name] for id_, name in zip(process_ids, names, strict=True)}
 
@@ -235,7 +240,7 @@ class FirestoreReader:
     async def _items(
         self, child: Child, document: Message, summary: ProcessSummary, deadline: float
     ) -> tuple[bytes, int]:
-        """The children of one name as JSON, rendered in slices, and how many documents were read for them."""
+        """One kind of children as JSON, rendered in slices, and the number of documents read for it."""
         items, billed = Items(), 0
         field = None if child.path is None else _field_at(child.path, document)
         if field is not None:
@@ -273,12 +278,12 @@ class FirestoreReader:
         )
 
     def _deadline(self) -> float:
-        """On the loop's clock: when a read that begins now ends, with all its calls and their retries."""
+        """The end, on the loop's clock, of a read that begins now, with all its calls and their retries."""
         return asyncio.get_running_loop().time() + self._timeout_s
 
 
 def _field_at(path: FieldPath, document: Message) -> bytes | None:
-    """The bytes of the value there; only what a longer path leads through is parsed."""
+    """The bytes of the value at the path. If the path is longer, only the values that it leads through are parsed."""
     root: bytes | None = document.fields.get(path.root, None)
     if root is None or len(path.steps) == 1:
         return root

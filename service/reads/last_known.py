@@ -1,7 +1,8 @@
-"""Answers that cost no read: CACHED, from a read remembered for a few seconds, and STALE, from the last known state.
+"""Answers that cost no read: CACHED, from a read of the last few seconds, and STALE, the last known state.
 
-`max_age_s` is what the client asked for; to a strong request (0) nothing that was there before it came is young enough.
-Where a query is given, it asks for one row beyond its page. An age is tested and claimed by one reading of the clock.
+`max_age_s` is the greatest age that the client accepts. For a strong request it is 0: then nothing known before the
+request is young enough. Queries here ask for one row more than the page has. The test of an age and the age in the
+answer use the same reading of the clock.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from service.reads.read_through import ReadThrough
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a request demands of the answer about one process."""
+    """A request's demands on the answer about one process."""
 
     known_version: int = 0
     max_age_s: float | None = None
@@ -26,7 +27,7 @@ class Demands:
 
 
 class LastKnown:
-    """Looks into the model, whatever its lease says, and into the reads remembered."""
+    """Looks into the model, even if its lease has lapsed, and into the direct-read cache."""
 
     def __init__(self, model: ReadModel, reads: ReadThrough, *, clock: Clock, stale_if_error_s: float) -> None:
         self._model = model
@@ -35,7 +36,7 @@ class LastKnown:
         self._stale_if_error_s = stale_if_error_s
 
     def cached(self, process_id: str, caller: Caller, demands: Demands) -> Answer | None:
-        """What the last read said, within its time to live."""
+        """The result of the last read, within its time to live."""
         now = self._clock()
         read = self._reads.remembered(process_id, caller, children=demands.children, now=now)
         if read is None or not _is_young_enough(now - read.as_of, demands.max_age_s):
@@ -43,7 +44,7 @@ class LastKnown:
         return _unless_older(Source.CACHED, now - read.as_of, read, demands.known_version)
 
     def cached_page(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
-        """The same of a list."""
+        """The same for a list."""
         now = self._clock()
         cached = self._reads.remembered_list(one_more, now=now)
         if cached is None or not _is_young_enough(now - cached.as_of, max_age_s):
@@ -51,7 +52,7 @@ class LastKnown:
         return page_of(Source.CACHED, now - cached.as_of, cached.summaries, one_more)
 
     def stale(self, process_id: str, caller: Caller, demands: Demands) -> Answer | None:
-        """The last known state within its bound: the model's or the cache's, the newer of them."""
+        """The last known state within its bound: the newer one of the model's and the cache's."""
         if not _is_young_enough(0, demands.max_age_s):
             return None
         limit_s = self._limit_s(demands.max_age_s)
@@ -69,7 +70,7 @@ class LastKnown:
         return None if read is None else _unless_older(Source.STALE, now - read.as_of, read, demands.known_version)
 
     def stale_page(self, one_more: ListQuery, max_age_s: float | None) -> ListAnswer | None:
-        """The same of a list."""
+        """The same for a list."""
         if not _is_young_enough(0, max_age_s):
             return None
         limit_s = self._limit_s(max_age_s)
@@ -88,7 +89,7 @@ class LastKnown:
 
 
 def _is_young_enough(age_s: float, max_age_s: float | None) -> bool:
-    """Never for a strong request: two readings of a clock can be the same."""
+    """Whether the age is allowed. Never for a strong request: two readings of a clock can be equal."""
     return max_age_s is None or (max_age_s > 0 and age_s <= max_age_s)
 
 

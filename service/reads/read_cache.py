@@ -1,8 +1,8 @@
-"""What direct reads said, for as long as it can be answered. Lives on the event loop.
+"""The direct-read cache: results of direct reads, for as long as they can be answers. Lives on the event loop.
 
-By process ID it keeps what Firestore said last, with each set of children that was asked for. What that means for a
-caller is another matter: a process that it does not see does not exist, and what others asked for must not show. So
-beside it stands what was answered as missing to each owner, whether it does not exist or belongs to another.
+For each process ID it keeps Firestore's last state, once per set of requested children. A caller with an owner must not
+notice another owner's process, nor the reads of other callers. So the cache also keeps, per owner, the answers that a
+process does not exist, whether it is missing or belongs to another owner.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
@@ -17,12 +17,12 @@ from service.reads.firestore_reader import Read
 from service.schema.compiled import ProcessSummary
 
 _ENTRY_OVERHEAD_BYTES = 700
-"""What an entry costs beside its body: the summary, the key and the cache's own bookkeeping, rounded up."""
+"""The bytes of an entry in addition to its body: the summary, the key and the cache's own data, rounded up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A list that was read: the rows, and the local instant at or after which it was Firestore's answer."""
+    """The rows of a list that was read; they were Firestore's answer at `as_of`, a local instant, or later."""
 
     summaries: list[ProcessSummary]
     as_of: float
@@ -30,7 +30,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class CacheLimits:
-    """How long direct reads are remembered, in seconds, and how many bytes of them."""
+    """How long results are kept, in seconds, and how many bytes."""
 
     ttl_s: float
     negative_ttl_s: float
@@ -39,11 +39,11 @@ class CacheLimits:
 
 
 Forms = dict[tuple[str, ...], Read]
-"""What was read of one process, by the children read with it: all of one version. Never changed once remembered."""
+"""The reads of one process by the children read with it, all of one version. Immutable once in the cache."""
 
 
 class ReadCache:
-    """Bounded in bytes. The model says which deletions it does not know of yet."""
+    """Bounded in bytes. Asks the model which deletions it does not know yet."""
 
     def __init__(self, model: ReadModel, limits: CacheLimits, *, clock: Clock) -> None:
         self._model = model
@@ -59,19 +59,19 @@ class ReadCache:
 
     @property
     def size_bytes(self) -> int:
-        """What it takes, about."""
+        """The approximate size."""
         return int(self._kept.currsize)
 
     def read(self, process_id: str, children: tuple[str, ...]) -> Read | None:
-        """What Firestore said last, read with these children."""
+        """The last read of the process with these children."""
         return self._forms(process_id).get(children)
 
     def reads(self, process_id: str) -> Iterable[Read]:
-        """The same, with whichever."""
+        """The last reads of the process, with any children."""
         return self._forms(process_id).values()
 
     def denied(self, process_id: str, owner: Hashable, children: tuple[str, ...]) -> Read | None:
-        """The last answer to this owner, where that was that there is no such process."""
+        """The last answer to this owner, if it was that there is no such process."""
         return self._forms((process_id, owner, children)).get(children)
 
     def rows(self, query: ListQuery) -> Rows | None:
@@ -80,16 +80,18 @@ class ReadCache:
         return rows if isinstance(rows, Rows) else None
 
     def ttl_s(self, read: Read) -> float:
-        """How long this is CACHED."""
+        """How long this read can be answered as CACHED."""
         return self._limits.negative_ttl_s if read.summary is None else self._limits.ttl_s
 
     @property
     def rows_ttl_s(self) -> float:
-        """The same of a list."""
+        """The same for a list."""
         return self._limits.ttl_s
 
     def remember_read(self, process_id: str, children: tuple[str, ...], read: Read) -> None:
-        """Reads can land in another order than Firestore served them: the later `read_time` stays."""
+        """Keep the read with the greatest `read_time`: reads can arrive in another order than Firestore has served
+        them.
+        """
         known = self._forms(process_id)
         alike = {form: each for form, each in known.items() if version_of(each) == version_of(read)}
         if any(each.read_time > read.read_time for form, each in known.items() if form not in alike):
@@ -101,20 +103,23 @@ class ReadCache:
                 return
 
     def deny(self, process_id: str, owner: Hashable, children: tuple[str, ...], read: Read) -> None:
-        """Remember that this owner is answered that there is no such process."""
+        """Remember that the answer for this owner is that there is no such process."""
         self._remember((process_id, owner, children), {children: read})
 
     def remember_rows(self, query: ListQuery, rows: Rows) -> None:
-        """As they were read now."""
+        """Remember the rows, which were read now."""
         self._remember(query, rows)
 
     def forget(self, removed: Mapping[str, object]) -> None:
-        """The listener has removed these. Costs as much as the smaller of the two."""
+        """Forget processes that the listener has removed.
+
+        The cost is that of the smaller set: the removed or the cached.
+        """
         for process_id in self._remembered_among(removed):
             self._kept.pop(process_id, None)
 
     def _remembered_among(self, removed: Mapping[str, object]) -> Iterable[str]:
-        """A superset of the removed IDs that are remembered."""
+        """The removed IDs that are in the cache; the result can have further IDs."""
         if len(removed) <= len(self._kept):
             return removed
         return [key for key in self._kept if isinstance(key, str) and key in removed]
@@ -124,14 +129,14 @@ class ReadCache:
         return found if isinstance(found, dict) else {}
 
     def _remember(self, key: Hashable, value: Forms | Rows) -> bool:
-        """Returns whether there is room for it at all."""
+        """Add an entry. Returns whether there is room for it at all."""
         has_room = _size(value) <= self._kept.maxsize
         if has_room:
             self._kept[key] = value
         return has_room
 
     def _kept_until(self, key: Hashable, value: Forms | Rows, _now: float) -> float:
-        """A deletion that the model does not know of is kept as long as the model's older state could be answered."""
+        """The end of an entry. A deletion that the model does not know yet outlives the model's older state."""
         if isinstance(value, Rows):
             return value.as_of + self.keep_s
         as_of = max(read.as_of for read in value.values())
@@ -142,7 +147,7 @@ class ReadCache:
 
 
 def version_of(read: Read) -> int:
-    """0 where there is no document: older than every version."""
+    """The version, or 0 if there is no document: 0 is older than every version."""
     return 0 if read.summary is None else read.summary.version
 
 

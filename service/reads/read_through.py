@@ -1,7 +1,7 @@
-"""Direct reads, remembered: TTL cache, single flight, budget, circuit, and the tombstones against late reads.
+"""Direct reads with their cache, single flight, budget and circuit, and the tombstones against late reads.
 
-Everything runs on the event loop. What the listener has said later than a read's `read_time` always wins over that
-read: such a read is never cached and never answered (invariant 1).
+Everything runs on the event loop. If the listener has reported a newer state than a read's `read_time`, that read is
+never cached and never answered (invariant 1).
 """
 
 from collections.abc import Collection
@@ -23,7 +23,7 @@ from service.schema.compiled import ProcessSummary
 
 
 class ReadThrough:
-    """The way to Firestore for anything that the model can't answer."""
+    """The way to Firestore for requests that the model cannot answer."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class ReadThrough:
 
     @property
     def since_success_s(self) -> float | None:
-        """Seconds since Firestore last answered a direct read; None before it has."""
+        """Seconds since Firestore last answered a direct read; None before the first answer."""
         return None if self._succeeded_at is None else self._clock() - self._succeeded_at
 
     def remembered(
@@ -65,9 +65,9 @@ class ReadThrough:
         max_age_s: float | None = None,
         now: float | None = None,
     ) -> Read | None:
-        """What the last direct read with these children said, within its time to live or, for stale ones, `max_age_s`.
+        """The last read with these children, within its time to live or, for stale answers, within `max_age_s`.
 
-        `now`: the clock as it has been read already, where an age is claimed by that reading too.
+        `now` is the reading of the clock that the caller also uses for the age in the answer.
         """
         read = self._recalled(process_id, caller, children)
         if read is None:
@@ -76,7 +76,10 @@ class ReadThrough:
         return read if (self._clock() if now is None else now) - read.as_of <= age_limit_s else None
 
     def _recalled(self, process_id: str, caller: Caller, children: tuple[str, ...]) -> Read | None:
-        """What the caller may know of the last read. Of a process it has never seen, only what it was told itself."""
+        """What the caller can know of the last read.
+
+        If it has never seen the process, only the answers it got itself.
+        """
         read = self._cache.read(process_id, children)
         if read is not None and self._is_superseded(process_id, read):
             read = None
@@ -89,7 +92,7 @@ class ReadThrough:
     def remembered_list(
         self, query: ListQuery, *, max_age_s: float | None = None, now: float | None = None
     ) -> Rows | None:
-        """The rows of the same query, where they were read within the time to live (or `max_age_s`)."""
+        """The rows of the same query, if they were read within the time to live (or `max_age_s`)."""
         rows = self._cache.rows(query)
         if rows is None or self._delivered.contradict(query, rows.summaries, rows.as_of):
             return None
@@ -99,14 +102,14 @@ class ReadThrough:
     async def get(
         self, process_id: str, caller: Caller, *, children: tuple[str, ...] = (), fresh: bool = False
     ) -> Read | None:
-        """Read one process with these children, as the caller sees it; where `fresh`, by a read that begins after this.
+        """Read one process with these children, as the caller sees it. If `fresh`, the read begins after this call.
 
-        None where something later is known of it meanwhile: ask again.
+        Returns None if a newer state has become known meanwhile: ask again.
         Raises: Unreachable, ReadRefused, BudgetExhausted.
         """
         self.circuit.check()
         key = (process_id, children, caller.owner)
-        with self._tombstones.read_under_way():  # a read lands before its waiters run: an event in between counts too
+        with self._tombstones.read_under_way():  # also covers events between the end of the read and this code
             read = await self._gets.share(key, lambda: self._get(process_id, caller, children), fresh=fresh)
             return self._seen_by(caller, process_id, read)
 
@@ -115,7 +118,7 @@ class ReadThrough:
     ) -> dict[str, Read | None]:
         """Read several processes, without children, in one call that takes one place in the budget.
 
-        For each of them as `get` returns it. Raises as `get` does.
+        The result for each of them is that of `get`. Raises like `get`.
         """
         self.circuit.check()
         ids = tuple(sorted(process_ids))
@@ -124,19 +127,19 @@ class ReadThrough:
             return {process_id: self._seen_by(caller, process_id, read) for process_id, read in reads.items()}
 
     async def rows(self, query: ListQuery, caller: Caller, *, fresh: bool = False) -> Rows:
-        """Read the rows of one query, which asks for nothing that the caller does not see. Raises as `get` does."""
+        """Read the rows of one query, which must be limited to what the caller sees. Raises like `get`."""
         self.circuit.check()
         return await self._lists.share(query, lambda: self._list(query, caller), fresh=fresh)
 
     def known(self, process_id: str) -> ProcessSummary | None:
-        """The newest version in memory of a process that exists: what is read next may only confirm its content."""
+        """The newest version in memory of an existing process. A read with the same content only confirms it."""
         found = [self._model.get(process_id), *(read.summary for read in self._cache.reads(process_id))]
         return max((each for each in found if each is not None), key=lambda each: each.version, default=None)
 
     def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
-        """Take the state of a process that is followed by itself: waits and streams get it, no later answer is older.
+        """Take the state of a followed process: waits and streams get it, and no later answer may be older.
 
-        It replaces what is remembered, and is a tombstone to reads that are under way.
+        It replaces the state in the cache, and is a tombstone for reads that are under way.
         """
         self._delivered.add(process_id, summary, self._clock())
         self._tombstones.bury(process_id, read_time)
@@ -144,14 +147,14 @@ class ReadThrough:
         self._cache.remember_read(process_id, (), read)
 
     def _is_superseded(self, process_id: str, read: Read) -> bool:
-        """Whether the listener has said something later about this process than what was read."""
+        """Whether the listener has reported a newer state of this process than this read has."""
         if self._tombstones.outdate(process_id, read.read_time):
             return True
         held = self._model.get(process_id)
         return held is not None and held.version > version_of(read) and self._model.read_time > read.read_time
 
     def _seen_by(self, caller: Caller, process_id: str, read: Read | None) -> Read | None:
-        """What the caller gets of a read; None where something later is known that it sees."""
+        """The read as the caller sees it; None if a newer state is known, and the caller sees that."""
         if read is None:
             return None
         if caller.owner is None or self._sight.shows(caller, read.summary):
@@ -179,10 +182,10 @@ class ReadThrough:
             return {id_: self._landed(id_, caller, read, ()) for id_, read in reads.items()}
 
     def _landed(self, process_id: str, caller: Caller, read: Read, children: tuple[str, ...]) -> Read | None:
-        """What was read, as the caller sees it, remembered; None where something later is known."""
+        """Cache the read, and return it as the caller sees it; None if a newer state is known."""
         is_shown = self._sight.shows(caller, read.summary)
         if not self._is_superseded(process_id, read):
-            was_read = children if is_shown or read.summary is None else ()  # the reader saw no need for others
+            was_read = children if is_shown or read.summary is None else ()  # the reader did not read the others
             self._cache.remember_read(process_id, was_read, read)
         if caller.owner is not None and not is_shown:
             self._cache.deny(process_id, caller.owner, children, _denial(read))
@@ -199,8 +202,8 @@ class ReadThrough:
         return rows
 
     def _on_applied(self, applied: Applied) -> None:
-        """Forget what the listener removed. What it changed is found out on the next request for it: a whole result can
-        change every process held, in the one step in which it becomes visible."""
+        """Forget the processes that the listener removed. A changed process is checked at its next request: a whole
+        result can change every process, and the step in which it becomes visible must be short."""
         self._cache.forget(applied.removed)
         if self._tombstones.are_needed:
             for process_id in applied.removed:
@@ -208,5 +211,5 @@ class ReadThrough:
 
 
 def _denial(read: Read) -> Read:
-    """What a caller gets who does not see the process."""
+    """The answer to a caller that does not see the process."""
     return Read(None, b"", read.read_time, read.as_of, read.billed)

@@ -1,4 +1,4 @@
-"""Whether this replica can answer: from the model, or by direct reads that are proven to work."""
+"""Whether this replica can answer: from the model, or with direct reads that are proven to work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from service.model.read_model import ReadModel
 from service.reads.read_through import ReadThrough
 
 PROVEN_FOR_S = 10.0
-"""How long a direct read's success counts as a proof: longer than one can hang."""
+"""How long a successful direct read counts as a proof: longer than one read can take."""
 
 
 _REFUSED = "Firestore refuses direct reads; the log has its reason"
@@ -20,7 +20,7 @@ _UNREACHABLE = "Firestore can't be reached"
 
 
 class DirectReads(StrEnum):
-    """Whether a direct read has succeeded lately, or is known to fail now; unproven: neither."""
+    """Proven: a direct read has succeeded recently. Failing: reads are known to fail now. Unproven: neither."""
 
     PROVEN = "proven"
     FAILING = "failing"
@@ -28,20 +28,20 @@ class DirectReads(StrEnum):
 
 
 class SupervisedListener(Protocol):
-    """The part of the listener's supervisor that is needed here."""
+    """The part of the listener's supervisor that this module uses."""
 
     @property
     def state(self) -> ListenerState:
-        """What it is doing."""
+        """The present state."""
 
     @property
     def reason(self) -> str:
-        """Why: a short word, then details for the log alone."""
+        """The reason: a short word, followed by details that only the log may show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The answer of /readyz, `confirmed_s_ago` None before the first sync."""
+    """The answer of /readyz. `confirmed_s_ago` is None before the first sync."""
 
     ready: bool
     reason: str
@@ -55,7 +55,10 @@ class Readiness:
 
 
 class ReadinessCheck:
-    """Asks the model first; a direct read is made only while the model can't answer, and shared and remembered."""
+    """Asks the model first.
+
+    It makes a direct read only while the model cannot answer; checks share the read's result.
+    """
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class ReadinessCheck:
         reads: ReadThrough,
         trouble: Callable[[], str] = lambda: "",
     ) -> None:
-        """`trouble`: what else a caller should know, though this replica can answer; "" is nothing."""
+        """`trouble` returns a further problem to report although this replica can answer; "" if there is none."""
         self._model = model
         self._listener = listener
         self._listener_kind = listener_kind
@@ -73,7 +76,7 @@ class ReadinessCheck:
         self._trouble = trouble
 
     async def check(self) -> Readiness:
-        """Never raises for what Firestore does: that is the answer."""
+        """Never raises because of Firestore's failures: they are the answer."""
         ready, reason = True, "the model is confirmed"
         if not self._model.is_trusted():
             ready, reason = await self._direct_reads_work()

@@ -1,6 +1,7 @@
-"""Ends an outage of direct reads: one attempt at a time, each over a new connection, which reads use if it worked.
+"""Ends an outage of direct reads: makes one attempt at a time, each over a new connection, and keeps the one that
+works.
 
-A new connection inherits no back-off of gRPC's, and replaces one that is half open: whose calls are lost on their way
+A new connection does not inherit gRPC's back-off. It also replaces a half-open connection, whose calls get lost
 although Firestore can be reached.
 """
 
@@ -18,11 +19,11 @@ from service.reads.connection import Connection
 from service.reads.firestore_calls import FirestoreCalls
 
 LONGEST_ATTEMPT_S = 6.0
-"""With the longest delay between two attempts, less than the 10 s within which reads are to be back."""
+"""With the longest pause between two attempts, this is less than the 10 s within which reads must work again."""
 
 
 class Recovery:
-    """Runs as long as the service does; asleep while the circuit is closed."""
+    """Runs as long as the service. Sleeps while the circuit is closed."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class Recovery:
         opened: asyncio.Event,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`probe` makes one read, of any document; `opened` is set whenever the circuit opens."""
+        """`probe` makes one read of any document. The circuit sets `opened` whenever it opens."""
         self._connection = connection
         self._circuit = circuit
         self._probe = probe
@@ -43,7 +44,7 @@ class Recovery:
         self._sleep = sleep
 
     async def run(self) -> NoReturn:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             await self._opened.wait()
             self._opened.clear()

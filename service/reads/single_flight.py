@@ -1,10 +1,10 @@
-"""Identical concurrent calls share one: the first starts it, the others wait for its outcome.
+"""Identical concurrent calls share one: the first starts it, the others wait for its result.
 
-A call asked for `fresh` never joins one that had begun before it was asked for; all fresh ones that come while one is
-under way share the next. A call whose last waiter has left is cancelled.
+A `fresh` call never joins a call that began before it. All fresh calls that come while one is under way share the next
+one. When the last waiter of a call has left, the call is cancelled.
 
-An error's traceback refers to every frame that the error passed. Where such a frame refers to the flight, whose task
-keeps the error, all of them are a reference cycle: so the frames here let go of it.
+The traceback of an error refers to every frame that the error passed. If such a frame refers to the flight, whose task
+keeps the error, they form a reference cycle. So the frames here drop their reference to the flight.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class _Flight(Generic[T]):
-    """One call under way, or waiting for the one before it to end."""
+    """One call that is under way, or waits for the previous one to end."""
 
     __slots__ = ("following", "task", "waiters")
 
@@ -47,7 +47,7 @@ class _Flight(Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """Flights by key."""
+    """The open flights by key."""
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, _Flight[T]] = {}
@@ -56,7 +56,7 @@ class SingleFlight(Generic[T]):
         return len(self._flights)
 
     async def share(self, key: Hashable, call: Callable[[], Awaitable[T]], *, fresh: bool = False) -> T:
-        """The outcome of `call`, made once for all callers that share it; its exception too."""
+        """The result, or the exception, of `call`, which is made once for all callers that share it."""
         flight = self._flights.get(key)
         if flight is None or not flight.is_open:
             flight = self._flights[key] = self._launch(key, call)
@@ -74,9 +74,9 @@ class SingleFlight(Generic[T]):
         return flight
 
     def _land(self, key: Hashable, flight: _Flight[T], task: "asyncio.Task[T]") -> None:
-        """The flight is over: the one that follows, if there is one, is now the one to join."""
+        """The flight is over: if another one follows, callers now join that."""
         if not task.cancelled():
-            task.exception()  # taken note of: the loop complains of an error that no waiter was left for
+            task.exception()  # retrieved here: otherwise the loop logs an error that no waiter has retrieved
         if self._flights.get(key) is not flight:
             return
         if flight.following is not None and flight.following.is_open:

@@ -1,8 +1,8 @@
-"""What is read, and what is wrong between schema and collection: log lines at the start, nothing else.
+"""Log lines at the start: which documents the service reads, and where schema and collection do not fit.
 
-Looks once, after the listener has synced. Reads at most SAMPLE documents and, where there are none, the names of the
-collections. Nothing that happens here stops the service: what Firestore refuses is a line of the log too.
-`process-status check` looks at more.
+Looks once, after the listener has synced. Reads at most SAMPLE documents and, if there are none, the names of the
+collections. Nothing here stops the service: if Firestore refuses a read, that becomes a log line too.
+`process-status check` checks more.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ MOST_STATUSES = 1000
 
 
 class StartFindings:
-    """Belongs to one event loop, and to one start."""
+    """Belongs to one event loop and one start."""
 
     def __init__(self, model: ReadModel, reader: FirestoreReader, schema: Schema, window: Window) -> None:
         self._model = model
@@ -42,7 +42,7 @@ class StartFindings:
         self._has_synced.set()
 
     async def run(self) -> NoReturn:
-        """Look once, then rest until cancelled."""
+        """Look once, then wait until cancelled."""
         log.info("reading %s", self._place())
         await self._has_synced.wait()
         await self.report()
@@ -55,7 +55,7 @@ class StartFindings:
         return f"{documents} of {window.collection}, project {window.project}, database {window.database}"
 
     async def report(self) -> None:
-        """Log a warning for each thing that is wrong."""
+        """Log a warning for each problem."""
         try:
             found = await self._look()
         except (Unreachable, ReadRefused) as error:
@@ -69,10 +69,10 @@ class StartFindings:
         sample = await self._reader.sample(SAMPLE)
         if not sample:
             if len(self._model):
-                return ()  # they were deleted meanwhile, or have just come
+                return ()  # the documents were deleted meanwhile, or are new
             collection, others = self._window.collection, await self._reader.collection_ids()
             has_similar = findings.similar_name(collection.partition("/")[0], others) is not None
-            return (findings.of_emptiness(collection, others),) if has_similar else ()  # a new one begins empty
+            return (findings.of_emptiness(collection, others),) if has_similar else ()  # a new collection begins empty
         held = self._model.held()[:MOST_STATUSES] or [self._schema.summarize("", 1, values)[0] for values in sample]
         statuses = [each.status for each in held if each.status is not None]
         return findings.of_order(self._schema, sample), findings.of_statuses(self._schema, statuses)

@@ -1,9 +1,9 @@
-"""What `/stats` answers: counts of the processes in the model, from the model.
+"""The answers of `/stats`: counts of the processes in the model.
 
-The counts of all processes are kept with each change, so answering costs microseconds, whatever is held. Counts of some
-of them are collected in slices when they are asked for, and kept: while nothing changes, else for a second or for
-REUSE times as long as collecting took; the Age of the answer says so. What changes while they are collected counts as
-it was, as it is, or not at all.
+Every change updates the counts of all processes, so answering them takes microseconds, whatever the size of the model.
+Counts of some processes are made in slices when a request asks for them. They are used again while nothing changes,
+otherwise for a second, or for REUSE times as long as counting took; the `Age` of the answer includes this. If a process
+changes while it is counted, it counts in its old state, in its new one, or not at all.
 """
 
 from collections.abc import Mapping
@@ -34,11 +34,11 @@ from service.runtime.times import render_time
 from service.schema.compiled import ProcessSummary
 
 PERIODS_S = (60, 3600)
-"""For which `finished` counts those that have ended."""
+"""The periods in seconds for which `finished` counts processes that have ended."""
 
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "max": 1.0}
 NO_STATUS = ""
-"""What processes without a readable status count under."""
+"""The key for processes without a readable status."""
 
 MINUTE_US = 60_000_000
 REUSE = 20
@@ -47,7 +47,7 @@ MOST_KEPT = 64
 
 @dataclass(frozen=True, slots=True)
 class StatisticsAnswer:
-    """What is answered, and what is claimed about it."""
+    """The answer, its source and its age."""
 
     source: Source
     age_s: int
@@ -63,7 +63,7 @@ class ProcessGauges(NamedTuple):
 
 
 class _Collected(NamedTuple):
-    """Counts of some processes: as of `as_of` on the injected clock, in the model's `generation`."""
+    """The counts of some processes: their state at `as_of` on the injected clock, in the model's `generation`."""
 
     statistics: Statistics
     as_of: float
@@ -72,7 +72,7 @@ class _Collected(NamedTuple):
 
 
 class StatisticsReads:
-    """Answers from the model alone, under its lease; STALE within `stale_if_error_s` where that has lapsed."""
+    """Answers only from the model, under its lease. When that has lapsed, STALE within `stale_if_error_s`."""
 
     def __init__(
         self, model: ReadModel, answers: Answers, order: Order, *, clock: Clock, stale_if_error_s: float
@@ -88,16 +88,19 @@ class StatisticsReads:
         self._collecting: SingleFlight[_Collected] = SingleFlight()
 
     def page(self, raw_query: str, caller: Caller) -> tuple[int, RenderedPage] | None:
-        """The age in seconds and the answer about all processes; None while the lease has lapsed, and for others.
+        """The age in seconds and the answer about all processes; None while the lease has lapsed.
 
-        That is for a query, and for a caller who does not see all of them.
+        Also None with a query, and for a caller that does not see all processes.
         """
         age_s, now = self._answers.model_age_s, self._model.firestore_time
         is_of_all = not raw_query and caller.owner is None
         return (age_s, self._render_all(now)) if is_of_all and age_s is not None and now is not None else None
 
     def gauges(self) -> ProcessGauges | None:
-        """For metrics, whatever the lease says; None before the first load. Shares what is read with the model."""
+        """Counts for metrics, even after the lease has lapsed; None before the first load.
+
+        They are the model's own objects.
+        """
         statistics = self._model.statistics
         if not self._model.has_synced:
             return None
@@ -108,9 +111,9 @@ class StatisticsReads:
     async def answer(
         self, query: ListQuery, caller: Caller, *, max_age_s: float | None = None, by_minute: int | None = None
     ) -> StatisticsAnswer:
-        """About the processes that the caller sees and that fit the query. Raises: Unreachable.
+        """Counts of the processes that the caller sees and that match the query. Raises: Unreachable.
 
-        `by_minute`: with how many single minutes.
+        `by_minute`: the number of minutes to count one by one.
         """
         query = replace(query, filters=self._model.sight.within(query.filters, caller))
         is_confirmed = max_age_s is None or await self._answers.confirm(max_age_s)
@@ -118,7 +121,7 @@ class StatisticsReads:
         source = Source.HIT
         if now is None or not is_confirmed:
             if age_s is None or max_age_s is not None or age_s > self._stale_if_error_s:
-                raise Unreachable("processes are counted in the model alone, which is not current")
+                raise Unreachable("only the model counts processes, and its lease has lapsed")
             source, now = Source.STALE, self._model.read_time
         assert age_s is not None  # noqa: S101 - there is a time of Firestore's, so there was a consistent point
         if query == ListQuery(query.limit):
@@ -185,7 +188,7 @@ class StatisticsReads:
 
 
 def _sorted(by_status: Mapping[str | None, int]) -> list[tuple[str | None, int]]:
-    """A status that is the empty text counts with those that have none."""
+    """The counts in order. A status that is the empty text counts as no status."""
     missing = by_status.get(None, 0) + by_status.get(NO_STATUS, 0)
     known = sorted((status, count) for status, count in by_status.items() if status)
     return [*([(None, missing)] if missing else []), *known]
@@ -197,7 +200,7 @@ def _ended_since(statistics: Statistics, since: int) -> dict[str, int]:
 
 
 def _by_minute(statistics: Statistics, now: int, minutes: int) -> dict[str, object]:
-    """Of each whole minute of Firestore's time up to the present one, the oldest first."""
+    """The counts of each whole minute of Firestore's time, the oldest first, up to the present minute."""
     end = (now // MINUTE_US + 1) * MINUTE_US
     starts = range(end - minutes * MINUTE_US, end, MINUTE_US)
     counts = {}
@@ -209,7 +212,7 @@ def _by_minute(statistics: Statistics, now: int, minutes: int) -> dict[str, obje
 
 
 def _percentiles(numbers: SortedNumbers) -> dict[str, float]:
-    """Each the least duration that this share of the processes did not exceed."""
+    """Percentiles: the least duration that is not below this share of the processes."""
     return {name: numbers[ceil(share * len(numbers)) - 1] for name, share in PERCENTILES.items()}
 
 
@@ -227,7 +230,7 @@ def _is_within(summary: ProcessSummary, query: ListQuery) -> bool:
 
 
 def order_time(order: Order, key: StartKey) -> datetime | None:
-    """What the ordering field says, as a time; None where it says none."""
+    """The value of the ordering field as a time; None if it is no time."""
     try:
         if isinstance(key, str):
             found = datetime.fromisoformat(key)

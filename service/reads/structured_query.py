@@ -1,4 +1,4 @@
-"""A list's query as Firestore's protocol has it. Pure."""
+"""A list's query in the form of Firestore's protocol. Pure."""
 
 from collections.abc import Sequence
 
@@ -15,21 +15,21 @@ _Operator = StructuredQuery.FieldFilter.Operator
 _Direction = StructuredQuery.Direction
 
 SOME = 20
-"""Documents of a group that are looked at for one that is not foreign."""
+"""Documents of a group to read, to find one that is not foreign."""
 
 
 def list_parent(filters: Filters, path: CollectionPath) -> str | None:
-    """What the collection of a list lies in; None for lists over a whole collection group. Raises: BadParameter."""
+    """The parent of the collection that a list queries; None for a whole collection group. Raises: BadParameter."""
     missing = [name for name in path.variables if name not in filters]
     if not missing:
         return path.parent_of(filters)
     if len(missing) < len(path.variables):
-        raise BadParameter(f"{' and '.join(missing)} must be given too: these lists are beyond the processes held")
+        raise BadParameter(f"{' and '.join(missing)} must be given too: the model cannot answer this list")
     return None
 
 
 def list_query(query: ListQuery, path: CollectionPath, schema: Schema) -> StructuredQuery:
-    """The first `limit` rows, the newest first, with the fields that the schema reads. Raises: BadParameter."""
+    """The first `limit` rows, newest first, with the fields that the schema reads. Raises: BadParameter."""
     order, is_over_all = schema.order, list_parent(query.filters, path) is None
     lower = order.smallest if query.lower is None else order.value(query.lower)
     filters = [_filter(order.field, _Operator.GREATER_THAN_OR_EQUAL, order_value(lower))]
@@ -57,12 +57,12 @@ def list_query(query: ListQuery, path: CollectionPath, schema: Schema) -> Struct
 
 
 def continue_behind(asked: StructuredQuery, value: Value, name: str) -> None:
-    """Begin behind the document of this name and this value of the ordering field."""
+    """Let the query begin after the document with this name and this value of the ordering field."""
     asked.start_at = Cursor(values=[value, Value(reference_value=name)], before=False)
 
 
 def first_of_type(path: CollectionPath, order_field: str, order_type: OrderType | None) -> StructuredQuery:
-    """Some documents whose ordering field has this type; None: any documents. Foreign ones can be among them."""
+    """A query for some documents whose ordering field has this type (None: any type). Some can be foreign."""
     asked = StructuredQuery(
         select=_projection([order_field]),
         from_=[_collection(path.id, is_over_all=path.is_group)],
@@ -77,9 +77,9 @@ def first_of_type(path: CollectionPath, order_field: str, order_type: OrderType 
 def in_order(
     collection_id: str, limit: int, fields: Sequence[str] = (), *, by: str | None = None, is_over_all: bool = False
 ) -> StructuredQuery:
-    """The first documents by their names, or by a field and their names: whole, or these fields of them.
+    """A query for the first documents by name, or by a field and then by name: complete, or only these fields.
 
-    Of a collection, or of a collection group. A document without that field is not among them.
+    The query is over a collection or a collection group. It leaves out documents without the ordering field.
     """
     orders = [] if by is None else [_order(by, _Direction.ASCENDING)]
     return StructuredQuery(
@@ -94,7 +94,7 @@ def _equal(schema: Schema, name: str, key: str | int) -> StructuredQuery.Filter:
     if name != "status":
         return _is_one_of(schema.filter_paths[name].text, [key])
     if schema.status_path is None:
-        raise BadParameter("status can't be filtered beyond the processes held: it is an array's element")
+        raise BadParameter("the model can't answer this list, and Firestore can't filter by status: it is in an array")
     return _is_one_of(schema.status_path, schema.raw_statuses(str(key)))
 
 

@@ -1,7 +1,7 @@
-"""What was removed or contradicted while reads were under way, so that a late read brings nothing back. Pure.
+"""Removals and contradictions during reads, so that a late read does not bring an old state back. Pure.
 
-A tombstone is needed only while a read that began before it is under way, or on its way to its waiters. It is kept
-exactly that long, whatever the clock does meanwhile.
+A tombstone is needed only while a read that began earlier is under way, or on its way to its waiters. It is kept
+exactly that long; the clock does not matter.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 class Tombstones:
-    """By process ID; each has Firestore's time of what it stands for."""
+    """Tombstones by process ID. Each has the Firestore time of the removal or the newer state."""
 
     def __init__(self) -> None:
         self._under_way: OrderedDict[int, None] = OrderedDict()
@@ -27,7 +27,7 @@ class Tombstones:
 
     @contextmanager
     def read_under_way(self) -> Iterator[None]:
-        """Tombstones made while this holds, or before by one that still does, are kept."""
+        """While this context is open, tombstones are kept that were made during it, or during another open one."""
         self._begun += 1
         number = self._begun
         self._under_way[number] = None
@@ -38,13 +38,15 @@ class Tombstones:
             self._drop()
 
     def bury(self, process_id: str, read_time: int) -> None:
-        """Reads under way that Firestore served before this time know less than has been said."""
+        """The process is known to have changed at this time: reads under way that Firestore served earlier are
+        outdated.
+        """
         if self.are_needed:
             self._buried[process_id] = (read_time, self._begun)
             self._buried.move_to_end(process_id)
 
     def outdate(self, process_id: str, read_time: int) -> bool:
-        """Whether a read that Firestore served at this time came before what is buried."""
+        """Whether a read that Firestore served at this time is older than the tombstone."""
         buried = self._buried.get(process_id)
         return buried is not None and buried[0] > read_time
 

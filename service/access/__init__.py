@@ -1,1 +1,1 @@
-"""Who a caller with an ID token is: verified tokens, and the provider's keys that verify them."""
+"""Access: verifies ID tokens with the provider's keys, and finds the caller of a request."""

@@ -1,8 +1,8 @@
-"""Who a caller with an ID token is.
+"""From an ID token to the caller that it identifies.
 
-A token is verified once and remembered until it expires, within a bound: the oldest are forgotten first. Wrong tokens
-are not remembered, so that forged ones take no memory. Tokens are found again without awaiting, and by their text: a
-digest would cost more than the rest of the look-up.
+A token is verified once. Its caller is remembered until the token expires, within a bound: the oldest are forgotten
+first. Wrong tokens are not remembered, so forged ones take no memory. Looking a token up needs no await. The key is the
+token's text: a digest would cost more than the rest of the look-up.
 """
 
 from collections.abc import Hashable
@@ -22,17 +22,17 @@ MAX_REMEMBERED_BYTES = 32 * 1024 * 1024
 """Some 20,000 callers with usual tokens."""
 
 _ENTRY_BYTES = 512
-"""What one takes beside its token."""
+"""The memory of one caller, in addition to its token."""
 
 MAX_REMEMBERED_S = 86_400.0
-"""A token that is valid for longer is verified again."""
+"""A token that is valid for longer than this is verified again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimNames:
-    """`owner` names the claim whose value is the caller's owner; None where the schema has no owner.
+    """`owner` is the claim with the caller's owner value; None if the schema has no owner.
 
-    `admin` names the claim whose holders see everything; "" is none.
+    `admin` is the claim that gives access to all processes; "" if there is none.
     """
 
     owner: str | None = None
@@ -46,7 +46,7 @@ class Keys(Protocol):
 
 
 class TokenCallers:
-    """See above. `wall_clock`: seconds since the epoch."""
+    """Finds the callers of tokens. `wall_clock`: seconds since the epoch."""
 
     def __init__(self, reader: TokenReader, keys: Keys | None, names: ClaimNames, *, wall_clock: Clock) -> None:
         self._reader = reader
@@ -61,7 +61,7 @@ class TokenCallers:
         return f"<TokenCallers {len(self._remembered)} remembered>"
 
     def remembered(self, token: bytes) -> Caller | None:
-        """The caller of a token that was verified before and is valid still."""
+        """The caller of a token that was verified before and is still valid."""
         caller = self._remembered.get(token)
         if caller is not None and (caller.expires_at or 0.0) <= self._wall_clock():
             self._forget(token)
@@ -75,7 +75,7 @@ class TokenCallers:
         return await self._pace.run(partial(self._verified, token, unverified, key))
 
     def _verified(self, token: bytes, unverified: UnverifiedToken, key: SigningKey | None) -> Caller:
-        known = self.remembered(token)  # by another request with it, while this one waited for its turn
+        known = self.remembered(token)  # another request with it was faster, while this one waited for its turn
         if known is not None:
             return known
         now = self._wall_clock()
@@ -95,7 +95,7 @@ class TokenCallers:
 
 
 def caller_of(claims: Claims, names: ClaimNames, now: float) -> Caller:
-    """Who these claims are about. Raises: WrongToken where the claim that says so is missing."""
+    """The caller that these claims identify. Raises: WrongToken if they lack the claim for it."""
     name = f"token {claims['sub']}"
     expires_at = min(ceil(claims["exp"]) + SKEW_S, now + MAX_REMEMBERED_S)  # tokens are checked at whole seconds
     if names.owner is None or (names.admin and claims.get(names.admin) is True):

@@ -1,4 +1,4 @@
-"""ID tokens of one provider, with everything that they need: `callers` says who sends one."""
+"""The ID tokens of one provider, and all parts that they need. `callers` finds the caller of a token."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class IdTokens:
-    """`start` it with the service, `close` it at the end. Of the Auth emulator nothing is fetched."""
+    """`start` it with the service, `close` it at the end. With the Auth emulator it fetches nothing."""
 
     def __init__(
         self, provider: Provider, names: ClaimNames, *, clock: Clock, wall_clock: Clock, rng: random.Random
@@ -27,7 +27,7 @@ class IdTokens:
 
     @property
     def trouble(self) -> str:
-        """Why no token can be checked; "" where they can."""
+        """Why no token can be checked; "" if they can be."""
         if self._keys is None or self._keys.has_keys:
             return ""
         return "ID tokens cannot be checked, because the keys of their provider have not been fetched yet"
@@ -40,7 +40,7 @@ class IdTokens:
             background.start("keys", self._keys.run(asyncio.sleep))
 
     async def close(self) -> None:
-        """After the background tasks have ended."""
+        """Close the connections. Call this after the background tasks have ended."""
         if self._keys is not None:
             await self._keys.close()
         await self._fetcher.close()

@@ -1,4 +1,4 @@
-"""The provider's keys over HTTP: bounded in size and time, from https or from this machine alone, no redirects."""
+"""Fetches the provider's keys over HTTP: only over https or from this machine, with bounds, without redirects."""
 
 import aiohttp
 import orjson
@@ -13,7 +13,7 @@ _ACCEPT = {"Accept": "application/json"}
 
 
 class CannotFetch(Exception):
-    """The provider gave no keys; the text says why, for the log."""
+    """The keys could not be fetched; the text gives the reason for the log."""
 
 
 class KeyFetcher:
@@ -24,7 +24,7 @@ class KeyFetcher:
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self) -> tuple[Keys, float]:
-        """The keys, and for how many seconds they are current. Raises: CannotFetch."""
+        """The keys, and the seconds for which they are current. Raises: CannotFetch."""
         url = self._provider.keys_url or await self._discovered_url()
         body, seconds = await self._get(url)
         try:
@@ -66,7 +66,7 @@ class KeyFetcher:
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes:
-    """Raises: ValueError where it is too long."""
+    """The whole content. Raises: ValueError if it is too long."""
     body = bytearray()
     async for piece in content.iter_any():
         body += piece

@@ -1,7 +1,7 @@
-"""A provider's keys as it publishes them (RFC 7517), and how long they can be kept. Pure.
+"""A provider's key set (RFC 7517), and how long it can be kept. Pure.
 
-Keys that cannot verify an ID token are left out: other types and curves, other purposes, keys without an ID, RSA keys
-of unusual sizes, whose signatures are weak or slow to verify.
+Keys that cannot verify an ID token are left out: keys of other types, curves and purposes, keys without an ID, and RSA
+keys of unusual sizes, whose signatures are weak or slow to verify.
 """
 
 import re
@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 MAX_KEYS = 64
 MODULUS_BYTES = range(256, 512 + 2)
-"""RSA keys of 2048 to 4096 bits, with or without a leading zero. The longest verify in a sixth of a millisecond."""
+"""RSA keys of 2048 to 4096 bits, with or without a leading zero. Verifying takes at most a sixth of a millisecond."""
 
 MIN_KEPT_S, DEFAULT_KEPT_S, MAX_KEPT_S = 60.0, 300.0, 86_400.0
 
@@ -23,23 +23,23 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})", re.IGNORECASE)
 
 
 class WrongKeySet(ValueError):
-    """What came is no set of keys; the text says why, for the log."""
+    """The answer is no key set; the text gives the reason for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A public key, and the one algorithm that it is used with."""
+    """A public key, and its one algorithm."""
 
     algorithm: str
     key: RSAKey | ECKey
 
 
 Keys = Mapping[str, SigningKey]
-"""By key ID."""
+"""Keys by their IDs."""
 
 
 def read_key_set(body: bytes) -> Keys:
-    """The keys that can verify ID tokens. Raises: WrongKeySet, also where there is none."""
+    """The keys that can verify ID tokens. Raises: WrongKeySet, also if there are none."""
     try:
         listed = orjson.loads(body)["keys"]
     except (KeyError, TypeError, ValueError):
@@ -53,7 +53,7 @@ def read_key_set(body: bytes) -> Keys:
 
 
 def _read_key(entry: Any) -> list[tuple[str, SigningKey]]:
-    """One key, or none."""
+    """A list with the key; empty if the key is left out."""
     public: dict[str, str | list[str]]
     match entry:
         case {"kid": str() as key_id, "kty": "RSA", "n": str() as n, "e": str() as e}:
@@ -74,7 +74,7 @@ def _read_key(entry: Any) -> list[tuple[str, SigningKey]]:
 
 
 def kept_s(headers: Mapping[str, str]) -> float:
-    """For how many seconds an answer with these headers is current, within bounds (RFC 9111, 4.2.1)."""
+    """The seconds for which an answer with these headers is current, within bounds (RFC 9111, 4.2.1)."""
     control = headers.get("Cache-Control", "")
     found = _MAX_AGE.search(control)
     if found is None or "no-store" in control.lower() or "no-cache" in control.lower():

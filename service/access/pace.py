@@ -1,7 +1,7 @@
-"""Keeps verifications to a share of the event loop's time, so that forged tokens cannot keep other requests waiting.
+"""Limits verifications to a share of the event loop's time, so that forged tokens cannot delay other requests.
 
-One verification runs at a time, in the order in which they came. After each the loop is left to others for REST times
-as long. A verification that finds the loop at rest runs at once.
+One verification runs at a time, in order of arrival. After each one, no other begins for REST times as long as it took.
+If no verification ran recently, the next one runs at once.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ from typing import TypeVar
 from listeners.listener import Clock
 
 REST = 3.0
-"""A request with a forged token takes, with its refusal, twice what its verification takes: so half of the loop."""
+"""With its refusal, a request with a forged token takes twice the time of its verification: so half of the loop."""
 
 MAX_REST_S = 0.005
-"""A machine that is busy elsewhere lengthens verifications."""
+"""An upper bound, because verifications take longer on a machine that is busy with other work."""
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Pace:
         self._rests_until = 0.0
 
     async def run(self, verify: Callable[[], T]) -> T:
-        """What `verify` returns or raises, in its turn."""
+        """Call `verify` in its turn, and return its result."""
         async with self._turn:
             rest_s = self._rests_until - self._clock()
             if rest_s > 0:

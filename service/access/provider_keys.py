@@ -1,8 +1,8 @@
 """The provider's keys, kept current in memory.
 
-`run` fetches them at the start and again ahead of the end of their Cache-Control. Keys once fetched stay through an
-outage of the provider. A key ID that is not among them makes the keys be fetched again, at most once in
-REFETCH_INTERVAL_S however many tokens name unknown IDs.
+`run` fetches them at the start, and again before their Cache-Control ends. During an outage of the provider the old
+keys stay in use. If a token names an unknown key ID, the keys are fetched again, but at most once per
+REFETCH_INTERVAL_S.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from service.access.key_set import Keys, SigningKey
 from service.errors import ProviderUnreachable
 
 REFETCH_INTERVAL_S = 10.0
-"""Between two fetches for unknown key IDs. Providers publish a key hours before they sign with it."""
+"""The shortest time between two fetches for unknown key IDs. Providers publish a key hours before they sign with it."""
 
 AHEAD = 0.8
-"""The share of their time after which keys are fetched again."""
+"""Keys are fetched again after this share of their time."""
 
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 
@@ -34,7 +34,7 @@ class Fetcher(Protocol):
 
 
 class ProviderKeys:
-    """See above. Lives on the event loop."""
+    """The keys of one provider. Lives on the event loop."""
 
     def __init__(self, fetcher: Fetcher, *, clock: Clock, rng: random.Random) -> None:
         self._fetcher = fetcher
@@ -51,7 +51,7 @@ class ProviderKeys:
         return f"<ProviderKeys {len(self._keys)} keys, {self._failures} failures in a row>"
 
     async def key(self, key_id: str) -> SigningKey | None:
-        """None where the provider has no such key. Raises: ProviderUnreachable where no key is known at all."""
+        """The key; None if the provider has no such key. Raises: ProviderUnreachable if no key at all is known."""
         if key_id not in self._keys:
             await self._fetch_for_unknown_id()
         if not self._keys:
@@ -64,13 +64,13 @@ class ProviderKeys:
         return bool(self._keys)
 
     async def run(self, sleep: Callable[[float], Awaitable[object]]) -> None:
-        """Keep them current, without end."""
+        """Keep the keys current, without end."""
         while True:
             await self._fetch()
             await sleep(self._pause_s())
 
     async def close(self) -> None:
-        """End a fetch that is under way."""
+        """Cancel a fetch that is under way."""
         if self._refetch is not None:
             self._refetch.cancel()
             await asyncio.gather(self._refetch, return_exceptions=True)
@@ -81,7 +81,7 @@ class ProviderKeys:
         return min(FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 10), LAST_RETRY_S) * self._rng.uniform(0.75, 1.25)
 
     async def _fetch_for_unknown_id(self) -> None:
-        """All that come while a fetch is under way wait for that one."""
+        """Fetch the keys again. Requests that come during a fetch wait for that fetch."""
         if self._refetch is None or self._refetch.done():
             now = self._clock()
             if now < self._refetched_at + REFETCH_INTERVAL_S:

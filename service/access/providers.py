@@ -1,4 +1,4 @@
-"""Who issues ID tokens, and what a token of theirs says about itself. Pure."""
+"""The providers of ID tokens: their issuers, audiences, and the place of their keys. Pure."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ IAP_KEYS = "https://www.gstatic.com/iap/verify/public_key-jwk"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """`keys_url` empty: the issuer's discovery document names it. `is_emulator`: its tokens carry no signature."""
+    """If `keys_url` is empty, the issuer's discovery document names it. `is_emulator`: tokens have no signature."""
 
     issuer: str
     audiences: tuple[str, ...]
@@ -20,7 +20,7 @@ class Provider:
 
     @property
     def discovery_url(self) -> str:
-        """OpenID Connect Discovery 1.0, section 4."""
+        """The address of the discovery document (OpenID Connect Discovery 1.0, section 4)."""
         return self.issuer.rstrip("/") + "/.well-known/openid-configuration"
 
 

@@ -1,6 +1,6 @@
-"""Who sends a request: the holder of an API key, or a caller with an ID token.
+"""The caller of a request: the holder of an API key, or the user that an ID token names.
 
-Keys and tokens never appear in anything that is returned or raised here.
+Nothing that this module returns or raises contains a key or a token.
 """
 
 import hmac
@@ -26,9 +26,9 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """Where there are neither `keys` nor `tokens`, nobody needs either. `open_paths` never do.
+    """Without `keys` and `tokens`, all requests are admitted; `open_paths` always are.
 
-    `token_header` carries the tokens; in `Authorization` they are bearer tokens, as keys are.
+    `token_header` is the header with the token. If it is `Authorization`, it is a bearer token, like keys are.
     """
 
     keys: tuple[bytes, ...] = ()
@@ -39,11 +39,11 @@ class AccessRules:
 
     @property
     def is_open(self) -> bool:
-        """Whether everyone is admitted."""
+        """Whether all requests are admitted."""
         return not self.keys and self.tokens is None
 
     def caller(self, path: str, fields: Mapping[bytes, bytes]) -> Caller | None:
-        """Who sends a request with these fields (as in Head), as far as it can be said without awaiting."""
+        """The caller of a request with these fields (as in Head), if it can be found without awaiting."""
         if self.is_open or path in self.open_paths:
             return SEES_EVERYTHING
         if self.tokens is not None and X_API_KEY not in fields:
@@ -55,21 +55,21 @@ class AccessRules:
         return None if place is None else _holder_of_key(place)
 
     async def admit(self, path: str, fields: Mapping[bytes, bytes]) -> Caller:
-        """Who sends it. Raises: NotAdmitted, WrongToken, ProviderUnreachable."""
+        """The caller of the request. Raises: NotAdmitted, WrongToken, ProviderUnreachable."""
         caller = self.caller(path, fields)
         if caller is not None:
             return caller
         token = self._token(fields)
-        if self.tokens is None or token is None or token.count(b".") != 2:  # or it is a key that is wrong
+        if self.tokens is None or token is None or token.count(b".") != 2:  # or it is a wrong key
             raise NotAdmitted(self._what_is_needed())
         return await self.tokens.caller(token)
 
     def credential_headers(self) -> frozenset[bytes]:
-        """Headers that say who sends a request, so that none can be there twice."""
+        """The headers with keys and tokens. A request must not have one of them twice."""
         return frozenset() if self.is_open else frozenset({AUTHORIZATION, X_API_KEY, self.token_header})
 
     def _token(self, fields: Mapping[bytes, bytes]) -> bytes | None:
-        """What stands where tokens do; keys can stand there too."""
+        """The value in the place of a token; it can also be a key."""
         value = fields.get(self.token_header, b"")
         if value[:7].lower() == b"bearer ":
             return value[7:].strip()
@@ -92,7 +92,7 @@ def _holder_of_key(place: int) -> Caller:
 
 
 def place_of_key(keys: Sequence[bytes], authorization: bytes, x_api_key: bytes) -> int | None:
-    """Which of the keys the request carries, if any; takes the same time whichever it is."""
+    """The number of the key that the request has, or None. Takes the same time for all keys."""
     scheme, _, token = authorization.partition(b" ")
     bearer = token.strip() if scheme.lower() == b"bearer" else b""
     matches = [hmac.compare_digest(key, candidate) for key in keys for candidate in (bearer, x_api_key)]

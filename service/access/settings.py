@@ -16,7 +16,10 @@ _READ_FOR_OTHER_PURPOSES = ("host", "x-api-key", "x-request-id", "origin", "cook
 
 
 class AccessSettings(BaseSettings):
-    """`auth` None: no token is needed. It is no Literal, because an empty text must be a fault: it would open all."""
+    """`auth` None: no token is needed.
+
+    Not a Literal, because an empty text must be a fault: it would open the service.
+    """
 
     auth: str | None = None
     auth_header: str | None = None
@@ -28,7 +31,7 @@ class AccessSettings(BaseSettings):
     firebase_auth_emulator_host: str | None = None
 
     def provider(self, project_id: str) -> Provider | None:
-        """Whose tokens are taken; None where none are."""
+        """The provider whose tokens are accepted; None if no tokens are."""
         if self.auth is None:
             return None
         if self.auth == FIREBASE:

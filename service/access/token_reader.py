@@ -1,7 +1,7 @@
-"""An ID token's text → what it claims, or what is wrong with it. Pure, and bounded in time: under a millisecond.
+"""Reads an ID token: returns its claims, or raises what is wrong with it. Pure, and takes less than a millisecond.
 
-A token is checked in this order: its size and form, its algorithm and key, its signature, then what it says: issuer,
-audience, expiry, not-before, time of issue, subject. No message contains any part of a token.
+The checks come in this order: size and form, algorithm and key, signature, then the claims: issuer, audience, expiry,
+not-before, time of issue, subject. No message contains any part of a token.
 """
 
 import json
@@ -20,14 +20,14 @@ from service.errors import WrongToken
 ALGORITHMS = ("RS256", "ES256")
 MAX_TOKEN_BYTES = 8192
 SKEW_S = 60
-"""How far the clocks of the provider and of this machine can be apart."""
+"""The greatest difference between the clocks of the provider and of this machine."""
 
 Claims = dict[str, Any]
 
 _REGISTRY = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
 _FOR_ONE = {name: JWSRegistry(algorithms=(name,), strict_check_header=False) for name in ALGORITHMS}
 _MALFORMED = (JoseError, ValueError, TypeError, AttributeError, KeyError, RecursionError)
-"""What the library raises for texts that are no tokens: it trusts the types in a token's header."""
+"""What the library raises for texts that are no tokens, because it trusts the types in a token's header."""
 
 _WRONG = {
     "iss": "the token is from another issuer",
@@ -41,20 +41,20 @@ _WRONG = {
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedToken:
-    """A token whose form is right. `key_id` is empty where the provider signs nothing."""
+    """A token of the right form. `key_id` is empty if the provider does not sign."""
 
     key_id: str
     content: CompactSignature
 
 
 class TokenReader:
-    """Reads tokens of one provider."""
+    """Reads the tokens of one provider."""
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
 
     def parse(self, token: bytes) -> UnverifiedToken:
-        """Raises: WrongToken."""
+        """Check size, form, algorithm and key ID. Raises: WrongToken."""
         if len(token) > MAX_TOKEN_BYTES:
             raise WrongToken(f"the token is longer than {MAX_TOKEN_BYTES} bytes")
         try:
@@ -74,7 +74,7 @@ class TokenReader:
         return UnverifiedToken(key_id, content)
 
     def claims(self, token: UnverifiedToken, key: SigningKey | None, now: float) -> Claims:
-        """What it claims. `key` is that of its key ID. Raises: WrongToken."""
+        """The claims of the token. `key` is the key with its key ID. Raises: WrongToken."""
         if not self._provider.is_emulator:
             _verify(token.content, key)
         try:
@@ -106,12 +106,12 @@ class TokenReader:
 
 
 def _refuse(constant: str) -> None:
-    """NaN and the infinities are no JSON, and no time either."""
+    """NaN and infinities are no valid JSON, and no valid times either."""
     raise ValueError(constant)
 
 
 def _verify(content: CompactSignature, key: SigningKey | None) -> None:
-    """With the one algorithm that the key is for."""
+    """Verify the signature, with the one algorithm of the key."""
     if key is None:
         raise WrongToken("the token is signed with a key that its provider does not have")
     try:

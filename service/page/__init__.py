@@ -1,10 +1,10 @@
-"""The page: `/ui` and the files it is made of, read once and served from memory.
+"""The page: `/ui` and its files, read once and served from memory.
 
-The files hold no data, so they need no key: the page reads its data from the API, with the key of its user. One file
-is not static and needs the key: `schema.json`, the description of the answers, which the terminal commands read too.
-Every file is revalidated by its content's hash. The document names all modules, so that a browser asks for them at once
-and not one import after the other. Nothing is loaded from any other host, and the page says so in its
-Content-Security-Policy.
+The files hold no data, so they need no key: the page reads its data from the API, with its user's key. Only one file is
+not static and needs the key: `schema.json`, the description of the answers, which the terminal commands read too.
+Browsers revalidate every file by the hash of its content. The document names all modules, so that a browser requests
+them at once and not one import after the other. The page loads nothing from any other host, and its
+Content-Security-Policy enforces this.
 """
 
 from collections.abc import Iterable
@@ -61,7 +61,7 @@ class StaticFile:
     headers: dict[str, str]
 
     def response(self, if_none_match: str, if_match: str) -> web.Response:
-        """200, or 304 where the client has it. Raises: HTTPPreconditionFailed where If-Match names another."""
+        """A 200, or a 304 if the client has it. Raises: HTTPPreconditionFailed if If-Match names another version."""
         if precondition_failed(if_match, self.headers[hdrs.ETAG]):
             raise web.HTTPPreconditionFailed
         if matches(if_none_match, self.headers[hdrs.ETAG]):
@@ -70,7 +70,7 @@ class StaticFile:
 
 
 class Page:
-    """The routes. Requests name a file among those read at the start, never a path."""
+    """The routes. A request names one of the files that were read at the start, never a path of the file system."""
 
     def __init__(self, described: description.Description) -> None:
         folder = resources.files(__name__).joinpath("static")
@@ -78,16 +78,16 @@ class Page:
         bodies[DOCUMENT] = _naming_modules(bodies[DOCUMENT].decode(), bodies)
         files = {name: _static_file(name, body) for name, body in bodies.items()}
         self.open_paths = frozenset({PATH, *(f"{PATH}/{name}" for name in files)})
-        """What is answered without a key."""
+        """The paths that need no key."""
         name = PurePosixPath(description.PATH).name
         self._files = {**files, name: _static_file(name, orjson.dumps(described.as_json()))}
 
     def routes(self) -> list[web.RouteDef]:
-        """The document, and the files it names."""
+        """The routes of the document and its files."""
         return [web.get(PATH, self.document), web.get(PATH + "/{file}", self.file)]
 
     async def document(self, request: web.Request) -> web.Response:
-        """The page itself. Filters stand in the URL's fragment, which never comes here."""
+        """The page itself. Filters are in the URL's fragment, which browsers never send."""
         return self._answer(request, DOCUMENT)
 
     async def file(self, request: web.Request) -> web.Response:

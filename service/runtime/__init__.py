@@ -1,1 +1,1 @@
-"""What the event loop runs on: clock, tasks, fair queue, slicer, garbage collection."""
+"""The foundation of the event loop's work: clock, tasks, fair queue, slicer, garbage collection."""

@@ -1,6 +1,6 @@
-"""Network addresses as people write them in settings, checked and brought into one form. Pure: nothing is looked up.
+"""Network addresses in settings: checks them and brings them into one form. Pure: looks nothing up.
 
-Each function raises ValueError, whose text says what is wrong with the value and, where it can, what to write instead.
+Each function raises ValueError. Its text says what is wrong with the value and, if possible, what to write instead.
 """
 
 import re
@@ -13,14 +13,14 @@ ANY_IPV6 = "::"
 """Covers IPv4 too: the socket takes both families."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-"""Browsers leave these out of an origin."""
+"""Browsers omit these ports from an origin."""
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
 def bind_addresses(parts: Iterable[str]) -> tuple[str, ...]:
-    """The addresses to bind, without brackets, each once, those left out that another one covers.
+    """The addresses to bind: without brackets, each once, and without those that another one covers.
 
     >>> bind_addresses(["[::1]", " 127.0.0.1 "])
     ('::1', '127.0.0.1')
@@ -34,12 +34,12 @@ def bind_addresses(parts: Iterable[str]) -> tuple[str, ...]:
 
 
 def authority(host: str, port: int) -> str:
-    """`host:port` as URLs have it: an IPv6 address stands in brackets."""
+    """`host:port` as in URLs: an IPv6 address is in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def emulator_host(text: str) -> str:
-    """`host:port` of an emulator, unchanged: Google's client library reads the same variable for itself."""
+    """`host:port` of an emulator, unchanged, because Google's client library reads the same variable."""
     example = "write it as HOST:PORT, for instance 127.0.0.1:8089"
     host, colon, port = text.rpartition(":")
     if "://" in text or "/" in text:
@@ -58,7 +58,7 @@ def emulator_host(text: str) -> str:
 def web_origin(text: str) -> str:
     """An origin exactly as browsers send it: scheme and host in lower case, no default port, no path.
 
-    Upper case, one slash at the end and a scheme's own port are taken out: they leave no doubt about what is meant.
+    Upper case, one slash at the end and the scheme's own port are removed, because the meaning is clear without them.
     """
     if text == "*":
         return text
@@ -88,7 +88,7 @@ def web_origin(text: str) -> str:
 
 
 def provider_url(text: str) -> str:
-    """A URL whose answers can be trusted, unchanged: over https, or over http from this machine alone."""
+    """A URL whose answers can be trusted, unchanged: https, or http on this machine."""
     parts = _split(text)
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not _is_host(host) or "@" in parts.netloc or parts.fragment:

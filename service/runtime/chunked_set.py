@@ -1,7 +1,7 @@
-"""An ordered set in small chunks, so that a caller can walk through many members without copying them all.
+"""An ordered set in small chunks, so that a caller can walk through many members without copying all of them.
 
-A single tuple of 10,000 members stays alive for the whole walk, and each collection of the young generation visits all
-of them wherever they are in memory: 10 to 25 ms, several times per walk.
+A copy in one tuple of 10,000 members would live for the whole walk. Each collection of the young generation would visit
+all its members, which are scattered in memory: 10 to 25 ms, several times per walk.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class ChunkedSet(Generic[Member]):
         self._chunks[-1][member] = None
 
     def discard(self, member: Member) -> None:
-        """Remove a member; without effect where it is not in the set."""
+        """Remove a member; has no effect if it is not in the set."""
         for number, chunk in enumerate(self._chunks):
             if member in chunk:
                 del chunk[member]
@@ -46,6 +46,9 @@ class ChunkedSet(Generic[Member]):
                 return
 
     def chunks(self) -> Iterator[tuple[Member, ...]]:
-        """All members, each chunk as it is when the walk reaches it. Members added during the walk can be missing."""
+        """All members, in chunks.
+
+        A chunk is as it is when the walk reaches it: members added meanwhile can be missing.
+        """
         for chunk in tuple(self._chunks):
             yield tuple(chunk)

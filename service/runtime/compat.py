@@ -1,7 +1,7 @@
-"""Private and undocumented names of dependencies, those that the HTTP side uses, each with what it is for.
+"""Private and undocumented names of dependencies that the HTTP side uses, each with its purpose.
 
-`check` tries each of them, at the start and in the test suite: an upgrade that breaks one is named there, with its
-version. The packages they belong to have upper bounds in pyproject.toml.
+`check` tries each of them, at the start and in the test suite. If an upgrade has broken one, it names that one and the
+version. pyproject.toml limits the versions of these packages.
 """
 
 import asyncio
@@ -28,10 +28,11 @@ def make_request(
     *,
     closes: bool,
 ) -> web.Request:
-    """aiohttp's request, of what another parser has read.
+    """A request object of aiohttp, from what another parser has read.
 
-    The constructors of both classes are undocumented, and so is that a request works without a payload writer and a
-    task where other code writes its response. `connection` needs `transport`, `peername`, `sockname`, `ssl_context`.
+    The constructors of both classes are undocumented. It is also undocumented that a request works without a payload
+    writer and a task, if other code writes its response. `connection` needs `transport`, `peername`, `sockname`,
+    `ssl_context`.
     """
     headers: CIMultiDict[str] = CIMultiDict()
     for name, value in lines:
@@ -43,9 +44,9 @@ def make_request(
 
 
 class Runner(web.AppRunner):
-    """An AppRunner, as gunicorn's worker takes one, whose server is another than aiohttp's: `make_server` makes it.
+    """An AppRunner, as gunicorn's worker needs it, with another server than aiohttp's: `make_server` makes the server.
 
-    `_make_server` is private. It begins the application's life, too.
+    `_make_server` is private. It also begins the application's life.
     """
 
     def __init__(self, app: web.Application, make_server: Callable[[], Any], **options: Any) -> None:
@@ -62,11 +63,11 @@ class _Connection(asyncio.Protocol):
 
 
 class _Ignore:
-    """A parser's protocol without callbacks."""
+    """A parser protocol without callbacks."""
 
 
 def check() -> list[str]:
-    """What does not work as it is used here, a line for each; empty where all does."""
+    """One line for each name that does not work as it is used here; empty if all work."""
     return [
         f"{package} {version_of(package)} is not supported: {fault}"
         for package, works, fault in _CHECKS
@@ -126,7 +127,7 @@ def _refuses(data: bytes) -> bool:
 
 
 def _odd_requests() -> Iterator[bytes]:
-    """What a lenient parser takes, and a proxy in front can understand in another way."""
+    """Requests that a lenient parser accepts, and that a proxy in front can understand in another way."""
     yield b"GET / HTTP/1.1\nHost: a\n\n"
     yield b"GET / HTTP/1.1\r\nHost: a\r\nA : b\r\n\r\n"
     yield b"GET / HTTP/1.1\r\nHost: a\r\nA: \x00\r\n\r\n"

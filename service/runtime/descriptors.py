@@ -1,11 +1,12 @@
-"""Accepting connections while file descriptors last, with some kept back for what the service itself opens.
+"""Accepts connections as long as file descriptors last, and keeps some back for the service itself.
 
-Guarantees: connections never take the last RESERVE descriptors, so the listener can reconnect to Firestore whatever
-clients do. Where descriptors run short no connection is refused or cut off: it waits in the kernel's queue until one is
-free, and connections that have been silent longest are closed to make room. The log says so, at most once a minute.
+Guarantee: connections never take the last RESERVE descriptors, so clients cannot keep the listener from reconnecting to
+Firestore. If descriptors run short, no connection is refused or cut off. New connections wait in the kernel's queue
+until a descriptor is free, and the connections that have been silent longest are closed. The log says so, at most once
+a minute.
 
-A new descriptor always gets the lowest free number. So the number of an accepted connection shows, without counting,
-how many descriptors are taken: one at or above the limit's reserve means that all below it are in use.
+A new descriptor always gets the lowest free number. So the number of an accepted connection shows how many descriptors
+are in use: if it is in the reserved range, all numbers below are in use.
 
 Belongs to one event loop.
 """
@@ -23,16 +24,16 @@ from typing import Protocol
 log = logging.getLogger(__name__)
 
 RESERVE = 64
-"""Descriptors kept for the listener, direct reads and files; a quarter of the limit where that is less."""
+"""Descriptors kept for the listener, direct reads and files; a quarter of the limit if that is less."""
 
 ACCEPTED_AT_ONCE = 16
-"""In one step of the event loop, so that a burst of new connections does not keep others from their answers."""
+"""Connections per step of the event loop, so that a burst of new connections does not delay answers to others."""
 
 LOOK_AFTER_S = 0.05
-"""How often a paused acceptor looks for free descriptors."""
+"""How often a paused acceptor checks for free descriptors."""
 
 SILENT_FOR_S = 0.5
-"""Connections that were used more recently than this are not closed: their next request can be under way."""
+"""A connection that was used more recently than this is not closed: its next request can be under way."""
 
 LOGGED_EVERY_S = 60.0
 
@@ -40,20 +41,20 @@ _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Connections(Protocol):
-    """The server's connections, as the acceptor sees them."""
+    """The part of the server's connections that the acceptor uses."""
 
     def __call__(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
 
     def close_silent(self, count: int, silent_for_s: float) -> int:
-        """Close up to `count` idle connections that were silent for that long, the longest silent first.
+        """Close up to `count` idle connections that have been silent for this long, the longest silent first.
 
-        A new connection is not silent before it had time for its first request.
+        A new connection does not count as silent before it has had time for its first request.
         """
 
 
 def first_reserved(limit: int) -> int:
-    """The lowest descriptor number that no connection keeps."""
+    """The lowest descriptor number that connections must not use."""
     return limit - min(RESERVE, limit // 4)
 
 
@@ -90,7 +91,7 @@ class Acceptor:
             self._loop.add_reader(each, self._accept, each)
 
     def stop(self) -> None:
-        """Accept what has already come, and nothing after it."""
+        """Accept the connections that have already come, and none after them."""
         if self._look_timer is None:
             for each in self._sockets:
                 while self._accept_one(each):
@@ -106,7 +107,7 @@ class Acceptor:
                 return
 
     def _accept_one(self, listening: socket.socket) -> bool:
-        """Whether there can be another one."""
+        """Accept one connection. Returns whether there can be another one."""
         try:
             accepted, _ = listening.accept()
         except (BlockingIOError, InterruptedError):
@@ -143,7 +144,7 @@ class Acceptor:
             self._look()
 
     def _look(self) -> None:
-        """Go on where a descriptor is free; else close silent connections, if new ones wait for their place."""
+        """Go on if a descriptor is free. Otherwise, if new connections wait, close silent ones."""
         self._look_timer = None
         if self._has_free():
             self.start()

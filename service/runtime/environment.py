@@ -1,8 +1,8 @@
-"""Reading settings from the environment: all of them, or one line for each fault.
+"""Reads settings from the environment: all of them, or one line per fault.
 
-One rule for variables that are set but empty: an empty number or choice counts as unset. An empty text or list is a
-fault, because it is most likely a name, a key or an address that went missing, and its default can open what the
-operator meant to close (`API_KEYS`, `HOST`, `PROJECT_ID`, `FIRESTORE_DATABASE`, …).
+There is one rule for variables that are set but empty. An empty number or choice counts as unset. An empty text or list
+is a fault: most likely a name, a key or an address got lost, and the default could open what the operator meant to
+close (`API_KEYS`, `HOST`, `PROJECT_ID`, `FIRESTORE_DATABASE`, …).
 """
 
 import os
@@ -13,25 +13,25 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 TEXTS = (str, str | None, tuple[str, ...], tuple[str, ...] | None, Path | None)
-"""The types that hold names, keys and addresses: an empty one is never guessed at."""
+"""The types of names, keys and addresses: for these, an empty value is a fault."""
 
 AnySettings = TypeVar("AnySettings", bound=BaseSettings)
 
 
 class WrongSettings(Exception):
-    """The environment holds settings that can't be used. `faults` has one line for each."""
+    """The environment has settings that cannot be used. `faults` has one line per fault."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
 
     def report(self) -> str:
-        """What stderr shows, a line for each fault."""
+        """The text for stderr, one line per fault."""
         return "\n".join(f"process-status: wrong setting: {fault}" for fault in self.faults)
 
 
 def read_environment(kind: type[AnySettings], overrides: dict[str, Any]) -> AnySettings:
-    """Read these settings; `overrides` count for more than the environment. Raises: WrongSettings."""
+    """Read these settings. `overrides` replace values of the environment. Raises: WrongSettings."""
     faults = {
         name: _fault(name, "is set, but empty; give it a value, or leave it unset")
         for name in _empty_texts(kind, overrides)
@@ -41,7 +41,7 @@ def read_environment(kind: type[AnySettings], overrides: dict[str, Any]) -> AnyS
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "")
         for each in error.errors():
-            if each["type"] != "default_factory_not_called":  # only a sequel of another fault
+            if each["type"] != "default_factory_not_called":  # only a consequence of another fault
                 name = f"{prefix}{each['loc'][0] if each['loc'] else ''}"
                 faults.setdefault(name, _fault(name, each["msg"]))
     else:
@@ -51,7 +51,7 @@ def read_environment(kind: type[AnySettings], overrides: dict[str, Any]) -> AnyS
 
 
 def _empty_texts(kind: type[BaseSettings], overrides: dict[str, Any]) -> list[str]:
-    """The names of all texts and lists that are set to nothing, unless they are overridden."""
+    """The names of all texts and lists that are set but empty, unless they are overridden."""
     prefix = kind.model_config.get("env_prefix", "")
     fields = [(name, field.annotation) for name, field in kind.model_fields.items() if name not in overrides]
     texts = [f"{prefix}{name}" for name, annotation in fields if annotation in TEXTS]

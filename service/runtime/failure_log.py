@@ -1,8 +1,8 @@
-"""The log of failures that were contained: an error with its stack for each kind, at growing intervals.
+"""Logs contained failures: an error with its stack trace, per kind at growing intervals.
 
-Contained means that the work of others goes on. The first failure of a kind is logged at once, later ones after 1 s,
-2 s, 4 s … at most 10 minutes, with the number of those left out, so that ten thousand equal failures write few lines.
-A kind is what failed and the class of its exception.
+A failure is contained if all other work goes on. The first failure of a kind is logged at once, later ones after 1 s,
+2 s, 4 s … at most 10 minutes. Each line has the number of failures left out since the last one, so ten thousand equal
+failures write few lines. The kind is the text `what` and the class of the exception.
 """
 
 import logging
@@ -23,7 +23,7 @@ class FailureLog:
         self.count = 0
 
     def report(self, what: str, error: BaseException) -> None:
-        """`what` failed with `error`. `what` names code, never a client's data."""
+        """`what` failed with `error`. `what` names code and never contains a client's data."""
         self.count += 1
         kind = f"{what}: {type(error).__name__}"
         if not self._pace.is_due(kind):

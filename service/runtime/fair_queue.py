@@ -1,12 +1,12 @@
-"""The requests' share of each turn of the event loop, so that request load cannot starve the listener.
+"""Limits the requests' share of each turn of the event loop, so that request load cannot starve the listener.
 
-The loop reads one message of Firestore per turn. Ten thousand polls in one turn would take a hundred milliseconds: the
-model would fall behind until its lease lapses, requests would cost more, turns would take longer still, and the
-listener would never catch up. So once the requests of a turn have used TURN_S, the others queue for the next turn, in
-their order.
+The loop reads one message of Firestore per turn. Ten thousand polls in one turn would take a hundred milliseconds. Then
+the model would fall behind until its lease lapses, requests would cost more, turns would take even longer, and the
+listener would never catch up. So when the requests of a turn have used TURN_S, the other requests queue for the next
+turn, in their order.
 
-Queuing costs a request a fifth of its own time. While only requests need the loop, they get four times as much of each
-turn: then two hundred busy connections are read without a queue. The first message of Firestore ends that.
+Queuing adds a fifth to the cost of a request. While only requests need the loop, they get four times as much of each
+turn: this is enough for two hundred busy connections without a queue. The first message of Firestore ends this.
 
 Lives on the event loop.
 """
@@ -19,34 +19,34 @@ from time import perf_counter
 from listeners.listener import Clock
 
 TURN_S = 0.0005
-"""The requests' share of a turn, exceeded at most twofold: some fifty polls. The loop itself takes a twentieth of it
-per turn."""
+"""The requests' share of a turn, some fifty polls; it can take up to twice as long. The loop itself uses a twentieth of
+this time per turn."""
 
 QUIET_TURN_S = 0.002
-"""The same when the last call of `shorten` was more than QUIET_AFTER_S ago."""
+"""The share when the last call of `shorten` was more than QUIET_AFTER_S ago."""
 
 QUIET_AFTER_S = 0.05
-"""A listener of some twenty changes per second has short turns all the time."""
+"""With about twenty changes per second, turns are always short."""
 
 HANDLER_S = 0.0001
-"""What a request takes that a handler answers in a task of its own."""
+"""The time of a request that a handler answers in a task of its own."""
 
 log = logging.getLogger(__name__)
 
 
 class FairQueue:
-    """A request calls `try_acquire`; where that returns False, it calls `enqueue`."""
+    """A request calls `try_acquire`; if that returns False, it calls `enqueue`."""
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], object], *, clock: Clock = perf_counter) -> None:
         self._call_soon = call_soon
         self._clock = clock
         self._queue: deque[Callable[[], None]] = deque()
-        self._quiet_from = float("inf")  # no call of `shorten` yet, so nothing proves that it is quiet
+        self._quiet_from = float("inf")  # no call of `shorten` yet, so the loop is not known to be quiet
         self._has_scheduled = False
-        """Whether the next turn is scheduled: that costs 2 µs, too much for each of many short turns."""
+        """Whether the next turn is scheduled. Scheduling costs 2 µs, too much for each of many short turns."""
         self.ends_at = 0.0
-        """Until then requests are served: in this turn and, if it is short, in the next. The hot path reads it instead
-        of calling `try_acquire`. It lies in the past while requests are queued.
+        """Requests are served until this time: in this turn and, if it is short, in the next. The hot path reads it
+        instead of calling `try_acquire`. It is in the past while requests are queued.
         """
 
     def __repr__(self) -> str:
@@ -64,7 +64,7 @@ class FairQueue:
         return True
 
     def enqueue(self, serve: Callable[[], None]) -> None:
-        """Call it when its turn has come. Only after `try_acquire` has returned False."""
+        """Call `serve` in a later turn. Allowed only after `try_acquire` has returned False."""
         self._queue.append(serve)
 
     def shorten(self) -> None:
@@ -74,11 +74,11 @@ class FairQueue:
         self.ends_at = min(self.ends_at, now + TURN_S)
 
     def charge(self, seconds: float) -> None:
-        """Take this time from the present turn: a request of it needs more than was known."""
+        """Take more time from the present turn: one of its requests needs more than expected."""
         self.ends_at -= seconds
 
     def serve_all(self) -> None:
-        """Serve all that is queued. A failure of one does not stop the others."""
+        """Serve all queued requests. A failure of one does not stop the others."""
         while self._queue:
             try:
                 self._queue.popleft()()
@@ -103,6 +103,6 @@ class FairQueue:
                 self._queue.popleft()()
                 if self._clock() >= self.ends_at:
                     break
-        finally:  # a new request never overtakes queued ones, also after a failure
+        finally:  # also after a failure: a new request never overtakes queued ones
             if self._queue:
                 self.ends_at = 0.0

@@ -1,18 +1,20 @@
-"""Decides when the garbage collector runs a full collection, which holds the event loop. Lives on the event loop.
+"""Decides when the garbage collector runs a full collection, which blocks the event loop. Lives on the event loop.
 
-A full collection walks every container that the collector tracks. Processes held are not tracked
-(listeners/gc_untrack.py), so with few clients waiting it takes 20 to 30 ms, with 10,000 waiting 50 to 200 ms. Hence:
+A full collection walks every container that the collector tracks. The processes of the model are not tracked
+(listeners/gc_untrack.py), so with few waiting clients it takes 20 to 30 ms, with 10,000 waiting clients 50 to 200 ms.
+Therefore:
 
-- Memory that grows is collected, however many clients wait and however few collections there were. Malformed, abandoned
-  and upgraded requests leave cycles, and anyone can send them. Full collections take at most MOST_OF_THE_TIME.
-  What they free goes back to the operating system, which glibc has to be asked for.
-- While memory is flat and more than FEW_WAITING clients wait there is no full collection.
-- With few clients waiting there is one for every DUE_AFTER smaller ones.
-- During the first load there is none: what the client library makes of each document (`on_snapshot`) and the tables of
-  the model are tracked. What the load has built is then frozen, where no collection looks. Requests can have left
-  cycles meanwhile, so the first time that memory grows after it, what is frozen is looked at too.
+- When memory grows, a full collection runs, whatever the number of waiting clients and of earlier collections.
+Malformed,
+  abandoned and upgraded requests leave cycles, and any client can send them. Full collections take at most
+  MOST_OF_THE_TIME. Afterwards glibc is asked to return free memory to the operating system.
+- While memory does not grow and more than FEW_WAITING clients wait, no full collection runs.
+- With few waiting clients, one runs for every DUE_AFTER smaller collections.
+- During the first load none runs, because the tables of the model, and the client library's objects for each document
+  (`on_snapshot`), are tracked. When the load is done, its objects are frozen: collections no longer look at them.
+  Requests can have left cycles meanwhile. So when memory grows for the first time, the frozen objects are checked too.
 
-Nothing here depends on a third generation, which Python 3.14 does not have: collections are counted by `gc.get_stats`.
+Nothing here needs a third generation, which Python 3.14 does not have: `gc.get_stats` counts the collections.
 """
 
 import ctypes
@@ -28,27 +30,28 @@ from listeners.listener import Clock, ListenerState
 from listeners.supervisor import SupervisorObserver
 
 THRESHOLDS = (1_000, 3, 1_000_000)
-"""New objects before a collection of the young; how many of these before a collection of those that survived one. The
-third is never reached: `CollectorPolicy.look` runs the full collections. Python 3.14 has two: each of its collections
-looks at the new objects, and at no more than twice as many old ones.
+"""New objects before a collection of the youngest generation, and the number of those before a collection of the next
+one. The third number is never reached: `CollectorPolicy.look` runs the full collections. Python 3.14 has two numbers:
+each of its collections looks at the new objects, and at no more than twice as many old ones.
 
-The loop waits for each. What is far apart in memory takes a microsecond per object, so they look at 1,000 and 5,000."""
+The loop waits for each collection. Objects far apart in memory take a microsecond each, so a collection looks at 1,000
+or 5,000 of them."""
 
 DUE_AFTER = 6_000
-"""Smaller collections before a full one is due: six million objects more than were freed."""
+"""Smaller collections before a full one is due: that is, six million more objects were made than freed."""
 
 FEW_WAITING = 50
-"""This many waits and streams make a full collection a millisecond longer."""
+"""This number of waits and streams makes a full collection a millisecond longer."""
 
 GROWN_BY = 0.25
 LEAST_GROWTH_BYTES = 32 * 2**20
-"""Memory has grown if it exceeds what the last full collection left by a quarter, and by at least 32 MiB."""
+"""Memory has grown if it exceeds the size after the last full collection by a quarter, and by at least 32 MiB."""
 
 WAITING_BYTES = 8 * 1024
-"""Of each client that waits: this growth needs no collection to explain it."""
+"""The memory of a waiting client: this growth needs no collection."""
 
 MOST_OF_THE_TIME = 0.05
-"""After a full collection none follows until 20 times as long as it took has passed."""
+"""After a full collection, the next one has to wait for 20 times as long as it took."""
 
 LOOK_EVERY_S = 1.0
 
@@ -58,9 +61,9 @@ _PEAK_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
 def resident_bytes() -> int:
-    """Memory that this process has now; where /proc is missing, the most that it has ever had.
+    """The present memory of this process; without /proc, the most that it has ever had.
 
-    A peak never falls, so growth below an earlier peak goes unseen; growth beyond it is seen.
+    A peak never falls, so without /proc growth below an earlier peak is not noticed.
     """
     try:
         with open(_STATM, "rb") as statm:  # noqa: PTH123 - once a second, on the event loop: 10 µs
@@ -73,15 +76,15 @@ _malloc_trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_t
 
 
 def smaller_collections() -> int:
-    """Collections so far that were not full ones, on any version of Python."""
+    """The number of collections so far that were not full ones, on any version of Python."""
     young, middle = gc.get_stats()[:2]
     return int(young["collections"] + middle["collections"])
 
 
 class CollectorPolicy:
-    """Stands between a supervisor and its observer, and acts on the listener's states.
+    """Stands between a supervisor and its observer, and reacts to the listener's states.
 
-    `memory` in bytes, `collections` and `clock` are injected by tests.
+    `memory` is in bytes. Tests inject `memory`, `collections` and `clock`.
     """
 
     def __init__(
@@ -100,12 +103,12 @@ class CollectorPolicy:
         self._froze_cycles = False
         self._not_before = clock()
         gc.collect()
-        gc.freeze()  # what imports have made stays
+        gc.freeze()  # the objects that imports have made stay for ever
         gc.set_threshold(*THRESHOLDS)
         self._note_what_is_left()
 
     def state_changed(self, state: ListenerState, reason: str) -> None:
-        """Collections stop while a first load is under way, which the listener's timeouts bound."""
+        """Stop collections during a first load. The listener's timeouts bound its length."""
         if state is ListenerState.SYNCING and not self._had_synced:
             gc.disable()
         else:
@@ -118,17 +121,17 @@ class CollectorPolicy:
         self._observer.state_changed(state, reason)
 
     def restarted(self, reason: str) -> None:
-        """Passed on."""
+        """Pass it on."""
         self._observer.restarted(reason)
 
     async def run(self, waiting: Callable[[], int], sleep: Callable[[float], Awaitable[None]]) -> NoReturn:
-        """Look again and again, until cancelled. `waiting`: how many waits and streams are open."""
+        """Check again and again, until cancelled. `waiting` returns the number of open waits and streams."""
         while True:
             await sleep(LOOK_EVERY_S)
             self.look(waiting())
 
     def look(self, waiting: int) -> None:
-        """Run a full collection, where memory has grown, or where one is due and holds up few."""
+        """Run a full collection if memory has grown, or if one is due and few clients wait."""
         began = self._clock()
         if not gc.isenabled() or began < self._not_before:
             return

@@ -1,6 +1,6 @@
 """This process and its surroundings: standard streams, file descriptors, signals, exit codes.
 
-Exit codes: 0 after SIGTERM, 130 after SIGINT (Ctrl-C), at whatever moment the signal comes.
+Exit codes: 0 after SIGTERM, 130 after SIGINT (Ctrl-C), whenever the signal comes.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ EXIT_CODES = {signal.SIGTERM: TERMINATED, signal.SIGINT: INTERRUPTED}
 
 
 def open_standard_streams() -> None:
-    """Put /dev/null where a standard stream is closed (`>&-`): else the next file opened becomes stdout."""
+    """Open /dev/null for each closed standard stream (`>&-`). Otherwise the next file that is opened becomes stdout."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w")
     if sys.stderr is None:
@@ -31,30 +31,30 @@ def open_standard_streams() -> None:
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the soft limit of file descriptors to the hard one; each connection takes a descriptor."""
+    """Raise the soft limit of file descriptors to the hard limit: each connection needs a descriptor."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # some systems name a hard limit that they do not grant
+        with contextlib.suppress(ValueError, OSError):  # some systems report a hard limit that they do not grant
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def exit_at_once_on_signals() -> None:
-    """Until a command takes the signals over: nothing has begun yet that would need an orderly end.
+    """Exit at once on signals, until a command handles them: nothing has begun yet that needs an orderly end.
 
-    Without this a Ctrl-C while modules are imported ends in a traceback, and a container's first process, for which
-    the kernel has no default, ignores a SIGTERM that comes early.
+    Otherwise a Ctrl-C while modules are imported ends in a traceback. And the first process of a container, for which
+    the kernel has no default action, ignores an early SIGTERM.
     """
     for number, code in EXIT_CODES.items():
         signal.signal(number, lambda *_, code=code: os._exit(code))
 
 
 def interrupt_on_ctrl_c() -> None:
-    """Python's own way: SIGINT cancels what asyncio runs, and then raises KeyboardInterrupt."""
+    """Use Python's own handling: SIGINT cancels what asyncio runs, and then raises KeyboardInterrupt."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class StopSignal:
-    """Takes SIGTERM and SIGINT over in the running loop. `exit_code` is that of the first signal."""
+    """Handles SIGTERM and SIGINT in the running loop. `exit_code` is that of the first signal."""
 
     def __init__(self, on_signal: Callable[[], object] = lambda: None) -> None:
         self.exit_code = TERMINATED
@@ -64,7 +64,7 @@ class StopSignal:
             asyncio.get_running_loop().add_signal_handler(number, self._stop, code)
 
     def set(self) -> None:
-        """Stop without a signal."""
+        """Stop as after a signal."""
         self._event.set()
 
     async def wait(self) -> None:
@@ -82,7 +82,7 @@ class StopSignal:
 
 
 async def until_signalled(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run `work`, which a signal cancels. Returns its exit code, or the signal's once `work` has cleaned up."""
+    """Run `work`; a signal cancels it. Returns its exit code, or that of the signal after `work` has cleaned up."""
     task = asyncio.ensure_future(work())
     stop = StopSignal(task.cancel)
     try:

@@ -1,4 +1,4 @@
-"""Remembers what is made of keys that come again and again, within a bound."""
+"""A bounded cache for results that depend only on a key."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -8,10 +8,10 @@ V = TypeVar("V")
 
 
 class Remembered(dict[K, V]):
-    """`remembered[key]` is `read(key)`, read once. `weigh` says what an entry counts: all are forgotten before they
-    weigh more than `limit`, and an entry that does so alone is not kept.
+    """`remembered[key]` is `read(key)`, computed once. `weigh` returns the size of an entry. Before the sum of the
+    sizes exceeds `limit`, all entries are forgotten. An entry that is larger than `limit` is not kept.
 
-    What is remembered costs no call, unlike in cachetools: it is looked up for every request.
+    A hit costs no function call, unlike in cachetools, because every request looks entries up.
     """
 
     __slots__ = ("_limit", "_read", "_weigh", "_weight")
@@ -34,6 +34,6 @@ class Remembered(dict[K, V]):
         return value
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all entries."""
         super().clear()
         self._weight = 0

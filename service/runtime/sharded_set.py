@@ -7,7 +7,9 @@ SHARDS = 64
 
 
 class ShardedSet:
-    """`drain` frees the strings one by one: freeing them all at once would hold the loop for several milliseconds."""
+    """`drain` frees the strings one by one: freeing all of them at once would block the loop for
+    several milliseconds.
+    """
 
     def __init__(self) -> None:
         self._shards: defaultdict[int, set[str]] = defaultdict(set)
@@ -23,7 +25,7 @@ class ShardedSet:
         self._shard(text).add(text)
 
     def discard(self, text: str) -> None:
-        """Remove a string, where it is there."""
+        """Remove a string, if it is in the set."""
         self._shard(text).discard(text)
 
     def drain(self) -> Iterator[None]:

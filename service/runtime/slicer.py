@@ -1,8 +1,8 @@
-"""Long work on the event loop, done in slices: after each slice everything else on the loop gets a turn.
+"""Long work on the event loop, in slices: after each slice all other work on the loop gets a turn.
 
-Work is an iterator whose steps take a few microseconds each, a job. A coroutine waits for one with `finish`, or walks
-through items with `sliced`. Jobs that no coroutine waits for are the `Slicer`'s; those whose order matters share a
-`Lane`. A job of these that fails is logged and ends alone.
+A *job* is an iterator whose steps take a few microseconds each. A coroutine waits for a job with `finish`, or walks
+through items with `sliced`. The `Slicer` runs jobs for which no coroutine waits; jobs whose order matters share a
+`Lane`. If such a job fails, the failure is logged and only this job ends.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ ITEMS_PER_SLICE = 32
 """An item of `sliced` is a document to decode or to index: this many take about half a millisecond."""
 
 STEPS_PER_SLICE = 16
-"""A step of a job can wake a waiting request, which costs the loop another 50 µs in the next turn."""
+"""A step of a job can wake a waiting request. This costs the loop another 50 µs in the next turn."""
 
 _OVER = object()
 
 
 async def finish(job: Iterator[None]) -> None:
-    """All steps of the job; the loop gets a turn after each ITEMS_PER_SLICE. Costs little where there is one step."""
+    """Run all steps of the job. The loop gets a turn after each ITEMS_PER_SLICE. A job with one step costs little."""
     while next(islice(job, ITEMS_PER_SLICE - 1, None), _OVER) is None:  # noqa: ASYNC110 - it waits for nothing else
         await asyncio.sleep(0)
 
 
 async def sliced(items: Iterable[Item]) -> AsyncIterator[Item]:
-    """All items in their order; the loop gets a turn after each ITEMS_PER_SLICE."""
+    """All items in their order. The loop gets a turn after each ITEMS_PER_SLICE."""
     for number, item in enumerate(items, 1):
         yield item
         if number % ITEMS_PER_SLICE == 0:
@@ -39,7 +39,7 @@ async def sliced(items: Iterable[Item]) -> AsyncIterator[Item]:
 
 
 class Slicer:
-    """Runs jobs to their end, one slice per turn of the loop, each job in its turn.
+    """Runs jobs to their end: one slice per turn of the loop, and the jobs take turns.
 
     `call_soon` is the loop's; `failures` logs the jobs that fail.
     """
@@ -86,7 +86,7 @@ class Slicer:
 
 
 class Lane:
-    """Jobs that run one after the other: the next starts when the one before has ended or failed."""
+    """Jobs that run one after the other: the next one starts when the previous one has ended or failed."""
 
     def __init__(self, slicer: Slicer) -> None:
         self._slicer = slicer

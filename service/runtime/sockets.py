@@ -1,6 +1,6 @@
-"""Listening sockets, bound before anything else is built: a port that is taken is known at once, and never shared.
+"""Listening sockets. They are bound before anything else is built, so a port in use is noticed at once.
 
-No socket here uses SO_REUSEPORT: with it a second service would bind the same port unnoticed, and requests would
+No socket here uses SO_REUSEPORT: with it a second service could bind the same port unnoticed, and requests would
 alternate between the two. Workers of one service inherit one socket instead.
 """
 
@@ -25,9 +25,9 @@ class CannotListen(Exception):
 
 
 def listening_sockets(hosts: Sequence[str], port: int) -> list[socket.socket]:
-    """One socket for each address of each host, all on one port; 0 is any free one. Raises: CannotListen.
+    """One socket for each address of each host, all on one port; port 0 is any free one. Raises: CannotListen.
 
-    A name can stand for several addresses; of those, the ones that this machine does not have are left out.
+    A name can have several addresses; those that this machine does not have are left out.
     """
     names = {address: host for host in hosts for address in _addresses(host, port)}
     addresses = bind_addresses(names)
@@ -48,7 +48,7 @@ def listening_sockets(hosts: Sequence[str], port: int) -> list[socket.socket]:
 
 
 def inherited_sockets(descriptors: Iterable[str]) -> list[socket.socket]:
-    """The sockets that a parent process listens on, for use in this one."""
+    """The sockets on which the parent process listens, for use in this process."""
     return [socket.socket(fileno=int(descriptor)) for descriptor in descriptors]
 
 
@@ -58,12 +58,12 @@ def close_all(sockets: Iterable[socket.socket]) -> None:
 
 
 def bound_urls(sockets: Iterable[socket.socket]) -> list[str]:
-    """What is bound, as it is bound: `http://[::]:8080` where that is the address."""
+    """The addresses of the sockets as URLs, unchanged: for example `http://[::]:8080`."""
     return [f"http://{authority(*each.getsockname()[:2])}" for each in sockets]
 
 
 def local_url(sockets: Sequence[socket.socket]) -> str:
-    """A URL at which this machine reaches the first of them."""
+    """A URL with which this machine can reach the first socket."""
     host, port = sockets[0].getsockname()[:2]
     return f"http://{authority('127.0.0.1' if host in (ANY_IPV4, ANY_IPV6) else host, port)}"
 

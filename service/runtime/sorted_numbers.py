@@ -1,14 +1,14 @@
-"""Very many numbers in ascending order, in 8 bytes each. Pure."""
+"""Many numbers in ascending order, in 8 bytes each. Pure."""
 
 from array import array
 from bisect import bisect_left, insort
 
 CHUNK = 2048
-"""Numbers are moved within a chunk alone, which takes a microsecond."""
+"""Numbers per chunk. Only numbers of one chunk move, which takes a microsecond."""
 
 
 class SortedNumbers:
-    """Takes equal numbers more than once."""
+    """The numbers in order. A number can be in it several times."""
 
     __slots__ = ("_chunks", "_count", "_greatest")
 
@@ -21,7 +21,7 @@ class SortedNumbers:
         return self._count
 
     def __getitem__(self, place: int) -> float:
-        """The number at this place of the order, which must be one from 0 on."""
+        """The number at this place of the order; negative places are not allowed."""
         for chunk in self._chunks:
             if place < len(chunk):
                 return chunk[place]
@@ -29,7 +29,7 @@ class SortedNumbers:
         raise IndexError(place)
 
     def add(self, number: float) -> None:
-        """Put a number in its place."""
+        """Add a number."""
         self._count += 1
         if not self._chunks:
             self._chunks.append(array("d", [number]))
@@ -45,7 +45,7 @@ class SortedNumbers:
             self._greatest[at : at + 1] = [chunk[half - 1], chunk[-1]]
 
     def remove(self, number: float) -> None:
-        """Take out one number, which must be there."""
+        """Remove a number once. It must be there."""
         at = bisect_left(self._greatest, number)
         chunk = self._chunks[at]
         del chunk[bisect_left(chunk, number)]
@@ -56,7 +56,7 @@ class SortedNumbers:
             del self._chunks[at], self._greatest[at]
 
     def count_below(self, number: float) -> int:
-        """How many are less than this."""
+        """How many numbers are less than this one."""
         at = bisect_left(self._greatest, number)
         if at == len(self._chunks):
             return self._count

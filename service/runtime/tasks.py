@@ -1,4 +1,7 @@
-"""Long-lived tasks: named, owned, awaited. A task that ends before it is cancelled is an error, and is logged."""
+"""Long-lived tasks. Each has a name and an owner.
+
+If one ends before it is cancelled, this is an error and is logged.
+"""
 
 import asyncio
 import logging
@@ -9,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """Runs coroutines that are meant to last until `stop`."""
+    """Runs coroutines that must last until `stop`."""
 
     def __init__(self, on_early_end: Callable[[], None]) -> None:
         self._on_early_end = on_early_end
@@ -17,20 +20,20 @@ class BackgroundTasks:
         self._is_stopping = False
 
     def start(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Begin one; its end, unless by `stop`, calls `on_early_end`."""
+        """Start one. If it ends before `stop`, `on_early_end` is called."""
         task = asyncio.create_task(coroutine, name=name)
         task.add_done_callback(self._ended)
         self._tasks.append(task)
 
     async def stop(self) -> None:
-        """Cancel all and wait until they have ended."""
+        """Cancel all tasks, and wait until they have ended."""
         self._is_stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A cancellation that `stop` did not ask for, from a call that was cancelled within, is an early end too."""
+        """A task ended. If it was cancelled, but not by `stop`, this is an early end too."""
         error = None if task.cancelled() else task.exception()
         if self._is_stopping and error is None:
             return

@@ -1,11 +1,11 @@
-"""The timers of one object, by name: none is left behind when the object ends."""
+"""The timers of one object, by name. The object stops all of them at its end."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class Timers:
-    """Each name has one timer at most. Lives on the loop."""
+    """At most one timer per name. Lives on the loop."""
 
     __slots__ = ("_handles", "_loop")
 
@@ -14,12 +14,12 @@ class Timers:
         self._handles: dict[str, asyncio.TimerHandle] = {}
 
     def start(self, name: str, seconds: float, callback: Callable[[], object]) -> None:
-        """Call back once after so many seconds. Replaces the timer of that name."""
+        """Call `callback` once after this many seconds. Replaces the timer of this name."""
         self.stop(name)
         self._handles[name] = self._loop.call_later(seconds, self._fire, name, callback)
 
     def stop(self, name: str) -> None:
-        """Stop the timer, if it runs."""
+        """Stop the timer, if it is running."""
         handle = self._handles.pop(name, None)
         if handle is not None:
             handle.cancel()
@@ -30,7 +30,7 @@ class Timers:
             self.stop(name)
 
     def is_running(self, name: str) -> bool:
-        """Whether the timer of that name runs."""
+        """Whether the timer of this name is running."""
         return name in self._handles
 
     def _fire(self, name: str, callback: Callable[[], object]) -> None:

@@ -1,9 +1,9 @@
-"""What a client of `/events` can resume from: the consistent points that this replica's model has been at. Pure.
+"""The points from which a client of `/events` can resume: the consistent points that this model has reached. Pure.
 
-A client that has seen the ID R knows the state at R. The changes since R are known exactly only where this replica's
-model has been at R itself: between two of its points a process can come and go that neither point shows, while another
-replica has sent it to the client. Versions show what changed after R. This log keeps what left the model after R, and
-what entered it with an older version.
+A client that has seen the ID R knows the state at R. The changes since R are known exactly only if this replica's model
+has been at R itself. Otherwise, between two of its points, a process can have come and gone that neither point shows,
+although another replica has sent it to the client. Versions show what changed after R. This log keeps the processes
+that left the model after R, and those that entered it with an older version.
 """
 
 from array import array
@@ -16,15 +16,15 @@ from service.model.applied import Applied
 from service.schema.compiled import FilterValue
 
 MAX_MOVES = 10_000
-"""Removals, belated upserts and changes of filters that are kept."""
+"""How many removals, belated upserts and changes of filters are kept."""
 
 MAX_POINTS = 100_000
-"""Points that are kept, of 8 bytes each: 200 s of 500 changes per second."""
+"""How many points are kept, of 8 bytes each: those of 200 s with 500 changes per second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What of a batch is remembered, as in Applied."""
+    """The part of a batch that the log keeps; for the fields see Applied."""
 
     read_time: int
     removed: Mapping[str, bool | None]
@@ -36,7 +36,7 @@ class Moves:
 
 
 class BatchLog:
-    """Kept per batch, so that a large one costs no more than a small one to remember."""
+    """Stores references to whole batches, so remembering a large batch costs no more than a small one."""
 
     def __init__(self, *, max_moves: int = MAX_MOVES, max_points: int = MAX_POINTS) -> None:
         self._max_moves = max_moves
@@ -54,7 +54,7 @@ class BatchLog:
         return self._points[-1] if self._points else 0
 
     def add(self, applied: Applied) -> None:
-        """Remember a batch. A batch that is not later than the last one is a new beginning: forget all before it."""
+        """Remember a batch. If it is not later than the last one, it is a new beginning: forget everything before."""
         if self._points and applied.read_time <= self._points[-1]:
             self._forget_all()
         self._points.append(applied.read_time)
@@ -70,7 +70,7 @@ class BatchLog:
             del self._points[: bisect_left(self._points, forgotten.read_time)]
 
     def can_resume(self, read_time: int) -> bool:
-        """Whether everything after this time is known: it is a point, and nothing after it was forgotten."""
+        """Whether every change after this time is known: it is a point, and nothing after it was forgotten."""
         place = bisect_left(self._points, read_time)
         return place < len(self._points) and self._points[place] == read_time
 

@@ -1,8 +1,8 @@
-"""What has become of one process, as its waits and streams get it.
+"""A change of one process, in the form for its waits and streams.
 
-Changes of a process are ordered by `Change.key`. Each watcher remembers the key that its client has seen and ignores
-everything that is not newer, so a change can arrive late, and from several sources. A version that changes nothing
-that is answered is delivered too; each watcher compares it with what its client knows.
+Changes of a process are ordered by `Change.key`. Each watcher remembers the key that its client has seen, and ignores
+all changes that are not newer. So a change can arrive late, and from several sources. A version with unchanged content
+is delivered too; each watcher compares it with the content that its client knows.
 """
 
 from service.api.list_query import STALLED
@@ -13,7 +13,7 @@ from service.watch.event_frames import Frame, Identify, frame, removed_block, st
 
 
 class Change:
-    """The new state of a process. `summary` is None where it was deleted; `is_last`: its streams end with this change.
+    """The new state of a process. `summary` is None if it was deleted. `is_last`: its streams end with this change.
 
     `key` is the version; for a deletion it is the read time (µs) of the consistent point that reported the deletion.
     A later version of the same process has a greater key, an earlier version a smaller one.
@@ -46,12 +46,12 @@ class Change:
         return f"<Change {self.process_id} {self.key}{'' if self.summary else ' deleted'}>"
 
     def tells_nothing_new(self, seen: int) -> bool:
-        """Whether a client that knows the version `seen` knows this content, under an older version."""
+        """Whether a client that knows the version `seen` already knows this content."""
         return self.summary is not None and self.summary.is_same_as(seen)
 
     @property
     def out_of_sight(self) -> "Change":
-        """The same for callers that do not see the process: it does not exist, or no longer."""
+        """The change for callers that do not see the process: for them it does not exist, or no longer exists."""
         if self._out_of_sight is None:
             deleted = Change(self.process_id, self.key, None, self._identify, is_last=True)
             self._out_of_sight = self if self.summary is None else deleted
@@ -69,12 +69,12 @@ class Change:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether the process stalls. A client can know this version and not that it stalls."""
+        """Whether the process stalls. A client can know this version but not yet know that the process stalls."""
         return self.summary is not None and self.summary.is_stalled
 
     @property
     def stalled_frame(self) -> Frame:
-        """The event that the process stalls, rendered once for all streams."""
+        """The event which says that the process stalls, rendered once for all streams."""
         if self._stalled_frame is None:
             self._stalled_frame = frame(stalled_block(self._identify(self.process_id), self.key, None))
         return self._stalled_frame
@@ -88,7 +88,7 @@ class Changes:
         self._identify = identify
 
     def is_wanted(self, summary: ProcessSummary, wanted: Wanted) -> bool:
-        """Whether a wait ends with this status. Every status ends a wait that names none."""
+        """Whether a wait for these statuses ends with this one. A wait that names none ends with every change."""
         until = wanted.until
         if not until or summary.status in until:
             return True
@@ -99,7 +99,10 @@ class Changes:
         return Change(summary.process_id, summary.version, summary, self._identify, is_last=self.has_ended(summary))
 
     def present(self, summary: ProcessSummary, seen: int) -> Change:
-        """The present state, by the version that a client knows it by which knows the version `seen`."""
+        """The present state.
+
+        If a client with the version `seen` knows this content, the change has that older version.
+        """
         is_last = self.has_ended(summary)
         return Change(summary.process_id, summary.known_as(seen), summary, self._identify, is_last=is_last)
 

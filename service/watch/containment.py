@@ -9,11 +9,11 @@ class CanFail(Protocol):
     """A watcher whose connection can be ended."""
 
     def fail(self, error: Exception) -> None:
-        """End the connection, because something in this watcher failed. Without effect where it has ended."""
+        """End the connection, because something in this watcher failed. Has no effect if it has already ended."""
 
 
 def contain(failures: FailureLog, watcher: CanFail, step: str, error: Exception) -> None:
-    """Log the failure of `step` and end this watcher alone. Never raises an Exception."""
+    """Log the failure of `step`, and end only this watcher. Never raises an Exception."""
     name = type(watcher).__name__
     failures.report(f"{name}.{step}", error)
     try:

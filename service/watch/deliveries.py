@@ -1,8 +1,8 @@
-"""Delivers every change of a watched process to its watchers, wherever the change comes from.
+"""Delivers every change of a watched process to its watchers, from either source of changes.
 
-Changes come from the model, in batches, and from documents that the listener follows by themselves: those are watched
-processes that exist but that the model does not hold. All watchers of a process share one followed document; it is
-released LINGER_S after its last watcher has left. Deliveries run in slices. Lives on the event loop.
+One source is the model, with its batches. The other are followed documents: watched processes that exist, but are not
+in the model. All watchers of a process share one followed document; it is released LINGER_S after its last watcher has
+left. Deliveries run in slices. Lives on the event loop.
 """
 
 import logging
@@ -25,16 +25,16 @@ from service.watch.watched_process import Followed, Following, WatchedProcess
 log = logging.getLogger(__name__)
 
 LINGER_S = 30.0
-"""How long a document is still followed without a watcher: clients that poll come back at once."""
+"""How long a document is still followed without a watcher: most clients soon come back."""
 
 
 class FollowsDocuments(Protocol):
     """Keeps single documents current: the supervised listener."""
 
     def follow(self, process_id: str, on_document: OnDocument) -> Following | None:
-        """Call `on_document` on the event loop with the document now, at every change and whenever it is confirmed.
+        """Call `on_document` on the event loop: with the present document, at every change, and at confirmations.
 
-        A document can be followed once at a time. None where no more documents can be followed.
+        A document can be followed only once at a time. Returns None if no more documents can be followed.
         """
 
 
@@ -42,10 +42,10 @@ class LearnsStates(Protocol):
     """The cache of direct reads, which answers plain requests for processes outside the model."""
 
     def known(self, process_id: str) -> ProcessSummary | None:
-        """The newest state in memory of a process that exists."""
+        """The newest state in memory of an existing process."""
 
     def learn(self, process_id: str, summary: ProcessSummary | None, read_time: int, as_of: float) -> None:
-        """Watchers are about to get this state, so the cache must not answer with an older one from now on."""
+        """Watchers are about to get this state: from now on the cache must not answer with an older one."""
 
 
 class DeliveryObserver(Protocol):
@@ -57,7 +57,7 @@ class DeliveryObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChangeSources:
-    """Where changes come from, and what must know of them first."""
+    """The sources of changes, and the cache that must know a change before watchers get it."""
 
     model: ReadModel
     documents: FollowsDocuments
@@ -81,13 +81,13 @@ class Deliveries:
         self._is_stopping = False
         self.changes = Changes(sources.model.finishes, sources.schema.identity)
         self.processes: dict[str, WatchedProcess] = {}
-        self._followed: dict[str, WatchedProcess] = {}  # those with a `following`
+        self._followed: dict[str, WatchedProcess] = {}  # the processes with a `following`
 
     def __repr__(self) -> str:
         return f"<Deliveries to the watchers of {len(self.processes)} processes>"
 
     def process(self, process_id: str) -> WatchedProcess:
-        """The watched process, which a watcher must be added to."""
+        """The watched process. The caller must add a watcher to it."""
         process = self.processes.get(process_id)
         if process is None:
             process = self.processes[process_id] = WatchedProcess(process_id)
@@ -104,7 +104,7 @@ class Deliveries:
             process.linger = self._call_later(LINGER_S, lambda: self._forget(process))
 
     def keep_current(self, process_id: str) -> None:
-        """The process exists and is watched: follow its document where the model does not hold it."""
+        """The process exists and is watched: follow its document if it is not in the model."""
         process, model = self.processes[process_id], self._model
         process.exists = True
         is_outside = model.has_synced and not model.holds_everything and model.get(process_id) is None
@@ -161,7 +161,7 @@ class Deliveries:
                 yield
 
     def stalled(self, summaries: Sequence[ProcessSummary]) -> None:
-        """Deliver that these processes stall, after all batches before."""
+        """Deliver that these processes stall, after all earlier batches."""
         if self.processes:
             self._batches.add(self._deliver_summaries(summaries))
 
@@ -173,7 +173,7 @@ class Deliveries:
             yield
 
     def _on_removal(self, process: WatchedProcess, deleted: bool | None, read_time: int) -> None:
-        """Deleted, or only out of the window: where the listener does not know which, the document itself decides."""
+        """Deleted, or only out of the window. If the listener does not know which, the document itself shows it."""
         if deleted or (deleted is None and self._model.holds_everything):
             self._deliver(process, self.changes.deletion(process.process_id, read_time))
         elif any(watcher.has_seen for watcher in process.watchers):
@@ -182,7 +182,7 @@ class Deliveries:
                 self._deliver_followed(process, process.followed)
 
     def _try_to_keep_current(self, process: WatchedProcess) -> None:
-        """As `keep_current`, but a failure ends the connections of this process's watchers and affects no others."""
+        """Like `keep_current`, but a failure only ends the connections of this process's watchers."""
         try:
             self.keep_current(process.process_id)
         except Exception as error:  # noqa: BLE001 - contained
@@ -207,11 +207,11 @@ class Deliveries:
             if malformed:
                 self._observer.malformed(document.id, document.update_time, malformed)
         process.followed = Followed(summary, read_time, as_of)
-        if self._model.get(process.process_id) is None:  # otherwise the model, which answers plain requests, delivers
+        if self._model.get(process.process_id) is None:  # otherwise the model delivers it, and answers plain requests
             self._deliver_followed(process, process.followed)
 
     def check_followed(self, is_due: IsDue) -> None:
-        """Deliver that a followed document stalls, where it does by now. There are only a few."""
+        """Deliver that followed documents stall, if they do by now. There are only a few of them."""
         for process in tuple(self._followed.values()):
             followed = process.followed
             if followed is None or followed.summary is None or not is_due(followed.summary):
@@ -221,7 +221,7 @@ class Deliveries:
                 self._deliver_followed(process, process.followed)
 
     def _deliver_followed(self, process: WatchedProcess, followed: Followed) -> None:
-        """The cache learns the state first, so that no later plain request gets an older one."""
+        """First the cache learns the state, so that no later plain request gets an older one."""
         process_id, summary, read_time = process.process_id, followed.summary, followed.read_time
         self._sources.reads.learn(process_id, summary, read_time, followed.as_of)
         changes = self.changes

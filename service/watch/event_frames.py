@@ -1,7 +1,7 @@
 """Server-Sent Events as bytes (WHATWG HTML, section 9.2). Pure.
 
-A frame is rendered once, and every client that it goes to shares its bytes: plain, and in the chunked transfer coding,
-in which HTTP/1.1 carries a stream of unknown length.
+A frame is rendered once, and all its clients share its bytes. It has two forms: plain, and in the chunked transfer
+coding, which HTTP/1.1 uses for a stream of unknown length.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ class Frame:
 
 
 def frame(plain: bytes) -> Frame:
-    """Bytes of a stream, ready for both codings."""
+    """A frame of these bytes, ready for both codings."""
     return Frame(plain, b"%x\r\n%b\r\n" % (len(plain), plain))
 
 
@@ -32,44 +32,46 @@ def _id_line(event_id: int | None) -> bytes:
 
 
 def status_block(body: bytes, event_id: int | None) -> bytes:
-    """A process as it is now; `body` is the JSON of the 200 answer, which has no line breaks."""
+    """The event with the present state of a process. `body` is the JSON of the 200 answer, which has no line breaks."""
     return b"event: status\n%bdata: %b\n\n" % (_id_line(event_id), body)
 
 
 Identify = Callable[[str], Mapping[str, str]]
-"""From the key of a process to what answers name it by: its ID, and the variables of its path that they show."""
+"""From the key of a process to the keys that identify it in answers: its ID, and visible variables of its path."""
 
 
 def stalled_block(identity: Mapping[str, str], version: int, event_id: int | None) -> bytes:
-    """A process that stalls: nothing of it has changed since the event before."""
+    """The event that a process stalls. Nothing else has changed since its last event."""
     data = orjson.dumps({**identity, "last_written": render_time(moment(version))})
     return b"event: stalled\n%bdata: %b\n\n" % (_id_line(event_id), data)
 
 
 def removed_block(identity: Mapping[str, str], deleted: bool | None, event_id: int | None) -> bytes:
-    """A process that has left the model. `deleted`: True where it was deleted, False where it only left the window."""
+    """The event that a process has left the model. `deleted`: True if it was deleted, False if it
+    only left the window.
+    """
     data = orjson.dumps({**identity, "deleted": deleted})
     return b"event: removed\n%bdata: %b\n\n" % (_id_line(event_id), data)
 
 
 def reset_block(event_id: int) -> bytes:
-    """The client must forget everything it knows: its changes are not known here, the whole present state follows."""
+    """The client must forget everything it knows: its changes are not known here. The whole present state follows."""
     return b"event: reset\nid: %d\ndata: {}\n\n" % event_id
 
 
 def retry_block(milliseconds: int) -> bytes:
-    """How long to wait before connecting again."""
+    """How long a client should wait before it connects again."""
     return b"retry: %d\n\n" % milliseconds
 
 
 RESET = frame(reset_block(BEFORE_ALL))
-"""Comes before the present state, which has an ID of its own."""
+"""Sent before the present state, whose event has an ID of its own."""
 
 COMMENT = frame(b": nothing new\n\n")
 """Shows proxies and clients that the connection is alive."""
 
 CALLER_EXPIRES = frame(b": the token of this stream has expired; connect again with another\n\n")
-"""The last frame of a stream whose caller is no longer known."""
+"""The last frame of a stream whose caller's token has expired."""
 
 SERVER_STOPS = frame(b": this server is stopping; connect again\n\n")
 """The last frame of a stream that ends although its process has not ended."""

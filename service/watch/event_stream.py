@@ -1,4 +1,4 @@
-"""One client's event stream: frames are written at once while the connection takes them, and bounded while it does not.
+"""One client's event stream. It writes frames at once; while the connection is full, they wait, within a bound.
 
 Lives on the event loop and needs no task of its own: a delivery writes to the stream directly. The connection's handler
 sleeps in `wait`; it wakes up only to drain the connection or to end it.
@@ -13,27 +13,30 @@ from service.watch.event_frames import CALLER_EXPIRES, COMMENT, SERVER_STOPS, Fr
 
 
 class Client(Protocol):
-    """The connection that a stream is written to."""
+    """The connection to which a stream writes."""
 
     def send(self, frame: Frame) -> bool:
-        """Take the frame; never blocks or raises. False: send no more until the connection has drained."""
+        """Take the frame; never blocks or raises.
+
+        Returns False if nothing more may be sent before the connection drains.
+        """
 
     def abort(self) -> None:
-        """Close the connection without sending what waits in it."""
+        """Close the connection without sending the bytes that wait in it."""
 
 
 class StreamState(Enum):
     """What happens to the next frame."""
 
-    OPENING = "opening"  # it waits: the client has not got the present state yet
-    FLOWING = "flowing"  # it is written
-    STUCK = "stuck"  # it waits: the connection has to drain first
+    OPENING = "opening"  # the frame waits: the client has not got the present state yet
+    FLOWING = "flowing"  # the frame is written
+    STUCK = "stuck"  # the frame waits: the connection has to drain first
     ENDED = "ended"
     DROPPED = "dropped"  # the client did not read: its connection must be closed
 
 
 class EventStream(ABC):
-    """What the streams of one process and of every process have in common."""
+    """The common part of the streams of one process and of all processes."""
 
     __slots__ = ("_client", "_signal", "comment_slot", "state")
 
@@ -59,17 +62,17 @@ class EventStream(ABC):
         return self.state
 
     def drained(self) -> None:
-        """The connection takes more: send a piece of what waits. STUCK again while more is left."""
+        """The connection has room again: send a part of the waiting frames. Enters STUCK again while more is left."""
         if self.state is StreamState.STUCK:
             self.state = StreamState.FLOWING
             self._send_waiting()
 
     @abstractmethod
     def _send_waiting(self) -> None:
-        """Send what has waited, at most about a frame's worth; enter STUCK where more is left."""
+        """Send waiting frames, at most about one frame's size; enter STUCK if more is left."""
 
     def comment(self) -> None:
-        """Send a sign of life where the connection takes it."""
+        """Send a sign of life, if the connection has room."""
         if self.state is StreamState.FLOWING:
             self._send(COMMENT)
 
@@ -82,7 +85,7 @@ class EventStream(ABC):
         self._end(CALLER_EXPIRES)
 
     def _end(self, last: Frame) -> None:
-        """A client that does not read is dropped."""
+        """End the stream. If the client does not read, drop it."""
         if self.state is StreamState.FLOWING:
             self._send(last)
         if self.state is StreamState.STUCK:
@@ -96,7 +99,7 @@ class EventStream(ABC):
             self._drop()
 
     def _drop(self) -> None:
-        """The end of the connection wakes the handler, whether it sleeps or drains."""
+        """Close the connection. This wakes the handler, whether it sleeps or drains."""
         self._enter(StreamState.DROPPED)
         if self._client is not None:
             self._client.abort()

@@ -1,9 +1,9 @@
 """One client that waits for one process, without a task of its own.
 
-A waiter is in one of four states. LOOKING: the present state is being looked up, and the newest change is remembered so
-that none is missed before the wait. WAITING: the first change that meets the condition completes it, or `finish` does.
-COMPLETED: `on_complete` has been called; newer changes are remembered, and `wait` can be called again. CLOSED: the
-waiter has been removed. A process's deliveries can still reach a closed waiter for a short while; it ignores them.
+A waiter is in one of four states. LOOKING: the present state is being looked up; the waiter remembers the newest
+change, so that it misses none before the wait. WAITING: the first change that meets the condition completes it, or
+`finish` does. COMPLETED: `on_complete` has been called; newer changes are remembered, and `wait` can be called again.
+CLOSED: the waiter has been removed. Deliveries can still reach a closed waiter for a short while; it ignores them.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from service.watch.changes import Change
 
 @dataclass(frozen=True, slots=True)
 class WaitCondition:
-    """What `caller` waits for: see Wanted. `if_none_match` names all versions that it knows, those of `after` too.
-    `children`: what the answer includes beside what the model holds.
+    """What `caller` waits for: see Wanted. `if_none_match` has all versions that the client knows, also that of
+    `after`. `children`: the children that the answer includes.
 
-    `seconds` from now on: none are left where the client has waited long enough before.
+    `seconds` is the remaining time: 0 if the client has waited long enough before.
     """
 
     caller: Caller
@@ -37,7 +37,7 @@ class WaitCondition:
 
 
 OnComplete = Callable[[Answer | None], None]
-"""Gets the answer in the step in which the wait ends; None where nothing in memory proves one, so it must be read."""
+"""Gets the answer in the step in which the wait ends; None if nothing in memory proves one, so Firestore is read."""
 
 
 class WaitState(Enum):
@@ -50,25 +50,26 @@ class WaitState(Enum):
 
 
 class WaitHost(Protocol):
-    """What a waiter needs of LongPolls."""
+    """The part of LongPolls that a waiter uses."""
 
     def accepts(self, change: Change, condition: WaitCondition) -> bool:
-        """Whether the condition is met by this change, which is new to the client."""
+        """Whether this change, which is new to the client, meets the condition."""
 
     def answer(self, waiter: "LongPollWaiter") -> Answer | None:
-        """The answer to `waiter.change`, or, where that is None, to a wait whose time is over."""
+        """The answer to `waiter.change`; if that is None, the answer to a wait whose time is over."""
 
     def finish_in(self, waiter: "LongPollWaiter", seconds: float) -> Timer:
-        """Call the waiter's `finish` after so many seconds."""
+        """Call the waiter's `finish` after this many seconds."""
 
     def remove(self, waiter: "LongPollWaiter") -> None:
         """The waiter gets no more changes."""
 
 
 class LongPollWaiter:
-    """A watcher of the process. `change`: what completed the wait last; None where its time was over, or it failed.
+    """A watcher of the process. `change` is the change that completed the last wait; None if its time ended or it
+    failed.
 
-    An `on_complete` that raises has closed its client's connection.
+    If `on_complete` raises, it has already closed the connection of its client.
     """
 
     __slots__ = ("_host", "_missed", "_on_complete", "_timer", "change", "condition", "process_id", "seen", "state")
@@ -110,13 +111,13 @@ class LongPollWaiter:
             self._timer = self._host.finish_in(self, seconds)
 
     def completion(self, seen: int, seconds: float, wake_ups: Lane) -> "asyncio.Future[None]":
-        """The same for a handler: a future that ends with the wait. `wake_ups` spreads many of them over slices."""
+        """The same for a handler: a future that ends with the wait. `wake_ups` spreads many wake-ups over slices."""
         completed = asyncio.get_running_loop().create_future()
         self.wait(seen, seconds, lambda _: wake_ups.add(_wake(completed)))
         return completed
 
     def on_change(self, change: Change) -> None:
-        """See Watcher. The end of a process that the client waits for to begin is no news to it."""
+        """See Watcher. The end of a process is no news to a client that waits for this process to begin."""
         if self.state is WaitState.WAITING:
             if change.summary is None and not self.seen:
                 return
@@ -131,7 +132,7 @@ class LongPollWaiter:
             self._missed = change
 
     def _is_stall(self, change: Change) -> bool:
-        """What the client waits for can be news of the very version that it knows."""
+        """Whether the change ends the wait as a stall. The client can already know this version of the process."""
         return change.is_stalled and STALLED in self.condition.wanted.until and change.key >= self.seen
 
     def finish(self) -> None:
@@ -140,13 +141,13 @@ class LongPollWaiter:
             self._complete(None)
 
     def fail(self, _: Exception) -> None:
-        """See CanFail: the client gets an answer that is read."""
+        """See CanFail. The client's answer is then read from Firestore."""
         if self.state is WaitState.WAITING:
             self.change, self.state = None, WaitState.COMPLETED
             self._on_complete(None)
 
     def leave(self) -> None:
-        """Remove the waiter. Must be called once, whatever has ended the wait."""
+        """Remove the waiter. Must be called exactly once, however the wait has ended."""
         self._host.remove(self)
 
     def close(self) -> None:

@@ -1,13 +1,13 @@
 """Long polls: requests that wait until a process has changed.
 
-A long poll first registers a waiter, then looks at the present state, and only then waits, so that no change falls in
-between. Its answer is newer than the version that the client knows; at the end of the wait it is what any request would
-get. `begin` serves waits without a task where the model knows the present state; `status` serves all others.
+A long poll first registers a waiter, then looks at the present state, and only then waits. So no change is lost in
+between. Its answer is newer than the version that the client knows. At the end of the time, it is the answer that any
+request would get. `begin` serves waits without a task if the model knows the present state; `status` serves all others.
 
-A process that does not exist yet is waited for without following its document, because a new document comes through
-the window; direct reads at both ends of the wait find a document that does not. A lapsed lease ends no wait, it only
-decides where the answer comes from. While the server stops, nothing more is read: the client gets what the model
-can prove, otherwise the wait is refused.
+While a client waits for a process that does not exist yet, its document is not followed: a new document usually enters
+the window. If it does not, direct reads at the beginning and at the end of the wait find it. A lapsed lease ends no
+wait; it only decides the source of the answer. While the server stops, it reads nothing more: the client gets what the
+model can prove, and otherwise the wait is refused.
 """
 
 from dataclasses import replace
@@ -28,14 +28,17 @@ from service.watch.watched_process import Followed
 from service.watch.watchers import Watchers
 
 MAX_WAIT_S = 55
-"""Under the 60 s after which common proxies give up."""
+"""Less than the 60 s after which common proxies close a request."""
 
 LEAST_S = 0.01
-"""Timers are not exact enough for a shorter wait."""
+"""Timers are not precise enough for a shorter wait."""
 
 
 class LongPolls:
-    """Waits for one process each, `max_wait_s` at most. `lease_s` bounds the age of a followed document's answer."""
+    """Each waits for one process, for at most `max_wait_s`.
+
+    `lease_s` bounds the age of answers from followed documents.
+    """
 
     def __init__(
         self,
@@ -55,13 +58,13 @@ class LongPolls:
         self._max_wait_s = max_wait_s
 
     def granted_s(self, seconds: int, caller: Caller) -> int:
-        """The seconds that a request for this many is granted: none beyond the caller's own time."""
+        """The seconds granted to a request for this many: the caller's token must not expire during the wait."""
         return int(min(seconds, self._max_wait_s, self.watchers.seconds_left(caller)))
 
     def begin(
         self, process_id: str, condition: WaitCondition, on_complete: OnComplete
     ) -> Answer | LongPollWaiter | None:
-        """Wait without a task. An Answer: there is nothing to wait for. None: only `status` can answer.
+        """Wait without a task. Returns an Answer if the wait is over at once; None if only `status` can answer.
 
         `leave` of the waiter must follow. Raises: WatchRefused.
         """
@@ -76,7 +79,9 @@ class LongPolls:
         return waiter
 
     async def status(self, process_id: str, condition: WaitCondition, *, max_age_s: float | None = None) -> Answer:
-        """Wait in a handler's task. Without children. Raises: WatchRefused, and what Answers.status raises."""
+        """Wait in a handler's task. The answer has no children. Raises: WatchRefused, and the
+        errors of Answers.status.
+        """
         known = known_version(condition.if_none_match)
         if max_age_s is None:
             answer = self.free(process_id, condition.caller, known)
@@ -103,7 +108,7 @@ class LongPolls:
             waiter.leave()
 
     async def present(self, process_id: str, caller: Caller, known: int, max_age_s: float | None = None) -> Answer:
-        """The present state, not older than the version known. Raises as Answers.status does."""
+        """The present state, not older than the known version. Raises like Answers.status."""
         if max_age_s is None:
             answer = self.free(process_id, caller, known)
             if answer is not None:
@@ -120,7 +125,7 @@ class LongPolls:
         return min(condition.seconds, self._max_wait_s, self.watchers.seconds_left(condition.caller))
 
     def _meets(self, answer: Answer, condition: WaitCondition, *, existed: bool = False) -> bool:
-        """Whether the present state ends the wait. A deleted process does, one that never existed does not."""
+        """Whether the present state ends the wait. A deleted process ends it; one that never existed does not."""
         if answer.summary is None:
             return existed or known_version(condition.if_none_match) > 0
         if condition.wanted.until:
@@ -129,7 +134,7 @@ class LongPolls:
         return not matches(seen, etag_for(answer.summary, seen, condition.children))
 
     async def _read(self, waiter: LongPollWaiter) -> Answer:
-        """The answer where nothing in memory proves one. Raises: WatchRefused, as Answers.status does."""
+        """Read the answer, because nothing in memory proves one. Raises: WatchRefused, and like Answers.status."""
         known = waiter.seen if waiter.change is None else waiter.change.key
         if self.watchers.is_stopping:
             raise WatchRefused("This server is stopping; try again", 0)
@@ -137,7 +142,7 @@ class LongPolls:
         return self._marked(waiter.process_id, answer)
 
     def _marked(self, process_id: str, answer: Answer) -> Answer:
-        """The answer; where the model knows that this version stalls, the answer says so too."""
+        """The answer. If the model knows that this version stalls, the answer says so too."""
         held = self._model.get(process_id)
         is_marked = held is not None and held.is_stalled and held.version == answer.version
         return replace(answer, summary=held) if is_marked else answer
@@ -163,7 +168,7 @@ class LongPolls:
         self.watchers.leave(waiter.process_id, waiter)
 
     def _of_change(self, change: Change, condition: WaitCondition) -> Answer | None:
-        """The change itself, or a newer state that meets the condition; None where neither can be proven."""
+        """The change itself, or a newer state that meets the condition; None if neither can be proven."""
         held = change.summary
         if held is not None and self._model.get(change.process_id) is held:  # the usual case, for thousands of waiters
             age_s = self._model.trusted_age_s
@@ -177,14 +182,14 @@ class LongPolls:
         body = b"" if change.summary is None else change.summary.body
         return Answer(Source.HIT, age_s, change.summary, body)
 
-    # -- what costs no read
+    # -- answers without a read
 
     def from_model(self, process_id: str, caller: Caller) -> Answer | None:
-        """The model's answer to a plain request; None where the model has none."""
+        """The model's answer to a plain request; None if the model has none."""
         return self._answers.status_from_model(process_id, caller)
 
     def free(self, process_id: str, caller: Caller, known: int) -> Answer | None:
-        """An answer not older than the version known, from the model or from a followed document."""
+        """An answer that is not older than the known version, from the model or from a followed document."""
         answer = self._answers.status_from_model(process_id, caller, known)
         if answer is not None:
             return answer
@@ -200,7 +205,7 @@ class LongPolls:
         return Answer(Source.HIT, rounded(age_s), summary, summary.body) if summary.version >= known else None
 
     def _followed(self, process_id: str) -> tuple[Followed, float] | None:
-        """A followed document outside the model, and its age, within the lease."""
+        """A followed document outside the model, and its age; None if the age exceeds the lease."""
         followed = self.watchers.followed(process_id)
         if followed is None or self._model.get(process_id) is not None:
             return None
@@ -208,7 +213,7 @@ class LongPolls:
         return (followed, age_s) if age_s <= self._lease_s else None
 
     def _proven_age_s(self, process_id: str) -> int | None:
-        """The age of a change. The model, however fresh, proves nothing about a followed document."""
+        """The age of an answer with a change. A fresh model proves nothing about a followed document."""
         is_outside = self._model.get(process_id) is None and self.watchers.followed(process_id) is not None
         if is_outside:
             followed = self._followed(process_id)

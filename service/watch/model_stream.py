@@ -1,7 +1,7 @@
 """One client's stream of every process in the model: first its backlog, then the frames of each batch.
 
-The backlog is what the client lacks when the stream begins. It is rendered piece by piece while the client reads, so a
-stream costs the same to begin however large the model is.
+The backlog is everything that the client lacks when the stream begins. It is rendered piece by piece while the client
+reads, so beginning a stream costs the same for every size of the model.
 """
 
 from collections import deque
@@ -23,13 +23,13 @@ from service.watch.event_frames import (
 from service.watch.event_stream import Client, EventStream, StreamState
 
 MAX_WAITING_BYTES = 1024 * 1024
-"""What can wait for one client, beside one batch: a client that lets more pile up is dropped."""
+"""The bytes that can wait for one client, in addition to one batch. A client with more is dropped."""
 
 PIECE_BYTES = 64 * 1024
-"""What is rendered into one frame, and sent before the loop gets its turn."""
+"""The bytes that are rendered into one frame and sent in one turn of the loop."""
 
 STEPS_PER_PIECE = 1000
-"""Processes looked at for one frame: few of them may match, or have changed."""
+"""Processes looked at for one frame. Perhaps few of them match or have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class Removed:
 
 
 class Beginning(Enum):
-    """What can come before the present state."""
+    """An event that can come before the present state."""
 
     RESET = "reset"
 
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """A process that stalls, in the version that the client has."""
+    """A process that stalls, with the version that the client has."""
 
     process_id: str
     version: int
@@ -58,7 +58,7 @@ class Stalled:
 Item = ProcessSummary | Stalled | Removed | Beginning
 
 Backlog = Iterator[Item | None]
-"""What a client lacks, in the order in which it is sent; None for a step in which nothing was found."""
+"""The items that a client lacks, in sending order; None for a step that found nothing."""
 
 
 def block(item: Item, event_id: int | None, identify: Identify) -> bytes:
@@ -73,7 +73,7 @@ def block(item: Item, event_id: int | None, identify: Identify) -> bytes:
 
 
 class ModelStream(EventStream):
-    """`floor`: the read time up to which the client needs no batch, because its backlog covers it."""
+    """`floor`: the read time up to which the backlog covers everything, so the client needs no batch."""
 
     __slots__ = (
         "_backlog",
@@ -91,14 +91,14 @@ class ModelStream(EventStream):
         self._identify = identify
         self._backlog: Backlog | None = backlog
         self._backlog_id = backlog_id
-        self._latest: Item | None = None  # of the backlog, not sent yet: it may be the last
+        self._latest: Item | None = None  # the latest item of the backlog; not sent yet, because it may be the last
         self._has_begun = False
         self._floor = floor
         self._waiting: deque[Frame] = deque()
         self._waiting_bytes = 0
 
     def begin(self, client: Client) -> None:
-        """Send the backlog; from now on changes follow."""
+        """Send the backlog, then changes."""
         self._client = client
         if not self.is_over:
             self.state = StreamState.FLOWING
@@ -133,7 +133,7 @@ class ModelStream(EventStream):
             self._enter(StreamState.STUCK)
 
     def _next_of(self, backlog: Backlog) -> list[bytes]:
-        """The next piece's blocks, perhaps none. Only the last event of the backlog carries the backlog's ID."""
+        """The blocks of the next piece, perhaps none. Only the last event of the backlog has the backlog's ID."""
         blocks: list[bytes] = []
         size = 0
         try:

@@ -1,24 +1,24 @@
 """The streams of every process in the model.
 
-An event's ID is the read time (µs) of the batch it belongs to; it means the same on every replica and after a restart.
-Only the last event of a batch carries it. The first of several events carries an ID without meaning: a client that is
-cut off between them holds a state that no consistent point has, so it begins anew with `reset`.
+The ID of an event is the read time (µs) of its batch; it means the same on every replica and after a restart. Only the
+last event of a batch has it. If a batch has several events, the first one has an ID without meaning: a client that is
+cut off between them holds a state that no consistent point has, so it starts again with `reset`.
 
-A write that changes nothing that is answered, and no filter, is no event, and a batch of nothing else is no point.
+A write that changes neither an answer nor a filter causes no event. A batch with only such writes is no point.
 
-A client that comes back with the ID R gets the processes whose content changed after R, those that entered the window
-after R, and those that were removed after R, provided that this replica's model has been at R itself (see batch_log);
-otherwise `reset` and the whole present state. Nothing from R or before is sent again.
+A client that reconnects with the ID R gets the processes whose content changed after R, those that entered the window
+after R, and those that were removed after R. This needs a model of this replica that has been at R itself (see
+batch_log). Otherwise the client gets `reset` and the whole present state. Events up to R are not sent again.
 
-A stream with a status filter gets a change where the process matches before or after it; after a reconnect it gets
-every change, whatever the status. A process that leaves another filter is sent as `removed`, because its body need not
-show that it no longer matches. So a client never keeps believing that a process matches.
+A stream with a status filter gets a change if the process matches before or after it. After a reconnect it gets every
+change, whatever the status. A process that no longer matches another filter is sent as `removed`, because its body does
+not have to show the filter's value. So a client never goes on believing that a process matches.
 
-A caller who sees only its own processes has a filter by owner beside the others. For such a caller a process that goes
-to another owner is deleted.
+A caller that sees only its own processes has the owner as a further filter. If a process changes to another owner, the
+event for the old owner says that it was deleted.
 
-The present state is sent while it is walked through, a piece at a time, whatever changes meanwhile. A version after the
-read time at which the stream began is left to its batch, which is delivered later.
+The present state is sent piece by piece, while further batches arrive. A version newer than the read time at which the
+stream began comes with its batch, which is delivered later.
 """
 
 import sys
@@ -42,7 +42,7 @@ from service.watch.model_stream import PIECE_BYTES, Backlog, Beginning, Item, Mo
 
 
 class _Group:
-    """The streams with the same filters. `sight`: those of them that say what the caller sees."""
+    """The streams with the same filters. `sight` has the filters that limit what the caller sees."""
 
     def __init__(self, filters: Filters, scope: Scope, sight: Scope) -> None:
         self.filters = filters
@@ -52,7 +52,7 @@ class _Group:
         self.streams: ChunkedSet[ModelStream] = ChunkedSet()
 
     def news(self, applied: Applied) -> Iterator[Item | None]:
-        """What of the batch these streams get; None for each change that they do not get."""
+        """The items of the batch for these streams; None for each change that they do not get."""
         for summary in applied.upserts:
             process_id = summary.process_id
             is_known = not summary.is_new_content and process_id not in applied.filters_before
@@ -69,7 +69,7 @@ class _Group:
             yield Removed(process_id, applied.read_time, deleted) if matched else None
 
     def left(self, summary: ProcessSummary, read_time: int) -> Removed:
-        """The process, which is held, does not match any longer."""
+        """The event for a process that is still in the model, but no longer matches."""
         return Removed(summary.process_id, read_time, deleted=not self.sight.holds(summary.filters))
 
     def holds(self, summary: ProcessSummary) -> bool:
@@ -77,7 +77,10 @@ class _Group:
         return self.status in (None, summary.status) and self.scope.holds(summary.filters)
 
     def _matched(self, process_id: str, applied: Applied, status: str | None, filters: Sequence[FilterValue]) -> bool:
-        """Whether the process matched before; what the batch does not name as before was as it is now."""
+        """Whether the process matched before the batch.
+
+        If the batch names no earlier value, the present value is the same.
+        """
         had_status = self.status is None or applied.status_before.get(process_id, status) == self.status
         return had_status and self.scope.holds(applied.filters_before.get(process_id, filters))
 
@@ -94,7 +97,10 @@ class ModelStreams:
         self._batches = slicer.lane()
 
     def open(self, filters: Filters, caller: Caller, since: int | None) -> ModelStream:
-        """A stream of all that becomes visible to the caller from now on. `since`: the last ID its client has seen."""
+        """A stream of all changes that become visible to the caller from now on.
+
+        `since`: the last ID its client has seen.
+        """
         latest = self._log.latest
         ceiling = max(latest, self._model.newest_version)
         group = self._group(filters, caller)
@@ -129,7 +135,7 @@ class ModelStreams:
         return [stream for group in self._groups.values() for stream in group.streams]
 
     def applied(self, applied: Applied) -> None:
-        """A batch has become visible: remember it, deliver it later and in slices."""
+        """A batch has become visible: remember it, and deliver it later in slices."""
         if not applied.is_news and applied.read_time > self._log.latest:
             return
         self._log.add(applied)
@@ -137,7 +143,10 @@ class ModelStreams:
             self._batches.add(self._deliver(applied))
 
     def stalled(self, summaries: Sequence[ProcessSummary]) -> None:
-        """These processes stall: deliver that after all batches before. It is no batch, and nothing remembers it."""
+        """These processes stall: deliver this after all earlier batches.
+
+        It is no batch, and the log does not keep it.
+        """
         if self._groups:
             self._batches.add(self._deliver_stalled(summaries))
 
@@ -169,14 +178,14 @@ class ModelStreams:
                 yield
 
     def _fail(self, group: _Group, error: Exception) -> Iterator[None]:
-        """A stream that misses a change must end: its client connects again and gets the change."""
+        """End the streams of a group that missed a change: their clients reconnect and get the change."""
         for streams in group.streams.chunks():
             for stream in streams:
                 contain(self._failures, stream, "on_batch", error)
                 yield
 
     def _present(self, filters: Filters, ceiling: int, *, is_reset: bool) -> Backlog:
-        """All processes that match, the newest first."""
+        """All matching processes, the newest first."""
         if is_reset:
             yield Beginning.RESET
         for summary in self._model.walk(filters):
@@ -188,9 +197,9 @@ class ModelStreams:
                 yield _stalled(summary)
 
     def _changed_since(self, since: int, ceiling: int, remembered: Sequence[Moves], group: _Group) -> Backlog:
-        """First what was removed, each process once, then what has changed, both in the order of the changes.
+        """First the removals, each process once, then the changes, both in their order.
 
-        Last all that stall: when they began to is not remembered.
+        At the end all processes that stall now, because the log does not keep when they began to.
         """
         moved: set[str] = set()
         stalled: list[Stalled] = []
@@ -209,7 +218,10 @@ class ModelStreams:
         yield from stalled
 
     def _left_since(self, remembered: Sequence[Moves], group: _Group, moved: set[str]) -> Backlog:
-        """What has left the model or the scope and is not back. `moved` gets what can be new there at any version."""
+        """Processes that have left the model or the filters and have not come back.
+
+        Adds to `moved` what can be new there.
+        """
         scope = group.scope
         last: dict[str, Removed] = {}
         for batch in remembered:
@@ -220,7 +232,7 @@ class ModelStreams:
             for process_id, before in batch.filters_before.items():
                 moved.add(process_id)
                 if scope.filters and process_id not in batch.removed and scope.holds(before):
-                    # It can have gone to another owner: the event does not even say whether it still exists.
+                    # It can have changed to another owner: then the event must not even say whether it still exists.
                     last[process_id] = Removed(process_id, batch.read_time, None if group.sight.filters else False)
                 yield None
             for process_id in batch.belated:
@@ -235,7 +247,7 @@ class ModelStreams:
 
 
 def _key(filters: Filters, caller: Caller) -> Hashable:
-    """The same for streams that get the same."""
+    """A key that is equal for streams which get the same events."""
     return frozenset(filters.items()), caller.owner
 
 
@@ -244,7 +256,7 @@ def _stalled(summary: ProcessSummary) -> Stalled:
 
 
 def _render(group: _Group, applied: Applied, identify: Identify) -> Generator[None, None, list[Frame]]:
-    """A batch's frames, each at most one piece; only the last event carries the ID."""
+    """The frames of a batch, each at most one piece. Only the last event has the ID."""
     news: list[Item] = []
     for item in group.news(applied):
         if item is not None:

@@ -7,9 +7,9 @@ from service.watch.event_stream import Client, EventStream, StreamState
 
 
 class ProcessStream(EventStream):
-    """Sends the changes of one process. A client that lags gets the newest version, not each version in between.
+    """Sends the changes of one process. A client that lags gets only the newest version.
 
-    `follows`: only a deletion ends the stream, a terminal status does not.
+    `follows`: a terminal status does not end the stream, only a deletion does.
     """
 
     __slots__ = ("_follows", "_is_stalled", "_key", "_waiting", "caller")
@@ -19,7 +19,7 @@ class ProcessStream(EventStream):
         self.caller = caller
         self._follows = follows
         self._key = 0
-        self._is_stalled = False  # and the client has been sent that
+        self._is_stalled = False  # whether the client has got the event that the process stalls
         self._waiting: Change | None = None
 
     @property
@@ -28,10 +28,10 @@ class ProcessStream(EventStream):
         return self._client is not None
 
     def begin(self, client: Client, present: Change | None, since: int | None, *, is_reset: bool = False) -> None:
-        """Send the present state unless the client has seen it (`since`); from now on changes follow.
+        """Send the present state unless the client has seen it (`since`), then changes.
 
-        `present` is None where the client has seen a version that this replica does not have yet: then the stream
-        sends neither that version nor an older one. `is_reset`: send `reset` first, because `since` means nothing here.
+        `present` is None if the client has seen a version that this replica does not have yet: then the stream sends
+        neither that version nor an older one. `is_reset`: send `reset` first, because `since` means nothing here.
         """
         self._client = client
         if self.is_over:

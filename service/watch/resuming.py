@@ -1,7 +1,8 @@
-"""Event streams of clients that come from a replica that was ahead: wait briefly until this replica has caught up.
+"""Event streams of clients that have seen a newer state at another replica: wait briefly until this one has caught up.
 
-A stream that begins with an older state would send changes in the wrong order, and would never send what was undone in
-between. Where the model does not catch up in time, the stream begins all the same, with what the model then holds.
+Without the wait, a stream could begin with an older state, send changes in the wrong order, and never send a change
+that was undone in between. If the model does not catch up in time, the stream begins anyway, with the state of the
+model.
 """
 
 import asyncio
@@ -17,10 +18,10 @@ from service.watch.changes import Change
 from service.watch.long_polls import LongPolls
 
 AHEAD_S = 3.0
-"""How long a stream waits for this replica to catch up, at most."""
+"""The longest time for which a stream waits for this replica to catch up."""
 
 MAX_AHEAD_US = 300 * 1_000_000
-"""No replica has sent an ID that is further ahead of this replica's model than this."""
+"""An ID that is further ahead of this replica's model cannot come from a replica."""
 
 
 class Confirms(Protocol):
@@ -32,12 +33,12 @@ class Confirms(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What the stream of one process begins with.
+    """How the stream of one process begins.
 
-    `answer` is the state that was found. `present` is that state as a change to send; None where this replica's model
-    would answer a plain request with an older state, which the stream must not contradict: then only changes follow.
-    `is_reset`: send `reset` first, because the client's ID means nothing here. `has_ended`: the client has already
-    seen the end.
+    `answer` is the state that was found. `present` is that state as a change to send. It is None if this replica's
+    model would answer a plain request with an older state: then the stream sends only later changes, so that it does
+    not contradict the model. `is_reset`: send `reset` first, because the client's ID means nothing here. `has_ended`:
+    the client has already seen the end.
     """
 
     answer: Answer
@@ -47,7 +48,7 @@ class Beginning:
 
 
 class Resuming:
-    """Lives on the event loop. Costs nothing where the client is not ahead."""
+    """Lives on the event loop. Costs nothing if the client is not ahead."""
 
     def __init__(self, model: ReadModel, long_polls: LongPolls, listener: Confirms) -> None:
         self._model = model
@@ -66,7 +67,7 @@ class Resuming:
         return event_id > self._model.read_time and not self.means_nothing(event_id)
 
     async def process(self, process_id: str, caller: Caller, since: int | None, *, follows: bool = False) -> Beginning:
-        """The beginning of a stream whose client has seen the version `since`. Raises as Answers.status does."""
+        """The beginning of a stream whose client has seen the version `since`. Raises like Answers.status."""
         is_reset = since is not None and self.means_nothing(since)
         seen = 0 if since is None or is_reset else since
         await self.catch_up(seen)
@@ -88,7 +89,7 @@ class Resuming:
         )
 
     async def catch_up(self, event_id: int) -> None:
-        """Returns once the model has reached this ID, or the time is over. Asks the listener for proof meanwhile."""
+        """Return when the model has reached this ID, or when the time is over. Asks the listener for a confirmation."""
         if not self.is_ahead(event_id) or not self._model.is_trusted():
             return
         try:

@@ -14,7 +14,7 @@ from service.watch.changes import Change
 from service.watch.containment import CanFail, contain
 
 WATCHERS_PER_STEP = 4
-"""One step of a slicer's job: to write to a connection takes some 12 µs, to wake a waiting task four times as long."""
+"""Watchers per step of a slicer's job: writing to a connection takes some 12 µs, waking a task four times as long."""
 
 
 class Watcher(CanFail, Protocol):
@@ -22,7 +22,7 @@ class Watcher(CanFail, Protocol):
 
     @property
     def caller(self) -> Caller:
-        """Whose wait or stream it is."""
+        """The caller of this wait or stream."""
 
     @property
     def has_seen(self) -> bool:
@@ -39,7 +39,7 @@ class Watcher(CanFail, Protocol):
 
 
 class Following(Protocol):
-    """A document that the listener follows by itself."""
+    """A document outside the window that the listener follows."""
 
     def release(self) -> None:
         """Stop following the document; no call of `on_document` comes after this."""
@@ -55,7 +55,7 @@ class Followed:
 
 
 class WatchedProcess:
-    """The watchers of a process in the order in which they came, and what keeps it current outside the model."""
+    """The watchers of a process in the order in which they came, and the followed document outside the model."""
 
     __slots__ = ("exists", "followed", "following", "linger", "process_id", "watchers")
 
@@ -63,7 +63,7 @@ class WatchedProcess:
         self.process_id = process_id
         self.watchers: ChunkedSet[Watcher] = ChunkedSet()
         self.exists = False
-        """Whether the document was found. A document that does not exist is not followed: it will enter the window."""
+        """Whether the document exists. If not, it is not followed: a new document enters the window."""
         self.followed: Followed | None = None
         self.following: Following | None = None
         self.linger: Timer | None = None
@@ -75,7 +75,7 @@ class WatchedProcess:
     def deliver(self, change: Change, sight: Sight, failures: FailureLog) -> Iterator[None]:
         """Give the change to every watcher, WATCHERS_PER_STEP in each step.
 
-        A process that leaves a caller's sight is deleted for its watchers.
+        For watchers whose caller no longer sees the process, the change is a deletion.
         """
         delivered = 0
         for chunk in self.watchers.chunks():

@@ -1,8 +1,8 @@
-"""Opens and closes long polls and event streams: all of them are watchers, and their number is bounded.
+"""Opens and closes long polls and event streams. All of them are watchers, and their number is bounded.
 
-Lives on the event loop. A watcher gets every change that becomes visible after it was added; a client that adds its
-watcher first and looks at the present state second misses nothing. Waiters cost no task, deliveries run in slices, and
-the backlog of every client is bounded. Changes that a lapsed lease holds back are delivered when the lapse is over.
+Lives on the event loop. A watcher gets every change that becomes visible after it was added. So a client misses nothing
+if it adds its watcher first and looks at the present state second. Waiters cost no task, deliveries run in slices, and
+the backlog of every client is bounded. Changes that come while the lease has lapsed are delivered after the lapse.
 """
 
 from collections import Counter
@@ -39,7 +39,7 @@ class WatchOptions:
     max_watchers: int
     schema: Schema
     share: float = 1.0
-    """How much of `max_watchers` one caller with a name can have."""
+    """The share of `max_watchers` that one caller can use."""
 
 
 class WatchObserver(DeliveryObserver, Protocol):
@@ -65,7 +65,7 @@ class Watchers:
         rng: Random,
         epoch_clock: Callable[[], float] = time,
     ) -> None:
-        """`epoch_clock`: seconds since the epoch, by which callers expire."""
+        """`epoch_clock`: seconds since the epoch, for the expiry of callers."""
         self._slicer = slicer
         self._failures = slicer.failures
         self._max_watchers = options.max_watchers
@@ -80,7 +80,7 @@ class Watchers:
         self.count = 0
         self.is_stopping = False
         self.wake_ups = slicer.lane()
-        """For completed waits that wake a task: each wake-up costs the loop some 50 µs in its next turn."""
+        """Spreads out completed waits that wake a task: each wake-up costs the loop some 50 µs in its next turn."""
         sources = ChangeSources(model, documents, reads, options.schema)
         self._deliveries = Deliveries(sources, slicer, call_later=call_later, observer=observer)
         self.changes = self._deliveries.changes
@@ -93,7 +93,7 @@ class Watchers:
         return f"<Watchers {self.count} open, of {len(self._deliveries.processes)} processes>"
 
     def _on_applied(self, applied: Applied) -> None:
-        """In the step in which the batch becomes visible: remember it, deliver it later."""
+        """Called in the step in which the batch becomes visible: remember it, deliver it later."""
         self._model_streams.applied(applied)
         self._deliveries.applied(applied)
 
@@ -134,7 +134,7 @@ class Watchers:
             self._deliveries.abandoned(process)
 
     def keep_current(self, process_id: str) -> None:
-        """The process exists and is watched: follow its document where the model does not hold it."""
+        """The process exists and is watched: follow its document if it is not in the model."""
         self._deliveries.keep_current(process_id)
 
     def followed(self, process_id: str) -> Followed | None:
@@ -142,13 +142,13 @@ class Watchers:
         return self._deliveries.followed(process_id)
 
     def finish_in(self, watcher: Watcher, seconds: float) -> Timer:
-        """Call the watcher's `finish` after so many seconds, unless the timer is cancelled."""
+        """Call the watcher's `finish` after this many seconds, unless the timer is cancelled."""
         return self._call_later(max(0.0, seconds), lambda: self._finish(watcher))
 
     # -- every process
 
     def stream_model(self, filters: Filters, caller: Caller, since: int | None) -> ModelStream:
-        """Add a stream of every process in the model that fits. `leave_model` must follow. Raises: WatchRefused."""
+        """Add a stream of every matching process of the model. `leave_model` must follow. Raises: WatchRefused."""
         self._enter(caller)
         stream = self._model_streams.open(filters, caller, since)
         self._open(stream, caller)
@@ -181,17 +181,20 @@ class Watchers:
             contain(self._failures, stream, "expire", error)
 
     def seconds_left(self, caller: Caller) -> float:
-        """How long a wait or a stream of this caller can last."""
+        """How long a wait or a stream of this caller can last, because of its token's expiry."""
         return seconds_left(caller, self._epoch_clock())
 
     def retry_ms(self) -> int:
-        """When a stream's client should connect again: jittered, because all streams of a server end together."""
+        """The pause before a stream's client reconnects.
+
+        It has jitter, because all streams of a server end together.
+        """
         return self._rng.randrange(1_000, 5_000)
 
     # -- the number of watchers, and their end
 
     def stop(self) -> None:
-        """Refuse new watchers and end all that there are, in slices."""
+        """Refuse new watchers, and end all present ones, in slices."""
         self.is_stopping = True
         self._comments.stop()
         self._deliveries.stop()
@@ -223,7 +226,7 @@ class Watchers:
             contain(self._failures, watcher, "finish", error)
 
     def _finish_all(self) -> Iterator[None]:
-        """New watchers are refused by now, so a list made here is complete."""
+        """End all watchers. New ones are already refused, so the list made here is complete."""
         processes = self._deliveries.processes.values()
         for watcher in [watcher for process in processes for watcher in process.watchers]:
             self._finish(watcher)

@@ -33,13 +33,14 @@ demo: $(VENV)/.runtime         ## a local Firestore, live data and the service, 
 run: $(VENV)/.runtime          ## serve what FIRESTORE_EMULATOR_HOST or PROJECT_ID points at
 	@$(BIN)/python -m service serve
 
-SUITE := -n auto --dist worksteal $(addprefix --ignore=tests/,programs deploy browser benchmarks sdk)
+PYTEST := $(BIN)/pytest -n auto --dist worksteal
+SUITE := $(PYTEST) $(addprefix --ignore=tests/,programs deploy browser benchmarks sdk)
 
 test: $(VENV)/.installed       ## the test suite, on the local Firestore; what takes longer has targets of its own
-	$(BIN)/pytest $(SUITE) -m "not thorough"
+	$(SUITE) -m "not thorough"
 
 test-thorough: $(VENV)/.installed  ## the rest of it: on Google's emulator, at random, byte by byte
-	$(BIN)/pytest $(SUITE) -m thorough
+	$(SUITE) -m thorough
 
 test-versions:                 ## the test suite on each of PYTHONS that is found here, pyenv's too, each in an environment of its own
 	@for version in $(PYTHONS); do \
@@ -49,20 +50,20 @@ test-versions:                 ## the test suite on each of PYTHONS that is foun
 	done
 
 test-programs: $(VENV)/.installed  ## the program as processes: starts, ends, freezes, restarts under load, a short chaos run
-	$(BIN)/pytest -n auto tests/programs
+	$(PYTEST) tests/programs
 
 test-deploy: $(VENV)/.installed  ## deploy/: rules, alerts and dashboard on a real Prometheus, manifests, the image's steps
-	$(BIN)/pytest -n auto tests/deploy
+	$(PYTEST) tests/deploy
 
 test-browser: $(VENV)/.installed  ## the page, in Debian's chromium
 	command -v chromium >/dev/null || test "$$(id -u)" != 0 || (apt-get update && apt-get install -y chromium)
-	$(BIN)/pytest -n auto tests/browser
+	$(PYTEST) tests/browser
 
 test-benchmarks: $(VENV)/.installed  ## the benchmarks themselves: what counts as a measurement, and that every baseline answers
-	$(BIN)/pytest -n auto tests/benchmarks
+	$(PYTEST) tests/benchmarks
 
 test-sdk: $(VENV)/.installed   ## the system tests of Google's Python library on the local Firestore; pip downloads them
-	$(BIN)/pytest -n auto tests/sdk
+	$(PYTEST) tests/sdk
 
 screenshots: $(VENV)/.installed  ## renew the pictures of the page that the documentation shows
 	SAVE_SCREENSHOTS=benchmarks/results $(BIN)/pytest tests/browser/test_screenshots.py

@@ -3,6 +3,7 @@
 import gc
 import os
 import uuid
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,13 @@ from tests.emulator import HOW_TO_GET_IT, Emulator, shared_emulator
 
 settings.register_profile("on_shared_machines", deadline=None)  # how long an example takes says nothing there
 settings.load_profile("on_shared_machines")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """`-n auto`: half as many more as there are cores, since a test waits as long as it computes."""
+    cores = yield
+    return cores if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else cores + cores // 2
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses

@@ -1,8 +1,9 @@
 """What a process held costs by the allocator's count: listener, model, every index and the rendered bytes."""
 
+import functools
 import gc
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import sortedcontainers
@@ -36,8 +37,13 @@ WINDOW = Window("p", "(default)", "webServiceLogs", schema().order, 0)
 Response = ListenResponse.pb()
 
 
-def message(number: int, mark: int, status: str) -> bytes:
-    """One version of one process, as it comes from Firestore."""
+@functools.cache
+def messages(mark: int, status: str) -> Sequence[bytes]:
+    """One version of every process, as it comes from Firestore."""
+    return [_message(number, mark, status) for number in range(PROCESSES)]
+
+
+def _message(number: int, mark: int, status: str) -> bytes:
     response = Response()
     change = response.document_change
     change.target_ids.append(1)
@@ -77,8 +83,8 @@ class Replica:
         self.read_time = START
 
     async def hears_every_process(self, mark: int, status: str) -> None:
-        for number in range(PROCESSES):
-            self.protocol.receive(Response.FromString(message(number, mark, status)))
+        for message in messages(mark, status):
+            self.protocol.receive(Response.FromString(message))
         self.protocol.receive(current())
         self.read_time += 1_000_000
         told = self.protocol.receive(point(self.read_time, b"token"))

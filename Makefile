@@ -7,23 +7,29 @@ BIN     := $(VENV)/bin
 # Many containers set it. Without bytecode on disk every worker and every program under test compiles all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo run test test-thorough test-versions test-programs test-deploy test-browser test-benchmarks test-sdk screenshots bench strong-reads contract chaos fuzz soak check lock pin-base clean
+.PHONY: help demo run test test-thorough test-versions test-programs test-deploy test-browser test-benchmarks test-sdk screenshots bench strong-reads contract chaos fuzz soak types check lock pin-base clean
 
 help:                          ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# pip compiles one module after the other, a third of its work: here each core takes its share.
+INSTALL := $(BIN)/pip --quiet --disable-pip-version-check install --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true # some packages carry files for other Pythons
 
 # Two stamps: what the service needs to run, and on top of it what development needs.
 $(VENV)/.runtime: requirements.lock
 	@echo "[1/2] making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "[2/2] installing the $$(grep -c '^[a-z].*==' requirements.lock) packages that the service needs; under a minute, the first time only"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.runtime requirements-dev.lock pyproject.toml
 	@echo "installing what development needs, up to $$(grep -c '^[a-z].*==' requirements-dev.lock) packages; a minute or two, the first time only"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(COMPILE)
 	@touch $@
 
 demo: $(VENV)/.runtime         ## a local Firestore, live data and the service, in one command
@@ -88,12 +94,15 @@ fuzz: $(VENV)/.installed       ## 20,000 mutated requests: the service's connect
 soak: $(VENV)/.installed       ## ten minutes of faults on the stream listener: nothing leaked, nothing missed
 	$(BIN)/python -m benchmarks.soak_listener --seconds 600
 
+types: $(VENV)/.installed      ## mypy --strict, and the import layers
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# mypy has one process, and no cache in CI: it takes the time in which tests wait.
 check: $(VENV)/.installed      ## what CI asks: style, types, layers, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(MAKE) test
+	$(MAKE) --jobs 2 types test
 	$(MAKE) test-thorough
 	$(MAKE) test-programs
 	$(MAKE) test-deploy

@@ -40,8 +40,9 @@ def _crowd(stage: Stage) -> Iterator[None]:
         finally:
             polls = stage.crowd.ask("end")
             stage.firestore.ask("release")
-    from_s, until_s = began + times.lease_s + KNOWN_AFTER_S, began + times.stale_if_error_s - times.lease_s / 5 - 0.2
-    verdict = judge_outage(polls, int(began * 1e6), int(from_s * 1e6), int(until_s * 1e6))
+    stale_until_s = began + times.stale_if_error_s - times.lease_s / 5
+    instants_s = (began, began + times.lease_s + KNOWN_AFTER_S, stale_until_s - 0.2, stale_until_s)
+    verdict = judge_outage(polls, *(int(instant_s * 1e6) for instant_s in instants_s))
     stage.findings.blame(HELD_REFUSED, verdict.refused, f"{verdict.refused} of {verdict.polls}, as {verdict.example}")
     if verdict.is_slow:
         why = f"p50 {verdict.p50_ms:.0f} ms, p99 {verdict.p99_ms:.0f} ms, before {verdict.before_p99_ms:.0f} ms"

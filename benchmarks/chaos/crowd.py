@@ -54,12 +54,18 @@ class OutageVerdict:
         return self.p99_ms > max(AT_ONCE_MS, 2 * self.before_p99_ms)
 
 
-def judge_outage(polls: Sequence[Polled], began_us: int, from_us: int, until_us: int) -> OutageVerdict:
-    """`began_us`: when the fault began. Held is what was a `HIT` the last time before that, at the same replica."""
+def judge_outage(
+    polls: Sequence[Polled], began_us: int, from_us: int, until_us: int, stale_until_us: int
+) -> OutageVerdict:
+    """`began_us`: when the fault began. Held is what was a `HIT` the last time before that, at the same replica.
+
+    Polls sent in the given time are judged; a refusal that comes after `stale_until_us` is right: `STALE` has ended.
+    """
     before = {(each.replica, each.process_id): each.source for each in polls if each.sent_us < began_us}
     held = {key for key, source in before.items() if source == "HIT"}
     judged = [each for each in polls if from_us <= each.sent_us < until_us and (each.replica, each.process_id) in held]
-    refused = [each for each in judged if each.status not in (200, 304) or each.source != "STALE"]
+    in_time = [each for each in judged if each.sent_us + each.took_ms * 1000 <= stale_until_us]
+    refused = [each for each in in_time if each.status not in (200, 304) or each.source != "STALE"]
     times = [each.took_ms for each in judged] or [0.0]
     times_before = [each.took_ms for each in polls if each.sent_us < began_us and each.source == "HIT"] or [0.0]
     return OutageVerdict(

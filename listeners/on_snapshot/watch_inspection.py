@@ -1,6 +1,6 @@
 """The events of a Watch, and an inspection of Firestore's responses before the library handles them.
 
-Runs in the library's threads; knows neither the library's Watch nor an event loop.
+Runs in the library's threads; knows no event loop, and of the library's Watch nothing but its target's number.
 """
 
 from collections.abc import Callable, Sequence

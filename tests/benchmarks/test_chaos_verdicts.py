@@ -61,9 +61,15 @@ def test_in_an_outage_held_processes_alone_must_be_stale() -> None:
     before.append(polled("left", 2, 200, "MISS"))
     during = [polled("held", 20, 200, "STALE", 5.0), polled("held", 21, 503, ""), polled("held", 22, 200, "HIT")]
     others = [polled("other", 20, 503, ""), polled("left", 20, 503, ""), polled("held", 12, 503, "")]
-    verdict = judge_outage([*before, *during, *others], began_us=10, from_us=15, until_us=30)
+    verdict = judge_outage([*before, *during, *others], began_us=10, from_us=15, until_us=30, stale_until_us=9_000)
     assert (verdict.polls, verdict.refused, verdict.p99_ms) == (3, 2, 5.0)
     assert verdict.example == during[1]
+
+
+@pytest.mark.parametrize(("took_ms", "refused"), [(1.0, 1), (1.2, 0)])
+def test_a_refusal_after_the_end_of_stale_is_none(took_ms: float, refused: int) -> None:
+    polls = [polled("held", 1, 200, "HIT"), polled("held", 20, 503, "", took_ms)]
+    assert judge_outage(polls, began_us=10, from_us=15, until_us=30, stale_until_us=1_100).refused == refused
 
 
 @pytest.mark.parametrize(("before_ms", "during_ms", "slow"), [(1, 100, False), (1, 101, True), (60, 101, False)])
@@ -71,4 +77,4 @@ def test_stale_is_slow_beyond_100_ms_and_twice_what_it_took_before(
     before_ms: float, during_ms: float, slow: bool
 ) -> None:
     polls = [polled("a", 1, 200, "HIT", before_ms), polled("a", 20, 200, "STALE", during_ms)]
-    assert judge_outage(polls, began_us=10, from_us=15, until_us=30).is_slow is slow
+    assert judge_outage(polls, began_us=10, from_us=15, until_us=30, stale_until_us=9_000).is_slow is slow

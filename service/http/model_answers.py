@@ -42,6 +42,7 @@ from service.http.responses import (
 from service.reads.answer import RenderedPage
 from service.reads.answers import Answer, Answers
 from service.reads.statistics import StatisticsReads
+from service.runtime.remembered import Remembered
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_tally import RequestTally
 from service.watch.long_poll_waiter import LongPollWaiter, OnComplete, WaitCondition
@@ -56,7 +57,7 @@ MOST_QUERIES, MOST_QUERIES_OF_GROUP = 64, 8192
 """Queries about one process that are remembered as they were read: in a collection group each names a parent."""
 
 _BASE = b"\r\n%b" % header_lines({**BASE_HEADERS, "X-Request-Id": ""})[:-2]
-_LENGTH = b"\r\nContent-Length: "
+_LENGTHS: Remembered[int, bytes] = Remembered(lambda size: b"\r\nContent-Length: %d" % size, limit=4096)
 _END = b"\r\n\r\n"
 _LAST_END = b"\r\nConnection: close\r\n\r\n"
 
@@ -188,7 +189,7 @@ class ModelAnswers:
             return b"".join((self._not_modified, etag, _BASE, request_id, cors, end))
         size = len(body)
         accounting.record(tallies[0], head, 200, size, request_id)
-        return b"".join((self._found, etag, _BASE, request_id, cors, _LENGTH, b"%d" % size, end, body))
+        return b"".join((self._found, etag, _BASE, request_id, cors, _LENGTHS[size], end, body))
 
     def _render_not_found(self, head: Head, age_s: int) -> bytes:
         response = error_response(404, process_not_found(head.target.process_id), headers=freshness(Source.HIT, age_s))

@@ -118,8 +118,8 @@ class RequestReader(asyncio.Protocol):
     # -- the calls of llhttp
 
     def on_url(self, part: bytes) -> None:
-        self._raw_target += part
-        if len(self._raw_target) > MAX_TARGET_BYTES:
+        self._raw_target = raw_target = self._raw_target + part
+        if len(raw_target) > MAX_TARGET_BYTES:
             raise _Refused(414)
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -25,7 +25,7 @@ import grpc
 
 from service.local_firestore import CommitRecord, Fault, LocalFirestore
 
-PATIENCE_S = 20
+PATIENCE_S = 30
 
 
 class BackgroundFirestore:

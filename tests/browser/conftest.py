@@ -21,7 +21,7 @@ COLLECTION = "webServiceLogs"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SIZE = {"width": 1280, "height": 800}
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=25_000)
 
 Visit = Callable[..., Visitor]
 Serve = Callable[..., Program]

@@ -31,7 +31,7 @@ def test_it_turns_when_the_service_stops_and_back_when_it_returns(company: Compa
     company.deletes("import-2")
 
     serve(company.firestore, PORT=str(urlsplit(first.found).port))
-    visitor.sees_light("live", patience_s=30)
+    visitor.sees_light("live", patience_s=45)
     visitor.sees_rows("import-1")
     expect(visitor.row("import-1").locator(".badge")).to_have_text("completed")
     expect(visitor.panel.locator(".badge")).to_have_text("completed")
@@ -53,7 +53,7 @@ def test_it_is_stale_while_the_service_hears_nothing_from_firestore(project: str
         assert "grayscale" in visitor.page.locator("#rows").evaluate("rows => getComputedStyle(rows).filter")
 
         firestore.faults.accept_connections()
-        visitor.sees_light("live", patience_s=30)
+        visitor.sees_light("live", patience_s=45)
         expect(visitor.page.locator("#as-of")).to_be_hidden()
         company.writes("import-1", status="running")
         expect(visitor.row("import-1").locator(".badge")).to_have_text("running")

@@ -67,7 +67,7 @@ class Visitor:
         """These rows, in this order, and no others."""
         expect(self.page.locator("#rows a")).to_have_text(list(process_ids))
 
-    def sees_light(self, state: str, *, patience_s: float = 15) -> None:
+    def sees_light(self, state: str, *, patience_s: float = 25) -> None:
         """The connection light has this state."""
         expect(self.light).to_have_attribute("data-state", state, timeout=patience_s * 1000)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PATIENCE_S = 30.0
+PATIENCE_S = 45.0
 _TURN_S = 0.02
 
 REPOSITORY = Path(__file__).parents[2]

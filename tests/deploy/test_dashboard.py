@@ -72,7 +72,7 @@ def test_every_query_finds_series_with_numbers(prometheus: Prometheus, title: st
         return [value for _, values in series for value in values if math.isfinite(value)]
 
     assert "$" not in filled_in(expression)
-    eventually(numbers, f"series for {title!r}", patience_s=10)
+    eventually(numbers, f"series for {title!r}", patience_s=15)
 
 
 def test_what_is_saved_and_billed_is_counted(prometheus: Prometheus) -> None:

@@ -137,7 +137,7 @@ def test_it_comes_back_after_a_503(
         example = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         eventually(lambda: answered(small_url, 503) > before, "the program was sent away")
         process.has("completed", 1111)
-    output, _ = example.communicate(timeout=30)
+    output, _ = example.communicate(timeout=45)
     assert (example.returncode, output.count("1111")) == (0, 1)
 
 
@@ -156,7 +156,7 @@ def test_it_waits_for_a_process_that_has_not_begun(
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as example:
         eventually(lambda: answered(url, 404) > before or total(url, "watchers") > 0, "it was answered 404, or waits")
         process.has("completed", 1111)
-        output, _ = example.communicate(timeout=30)
+        output, _ = example.communicate(timeout=45)
     assert (example.returncode, output.count("1111")) == (0, 1), output
 
 

@@ -9,7 +9,7 @@ import grpc.aio
 from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.base_collection import BaseCollectionReference
 
-PATIENCE_S = 20
+PATIENCE_S = 30
 
 Response = Any
 

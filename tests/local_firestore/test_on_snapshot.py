@@ -4,7 +4,7 @@ import queue
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE_S = 20
+PATIENCE_S = 30
 
 Heard = queue.Queue[tuple[list[str], set[tuple[str, str]]]]
 

@@ -1,1 +1,1 @@
-"""What is asked and answered, declared once: operations, parameters, bodies, OpenAPI."""
+"""The API, declared once: operations, parameters, bodies, OpenAPI."""

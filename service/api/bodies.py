@@ -1,9 +1,9 @@
-"""The bodies of answers as JSON Schemas, keys in the order in which they are sent. Pure.
+"""The bodies of answers as JSON Schemas. Keys are in the order in which they are sent. Pure.
 
 Clients must accept keys that are not here: later versions add keys, but never rename or retype one.
 
-Every object and every union is one of SCHEMAS or `answers`, and refers to others by name: clients that are generated
-from /openapi.json name their types by it.
+Every object and every union has a name, in SCHEMAS or `answers`, and others refer to it by this name. So clients that
+are generated from /openapi.json have a type of this name.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ WHOLE_SECONDS: Schema = {"type": "integer", "minimum": 0}
 
 
 def ref(name: str) -> Schema:
-    """One of them, by reference."""
+    """A reference to one of the schemas."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -73,7 +73,7 @@ def _children(name: str) -> Schema:
 
 
 def answers(described: Description) -> dict[str, Schema]:
-    """What is answered about processes: the keys of the schema in force, in its order."""
+    """The schemas of answers about processes, with the keys of the schema in force, in its order."""
     keys = {key.name: _TYPES[key.type] for key in described.keys}
     example = {"process_id": "import-1", **{key.name: _example(key) for key in described.keys}}
     row = {name: example[name] for name in ("process_id", *(key.name for key in described.keys if key.in_list))}
@@ -102,7 +102,7 @@ def answers(described: Description) -> dict[str, Schema]:
 
 
 def _event_data(described: Description) -> dict[str, Schema]:
-    """The data of events that name a process: with the keys that name it, besides its ID, in a collection group."""
+    """The schemas of data in events that only identify a process: its ID and, in a collection group, further keys."""
     shown = {each.key for each in described.filters if each.name in described.path_variables and each.key}
     named: dict[str, Schema] = {name: {"type": "string"} for name in ("process_id", *sorted(shown))}
     example = {"process_id": "import-1", **dict.fromkeys(sorted(shown), "alice")}
@@ -143,7 +143,7 @@ def _process_list(row: dict[str, Any]) -> Schema:
             "missing": {
                 "type": "array",
                 "items": {"type": "string"},
-                "description": "Only where the request names processes by ID: those that do not exist",
+                "description": "The IDs that do not exist; only if the request names processes by ID",
             },
         },
         "A page of a list, or the processes that the request names.",
@@ -178,16 +178,16 @@ _STREAMS: dict[str, Schema] = {
     "StalledEvent": _event(
         "stalled",
         "Stalled",
-        "The process has not ended and was not written for STALLED_AFTER_S; a `status` event ends that.",
+        "The process has not ended and was not written for STALLED_AFTER_S; the next `status` event ends this.",
         '{"process_id":"import-1","last_written":"2025-11-23T09:30:45.5Z"}',
     ),
     "RemovedEvent": _event(
         "removed",
         "Removed",
-        "The process is no longer in the model, or no longer fits the filters.",
+        "The process is no longer in the model, or no longer matches the filters.",
         '{"process_id":"import-1","deleted":true}',
     ),
-    "ResetEvent": _event("reset", "Reset", "The client must drop all that it holds: the present states follow.", "{}"),
+    "ResetEvent": _event("reset", "Reset", "The client must drop all that it has: the present states follow.", "{}"),
     "Reset": {"type": "object", "description": "The data of a `reset` event: no keys", "examples": [{}]},
 }
 
@@ -215,10 +215,10 @@ _SERVICE: dict[str, Schema] = {
             "model_trusted": {"type": "boolean", "description": "Whether requests are answered from the model"},
             "direct_reads": {
                 "enum": ["proven", "failing", "unproven"],
-                "description": "proven: one succeeded in the last 10 s; unproven: there was none lately",
+                "description": "proven: one succeeded in the last 10 s; unproven: there was none recently",
             },
         },
-        "Whether this replica can answer, and the state of what it answers from.",
+        "Whether this replica can answer, and the state of its sources.",
         {
             "status": "ready",
             "ready": True,
@@ -239,35 +239,35 @@ _STATISTICS: dict[str, Schema] = {
     "Counts": {
         "type": "object",
         "additionalProperties": {"type": "integer", "minimum": 1},
-        "description": "Processes by status; the empty text stands for those without a readable status",
+        "description": "Numbers of processes by status; the empty text is for processes without a readable status",
         "examples": [{"completed": 140, "failed": 3}],
     },
     "DurationsByStatus": {
         "type": "object",
         "additionalProperties": ref("Durations"),
-        "description": "By terminal status, where start and end are known",
+        "description": "By terminal status, for processes with a known start and end",
         "examples": [{"completed": {"p50": 61.5, "p95": 340.0, "max": 1205.25}}],
     },
     "Durations": _object(
         {key: {"type": "number", "minimum": 0} for key in ("p50", "p95", "max")},
-        "Seconds from start to end, which so many of the processes did not exceed.",
+        "Percentiles of the seconds from start to end.",
         {"p50": 61.5, "p95": 340.0, "max": 1205.25},
     ),
     "Finished": _object(
         {"60": ref("Counts"), "3600": ref("Counts")},
-        "Processes that ended in the last 60 and 3,600 seconds, by status: by the documents' times, or by their last"
-        " change where they have none.",
+        "Processes that ended in the last 60 and 3,600 seconds, by status. A document without an end time counts by"
+        " the last change of its answer.",
         {"60": {"completed": 2}, "3600": {"completed": 140, "failed": 3}},
     ),
     "CountsByMinute": {
         "type": "object",
         "additionalProperties": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-        "description": "By terminal status, where any ended: a number for each minute",
+        "description": "By terminal status, if any process ended: a number for each minute",
         "examples": [{"completed": [3, 0, 2]}],
     },
     "FinishedByMinute": _object(
         {
-            "from": {**TIME, "description": "When the first of the minutes began"},
+            "from": {**TIME, "description": "The beginning of the first minute"},
             "counts": ref("CountsByMinute"),
         },
         "Processes that ended in each minute, the oldest first; the last minute is the present one.",
@@ -282,12 +282,12 @@ _STATISTICS: dict[str, Schema] = {
             },
             "by_status": ref("Counts"),
             "stalled": {"type": "integer", "minimum": 0},
-            "oldest_unfinished": {**TIME_OR_NULL, "description": "When the oldest process began that has not ended"},
+            "oldest_unfinished": {**TIME_OR_NULL, "description": "The start of the oldest process that has not ended"},
             "finished": ref("Finished"),
             "duration_s": ref("DurationsByStatus"),
             "finished_by_minute": ref("FinishedByMinute"),
         },
-        "Counts of the processes in the model, or of those that fit the filters.",
+        "Counts of the processes in the model, or of those that match the filters.",
         {
             "processes": 152,
             "complete": True,

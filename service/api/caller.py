@@ -1,4 +1,4 @@
-"""Who asks, as every way of answering needs it. Pure."""
+"""The caller of a request. Pure."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from math import inf
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`name` tells callers apart where they share a budget; it is never shown, logged or a label.
+    """`name` distinguishes callers that share a budget. It is never shown or logged, and never a label.
 
-    `owner`: the value of the schema's owner filter; the caller sees the processes that have it, and no others. None
-    sees every process. `expires_at`, in seconds since the epoch: when waits and streams of this caller end.
+    `owner`: the caller sees only processes with this value in the schema's owner filter; with None it sees every
+    process. `expires_at`, in seconds since the epoch: the time when waits and streams of this caller end.
     """
 
     name: str = ""
@@ -19,9 +19,9 @@ class Caller:
 
 
 def seconds_left(caller: Caller, now: float) -> float:
-    """How long this caller's waits and streams can last; `now` in seconds since the epoch."""
+    """How long waits and streams of this caller can last. `now` is in seconds since the epoch."""
     return inf if caller.expires_at is None else max(0.0, caller.expires_at - now)
 
 
 SEES_EVERYTHING = Caller()
-"""A client with an API key, and every client where no key is needed."""
+"""A client with an API key; every client, if no key is needed."""

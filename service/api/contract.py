@@ -1,7 +1,7 @@
 """The parts of a route's declaration: its parameters, its responses, and how requests are read. Pure.
 
 One declaration serves both sides: handlers read requests with it, and /openapi.json is rendered from it. So every
-parameter that is read is documented, and an undeclared one is refused by name.
+parameter that handlers read is documented. A request with an undeclared parameter is refused, and the error names it.
 """
 
 import re
@@ -33,9 +33,9 @@ class Headers(Protocol):
 
 @dataclass(frozen=True)
 class Parameter(Generic[T]):
-    """A parameter: how it is documented, and how its text is read. `read` raises BadParameter, naming it.
+    """A parameter: its documentation, and the function that reads its text. `read` raises a BadParameter that names it.
 
-    `example` is a value that works, where the schema alone does not show one. `required`: a request without it is
+    `example` is a valid value, for parameters whose schema alone does not show one. `required`: requests without it are
     refused.
     """
 
@@ -50,20 +50,20 @@ class Parameter(Generic[T]):
 
 @dataclass(frozen=True)
 class PathParameter(Parameter[T]):
-    """A segment of the path. `read` gets it percent-encoded, as the client sent it."""
+    """A segment of the path. `read` gets the percent-encoded text of the request."""
 
     location = "path"
 
 
 @dataclass(frozen=True)
 class QueryParameter(Parameter[T]):
-    """A query parameter that is given at most once; `default` where it is absent."""
+    """A query parameter that can be given once; `default` is the value if it is absent."""
 
     default: T
     location = "query"
 
     def of(self, query: Query) -> T:
-        """Raises: BadParameter."""
+        """The value in this query. Raises: BadParameter."""
         values = query.get(self.name)
         if values is None:
             return self.default
@@ -74,13 +74,13 @@ class QueryParameter(Parameter[T]):
 
 @dataclass(frozen=True)
 class RepeatedParameter(Parameter[T]):
-    """A query parameter that is given up to `most` times; `read` gets each value."""
+    """A query parameter that can be given up to `most` times; `read` gets each value."""
 
     most: int
     location = "query"
 
     def of(self, query: Query) -> tuple[T, ...]:
-        """Raises: BadParameter."""
+        """The values in this query. Raises: BadParameter."""
         values = query.get(self.name, [])
         if len(values) > self.most:
             raise BadParameter(f"{self.name} can be given at most {self.most} times")
@@ -95,7 +95,7 @@ class HeaderParameter(Parameter[T]):
     location = "header"
 
     def of(self, headers: Headers) -> T:
-        """Raises: BadParameter."""
+        """The value in these headers. Raises: BadParameter."""
         lines = headers.getall(self.name, None)
         return self.default if lines is None else self.read(", ".join(lines))
 
@@ -112,9 +112,9 @@ class Header:
 
 @dataclass(frozen=True)
 class Response:
-    """A response. `content` maps content types to the schema of the body; it is empty where there is no body.
+    """A response. `content` maps content types to the schema of the body; it is empty if there is no body.
 
-    An object or a union is a reference to one of bodies.SCHEMAS: generated clients name their types by it.
+    An object or a union is a reference to one of bodies.SCHEMAS, so that generated clients have a type with its name.
     """
 
     description: str
@@ -125,7 +125,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Operation:
-    """A GET request, and the HEAD that goes with it unless it is a stream. `tag` is the group it is documented in."""
+    """A GET request, and also HEAD unless it is a stream. `tag` is its group in the documentation."""
 
     name: str
     path: str

@@ -1,7 +1,7 @@
-"""Which pages of other origins can read answers, what they can send, and what they can read: every request header that
-is read, every response header that is declared. Pure.
+"""CORS: the pages of other origins that can read answers, and the headers that they can send and read. Pure.
 
-The names come from the declarations: of the operations, of keys, and of what every request and every answer has.
+They can send every request header that the service reads, and read every declared response header. The names come from
+the declarations: of the operations, of keys, and of the headers that every request and every answer has.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ ALWAYS_READABLE = frozenset({"Cache-Control", "Content-Language", "Content-Lengt
 
 
 def sent_to(operations: Iterable[Operation], token_header: str) -> list[str]:
-    """The names of the request headers that are read, in order. `token_header` carries ID tokens."""
+    """The names of the request headers that the service reads, in order. `token_header` is the header of ID tokens."""
     declared = (each.name for operation in operations for each in operation.parameters if each.location == "header")
     schemes = security_schemes(needs_key=True, token_header=token_header)
     keys = (scheme.get("name", "Authorization") for scheme in schemes.values())
@@ -25,14 +25,14 @@ def sent_to(operations: Iterable[Operation], token_header: str) -> list[str]:
 
 
 def read_from(operations: Iterable[Operation]) -> list[str]:
-    """The names of the response headers that a page cannot read unasked, in order."""
+    """The names of the response headers that a page can read only with permission, in order."""
     responses = (response for operation in operations for response in operation.responses.values())
     declared = (header for response in responses for header in response.headers)
     return sorted({header.name for header in (*declared, *EVERY_ANSWER, *OF_REFUSALS)} - ALWAYS_READABLE)
 
 
 def allowed_headers(token_header: str) -> str:
-    """What a page of another origin can send."""
+    """The headers that a page of another origin can send."""
     return ", ".join(sent_to(OPERATIONS, token_header))
 
 
@@ -40,7 +40,7 @@ EXPOSED_HEADERS = ", ".join(read_from(OPERATIONS))
 
 
 def cors_headers(origins: Sequence[str], origin: str | None) -> dict[str, str]:
-    """The headers that let a page of `origin` read the answer; none where it is not among the configured ones."""
+    """The headers that let a page of `origin` read the answer; none if this origin is not configured."""
     if not origins:
         return {}
     if origin is None or ("*" not in origins and origin not in origins):

@@ -1,7 +1,7 @@
-"""What page and terminal know of the answers: their keys, the keys' roles, the filters, which statuses end a process.
+"""The description of answers for page and terminal: keys, their roles, filters, and the statuses that end a process.
 
-Made from the schema in force, and sent as JSON at /ui/schema.json. It names keys of answers, and of the documents only
-what a document must have to be listed: the collection and the field that lists are ordered by. Pure.
+It comes from the schema in force, and is sent as JSON at /ui/schema.json. It names keys of answers. Of the documents it
+names only what lists need: the collection, and the field that orders lists. Pure.
 """
 
 import re
@@ -12,16 +12,16 @@ from typing import Any, Literal
 PATH = "/ui/schema.json"
 
 Kind = Literal["waiting", "running", "completed", "failed", "cancelled"]
-"""What a status means to people; each kind has a colour."""
+"""The meaning of a status; each kind has a colour."""
 
 WAITING = r"^(pending|queue|wait|await|schedul|submit|creat|new$|init|accept|ready|paus|block|hold|held|on.?hold)"
 CANCELLED = r"cancel|abort|skip|expire|stop|withdr[ae]w"
-"""Patterns of statuses, in any case, that Python and JavaScript read alike."""
+"""Regular expressions that match statuses in any case, with the same meaning in Python and JavaScript."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of the answers. `type` is what its value is read as, `in_list` whether lists have it."""
+    """A key of the answers. `type` is the type as which its value is read; `in_list`: whether lists have the key."""
 
     name: str
     type: str
@@ -30,7 +30,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class FilterOffered:
-    """An equality filter of lists. `key` is the key that shows the same value, None where no answer shows it."""
+    """An equality filter of lists. `key` is the key that shows the same value; None if no answer shows it."""
 
     name: str
     type: str
@@ -39,9 +39,9 @@ class FilterOffered:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`roles`: the key that has each role, None where none has it. `order_key`: the key that lists are sorted by.
+    """`roles`: the key with each role, or None. `order_key`: the key that orders lists.
 
-    `children`: the names of those that the answer about one process can include.
+    `children`: the names of the children that the answer about one process can include.
     """
 
     keys: tuple[Key, ...]
@@ -49,23 +49,23 @@ class Description:
     progress_of: int
     order_key: str | None
     has_days: bool
-    """Whether `order_key` shows the times that start_date and end_date are compared with."""
+    """Whether `order_key` shows the times with which start_date and end_date are compared."""
     terminal: tuple[str, ...]
     failed: tuple[str, ...]
     filters: tuple[FilterOffered, ...]
     children: tuple[str, ...]
     has_products: bool
     path_variables: tuple[str, ...] = ()
-    """The filters that name a process together with its ID, where the collection is a pattern."""
+    """The filters that identify a process together with its ID, if the collection is a pattern."""
     collection: str = ""
     order_field: str = ""
-    """In the documents: without it a process is in no list."""
+    """The field in the documents: a process without it is in no list."""
     order_type: str = ""
     waiting: str = WAITING
     cancelled: str = CANCELLED
 
     def kind(self, status: object) -> Kind:
-        """Of a status that ends a process: whether it ended well. Of any other: whether it waits for something."""
+        """The kind of a status: whether a terminal status is a good end, and whether another one means waiting."""
         word = str(status)
         if word in self.terminal:
             if word in self.failed:
@@ -78,17 +78,17 @@ class Description:
         return status in self.terminal
 
     def value(self, process: Mapping[str, Any], role: str) -> Any:
-        """What a process's answer has in this role; None where nothing has it."""
+        """The value with this role in the answer about a process; None if there is none."""
         key = self.roles.get(role)
         return None if key is None else process.get(key)
 
     def as_json(self) -> dict[str, Any]:
-        """As it is sent."""
+        """The description in the form in which it is sent."""
         return asdict(self)
 
 
 def read_description(body: Mapping[str, Any]) -> Description:
-    """The description that was sent. Raises: ValueError, where it is none."""
+    """The description that was sent. Raises: ValueError if it is none."""
     try:
         keys = tuple(Key(**key) for key in body["keys"])
         filters = tuple(FilterOffered(**each) for each in body["filters"])

@@ -1,10 +1,10 @@
 """Writes, reads and matches ETags; no other module does. Pure.
 
-A process's ETag is the version that last changed what is answered: ordered, and understood by every replica. Children
-that the answer includes follow it by name, for answers with other children are other representations. A list's ETag is
-a hash of its content. Proxies that compress change what clients send back: they make a tag weak, or add a suffix
-(`"v5-gzip"`, `"v5--gzip"`, `"v5;br"`). Such a tag still names its version, in every header: `W/` and suffixes are
-dropped before tags are compared, for If-Match too, which RFC 9110 would compare strongly.
+The ETag of a process is the version that last changed its answer: versions are ordered and mean the same on every
+replica. The names of included children follow, because answers with other children are other representations. The ETag
+of a list is a hash of its content. Proxies that compress change the tags that clients send back: they make a tag weak,
+or add a suffix (`"v5-gzip"`, `"v5--gzip"`, `"v5;br"`). Such a tag still means its version, in every header: `W/` and
+suffixes are removed before tags are compared, also for If-Match, which RFC 9110 would compare strongly.
 """
 
 import hashlib
@@ -14,40 +14,40 @@ from typing import Protocol
 
 _TAG = re.compile(r'"([^"]*)"')
 _SUFFIX = re.compile(r"(?:(?:--?|[;:+.])(?:x-gzip|gzip|gz|brotli|br|deflate|compress|zstd|dcb|dcz)){1,2}\Z")
-"""Apache writes `-gzip` and `-br`, Jetty `--gzip`, LiteSpeed `;gz` and `;br`; two of them, where two proxies compress.
-Bounded, because a pattern that repeats without a bound takes quadratic time on hostile tags."""
+"""Apache writes `-gzip` and `-br`, Jetty `--gzip`, LiteSpeed `;gz` and `;br`. Two proxies can add two of them. The
+pattern is bounded, because an unbounded repetition takes quadratic time on hostile tags."""
 
 _PLAIN_VERSION = re.compile(r"v([0-9]{1,19})")
 _VERSION = re.compile(r"v([0-9]{1,19})(?:-p|~[A-Za-z_][A-Za-z0-9_]*)*+")
 
 
 def version_etag(version: int, children: Sequence[str] = ()) -> str:
-    """`"v<update time in microseconds>"`, and behind it the children that are part of the answer.
+    """`"v<update time in microseconds>"`, followed by the children in the answer.
 
-    Products are `-p`, others `~` and their name: no suffix of a proxy begins with that, whatever a child is called.
+    Products are `-p`, others `~` and their name. No suffix of a proxy begins in this way, whatever the name is.
     """
     named = "".join("-p" if child == "products" else f"~{child}" for child in children)
     return f'"v{version}{named}"'
 
 
 class Versioned(Protocol):
-    """A process's content, which can go by several versions."""
+    """The content of a process, which several versions can have."""
 
     content_version: int
     version: int
 
     def is_same_as(self, version: int) -> bool:
-        """Whether that version is known to have had this content."""
+        """Whether that version is known to have this content."""
 
     def known_as(self, version: int) -> int:
-        """The version to name it by to a client that knows `version`."""
+        """The version of this content for a client that knows `version`."""
 
 
 def etag_for(content: Versioned, header: str, children: Sequence[str] = ()) -> str:
     """The ETag of an answer, with these children, to a client that sent these tags.
 
-    It is one of the client's where that names this content, and never one below those of older content that the client
-    has. Children are in no model, so with them only the newest write's version is certain to name the whole.
+    If one of the client's tags has this content, it is that tag. It is never less than a tag of older content that the
+    client has. The model holds no children, so for an answer with children only the newest version is certain.
     """
     if children:
         return version_etag(content.version, children)
@@ -68,8 +68,8 @@ def content_etag(body: bytes) -> str:
 
 
 def matches(header: str, etag: str) -> bool:
-    """Whether one of the header's tags names this ETag; `*` names every ETag."""
-    if header == etag:  # as nearly all clients send it
+    """Whether one of the header's tags means this ETag; `*` means every ETag."""
+    if header == etag:  # nearly all clients send this form
         return True
     return header.strip() == "*" or etag[1:-1] in _tags(header)
 
@@ -83,7 +83,7 @@ def precondition_failed(if_match: str, etag: str) -> bool:
 
 
 def known_version(*headers: str) -> int:
-    """The newest version that a tag of these headers names; 0 where none does."""
+    """The newest version in the tags of these headers; 0 if there is none."""
     newest = 0
     for header in headers:
         for tag in _tags(header):

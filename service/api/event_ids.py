@@ -5,7 +5,7 @@ import re
 from service.api.etags import known_version
 
 BEFORE_ALL = 0
-"""Stands for an ID that is not a version: every event is new to that client."""
+"""An ID that is not a version: for a client with this ID, every event is new."""
 
 _EVENT_ID = re.compile(r"v?([0-9]{1,19})")
 

@@ -1,4 +1,4 @@
-"""Headers of every request and every answer that no operation declares, and paths that need no key."""
+"""Headers that every request or every answer can have, undeclared by operations; and paths that need no key."""
 
 from service import SERVICE_NAME
 
@@ -9,15 +9,15 @@ BASE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Every answer has these beside X-Request-Id, unless its handler sets another value. Answers are data, so no page can
+"""Every answer has these and X-Request-Id, unless its handler sets another value. Answers are data, so no page can
 embed or run them.
 
-Left out: `X-Frame-Options`, which the policy replaces; `Referrer-Policy`, because data has no links;
-`Strict-Transport-Security`, which the component that terminates TLS sends.
+Some usual headers are missing: `X-Frame-Options`, which the policy replaces; `Referrer-Policy`, because data has no
+links; `Strict-Transport-Security`, which the component that terminates TLS sends.
 """
 
 LOGGED_HEADERS = ("Traceparent", "User-Agent", "X-Cloud-Trace-Context")
-"""Request headers that are read for log lines alone."""
+"""Request headers that only log lines need."""
 
 OPEN_PATHS = frozenset({"/", "/healthz"})
-"""Answered without a key. The files of the page, which hold no data, need no key either."""
+"""Paths that need no key. The page's files need none either, because they hold no data."""

@@ -1,4 +1,4 @@
-"""What a list asks for, as the read model and Firestore both understand it, and its page tokens. Pure."""
+"""The query of a list, with the same meaning for the model and for Firestore; and its page tokens. Pure."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ from service.api.ordering import Order
 from service.errors import BadParameter
 
 StartKey = int | float | str
-"""The ordering field's value as it is ordered: microseconds since the epoch for timestamps, else the value itself."""
+"""The ordering field's value in a form that can be compared: microseconds since the epoch for timestamps, or itself."""
 
 Position = tuple[StartKey, str] | tuple[StartKey, str, int]
 """Lists run from the greatest position to the least, as Firestore's query does: by start_time, then by process ID.
@@ -27,18 +27,18 @@ number, before all others, and the empty text sorts before every ID.
 """
 
 Filters = Mapping[str, str | int]
-"""By a filter's name, `status` among them, what the processes of a list have there."""
+"""Filter → required value; `status` can be among the filters."""
 
 NO_FILTERS: Filters = MappingProxyType({})
 
 MAX_FILTER_BYTES = 1500
-"""Of a text that a list is filtered by: Firestore's indexes hold no more of a value."""
+"""The longest text by which a list can be filtered: Firestore's indexes hold no more of a value."""
 
 STALLED = "stalled"
-"""The filter that is true for processes which stall and false for all others. In `until`: that the process stalls."""
+"""As a filter: true for processes that stall, false for all others. In `until`: wait until the process stalls."""
 
 _INFINITIES = ("-Infinity", "Infinity")
-"""JSON has no number for them."""
+"""Texts for infinities, because JSON has no number for them."""
 
 _NUMERIC_ID = re.compile(r"__id(-?[1-9][0-9]{0,18})__", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
@@ -51,10 +51,10 @@ _DATE_TIME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """Rows in descending (start_time, process ID) order, those alone that fit all of the filters.
+    """The rows that match all filters, in descending order of (start_time, process ID).
 
-    `lower` is inclusive; `upper` is inclusive or not, as `upper_inclusive` says; `after` is the position of the row
-    that the page follows. All of them are of the type that lists hold.
+    `lower` is inclusive; `upper_inclusive` says whether `upper` is. `after` is the position of the last row of the
+    previous page. All of them have the type of the ordering field.
     """
 
     limit: int
@@ -75,7 +75,7 @@ def read_start_date(text: str, order: Order) -> StartKey:
 
 
 def read_end_date(text: str, order: Order) -> tuple[StartKey, bool]:
-    """`end_date` as an upper bound and whether it is inclusive; a date stands for the whole of its UTC day.
+    """`end_date` as an upper bound, and whether it is inclusive. A date means the whole of its UTC day.
 
     Raises: BadParameter.
     """
@@ -104,7 +104,7 @@ def _read_date_or_date_time(name: str, text: str) -> date:
             text = f"{day}T{clock}:{seconds or '00'}.{fraction or '0':0<6}{offset}"
             return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        pass  # a day or an hour that does not exist: the same answer as for text of another form
+        pass  # a day or an hour that does not exist: the error is the same as for any other text
     raise BadParameter(
         f"{name} must be an ISO 8601 date or date-time, like 2026-11-23 or 2026-11-23T09:30:00Z"
         " (a + in it is written %2B)"
@@ -112,13 +112,13 @@ def _read_date_or_date_time(name: str, text: str) -> date:
 
 
 def position_of(start: StartKey, process_id: str) -> Position:
-    """Where a process stands in lists."""
+    """The position of a process in lists."""
     number = _number_in(process_id) if process_id.startswith("__id") else None
     return (start, process_id) if number is None else (start, "", number)
 
 
 def process_id_at(position: Position) -> str:
-    """The ID that the position is of."""
+    """The process ID in a position."""
     return position[1] or f"__id{position[2]}__"  # type: ignore[misc] # only numeric IDs have an empty text
 
 
@@ -128,7 +128,9 @@ def _number_in(process_id: str) -> int | None:
 
 
 def write_page_token(position: Position, filters: Filters = NO_FILTERS) -> str:
-    """The opaque token of the page after `position`. It names the list's filters, which the next page must have too."""
+    """The opaque token of the page after `position`. It contains a digest of the filters; the next page must have the
+    same.
+    """
     start: object = position[0]
     if isinstance(start, float) and math.isinf(start):
         start = _INFINITIES[start > 0]
@@ -138,7 +140,7 @@ def write_page_token(position: Position, filters: Filters = NO_FILTERS) -> str:
 def read_page_token(
     token: str, order: Order, filters: Filters = NO_FILTERS, is_key: Callable[[str], bool] | None = None
 ) -> Position:
-    """The inverse of `write_page_token`. `is_key`: whether a text can be the key of a process in lists like this.
+    """The position in a token. `is_key` says whether a text can be the key of a process in such a list.
 
     Raises: BadParameter for a token that this service did not write, or that belongs to a list with other filters.
     """
@@ -165,7 +167,7 @@ def _written(parts: Sequence[object]) -> str:
 
 
 def _digest(filters: Filters) -> list[str]:
-    """What a token says of them: nothing where there are none."""
+    """The part of a token for its filters; empty if there are none."""
     return [hashlib.blake2b(orjson.dumps(sorted(filters.items())), digest_size=6).hexdigest()] if filters else []
 
 

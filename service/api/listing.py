@@ -1,5 +1,5 @@
-"""The reads as the schema in force has them: equality filters beside `status`, the children that it names, and the
-variables that name a process together with its ID, where the collection is a pattern. Pure.
+"""The operations as the schema in force extends them: with its filters, its children, and the variables that identify a
+process together with its ID if the collection is a pattern. Pure.
 """
 
 import re
@@ -30,12 +30,12 @@ from service.errors import BadParameter
 _INT64 = range(-(2**63), 2**63)
 _DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _ORDER_FIELD = "`start_time`"
-"""In the declarations: the default schema's."""
+"""The ordering field in the declarations, which are those of the default schema."""
 
 FilterType = Literal["string", "integer"]
 
 _PLAIN = CollectionPath("processes")
-"""Any plain collection: of these nothing in a request depends on the name."""
+"""Any plain collection: no request depends on its name."""
 
 
 class Listing:
@@ -50,7 +50,7 @@ class Listing:
         path: CollectionPath = _PLAIN,
         owner: str | None = None,
     ) -> None:
-        """`filters` are those of fields; the variables of `path` are filters too. `owner`: that of the schema."""
+        """`filters` compare fields; the variables of `path` are filters too. `owner` is the schema's owner filter."""
         self._order = order
         self.path = path
         self._owner = owner
@@ -65,23 +65,25 @@ class Listing:
         self.process_events = self._with_variables(PROCESS_EVENTS)
 
     def variables(self, query: Query, caller: Caller) -> dict[str, str]:
-        """Those of the path, as the query names them; that of the owner can be the caller's. Raises: BadParameter."""
+        """The path's variables from the query. If a variable is the owner, the caller's owner can replace it. Raises:
+        BadParameter.
+        """
         found: dict[str, str] = {}
         for each in self._variables:
             value = each.of(query)
             if value is None and each.name == self._owner and is_process_id(str(caller.owner or "")):
                 value = str(caller.owner)
             if value is None:
-                raise BadParameter(f"{each.name} must be given: a process is named by its ID and {self.path.text}")
+                raise BadParameter(f"{each.name} must be given: an ID alone names no process of {self.path.text}")
             found[each.name] = value
         return found
 
     def key(self, process_id: str, query: Query, caller: Caller) -> str:
-        """The key of the process with this ID that a request asks for. Raises: BadParameter."""
+        """The key of the requested process. Raises: BadParameter."""
         return self.path.key(self.variables(query, caller), process_id) if self._variables else process_id
 
     def read(self, raw_query: str, caller: Caller = SEES_EVERYTHING) -> ListQuery | BatchQuery:
-        """What a request for a list asks for. Raises: BadParameter."""
+        """The query of a request for a list. Raises: BadParameter."""
         query = self.operation.query(raw_query)
         if not self._variables:
             return read_list_query(query, self._order, self._filters)
@@ -103,12 +105,12 @@ class Listing:
         )
 
     def read_stats(self, raw_query: str) -> tuple[ListQuery, int | None]:
-        """Which processes a request for `/stats` asks for, and how many single minutes. Raises: BadParameter."""
+        """The query of a request for `/stats`, and its number of minutes. Raises: BadParameter."""
         query = self.stats.query(raw_query)
         return read_bounds(query, self._order, self._filters), BY_MINUTE.of(query)
 
     def read_events(self, raw_query: str) -> Filters:
-        """Which processes a request for `/events` asks for. Raises: BadParameter."""
+        """The filters of a request for `/events`. Raises: BadParameter."""
         return read_filters(self.events.query(raw_query), [STATUS_FILTER, *self._filters])
 
     def read_children(self, query: Query) -> tuple[str, ...]:
@@ -128,7 +130,7 @@ def _with_parameters(operation: Operation, behind: Parameter[Any], more: Iterabl
 
 
 def _with_order(operation: Operation, order: Order) -> Operation:
-    """Its texts name the field that lists are ordered by."""
+    """The operation, with texts that name the field by which lists are ordered."""
     field = f"`{order.field}`"
     parameters = tuple(
         replace(each, description=each.description.replace(_ORDER_FIELD, field)) for each in operation.parameters
@@ -142,7 +144,7 @@ def _variable(name: str, path: CollectionPath, *, is_required: bool) -> QueryPar
             raise BadParameter(f"{name} can't be the ID of a document")
         return text
 
-    description = f"The `{{{name}}}` in `{path.text}`, where the document of the process is."
+    description = f"The value of `{{{name}}}` in `{path.text}`, the path of the process's document."
     return QueryParameter(name, DOCUMENT_ID, description, read, default=None, required=is_required)
 
 

@@ -1,7 +1,7 @@
-"""The API's declarations as an OpenAPI 3.1 document. Pure. It depends on the schema in force, and on whether
-keys or ID tokens are needed.
+"""Renders the API's declarations as an OpenAPI 3.1 document. Pure. The document depends on the schema in force, and on
+whether keys or ID tokens are needed.
 
-Objects and unions stand under `components` alone, where they have names: clients generate a type from each.
+Objects and unions are only under `components`, where they have names, because clients generate a type from each.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from service.api.headers import BASE_HEADERS, OPEN_PATHS
 from service.api.operations import BAD_REQUEST, TAGS, UNAVAILABLE
 from service.api.parameters import REQUEST_ID
 
-X_REQUEST_ID = Header(REQUEST_ID.name, REQUEST_ID.schema, "The request's own ID, or a new one; log lines have it.")
+X_REQUEST_ID = Header(REQUEST_ID.name, REQUEST_ID.schema, "The ID that the request sent, or a new one, as in the log.")
 EVERY_ANSWER = (
     X_REQUEST_ID,
     *(Header(name, {"const": value}, "The same on every answer.") for name, value in BASE_HEADERS.items()),
@@ -24,10 +24,10 @@ EVERY_ANSWER = (
 WWW_AUTHENTICATE = Header(
     "WWW-Authenticate",
     {"type": "string", "pattern": "^Bearer( error=|$)"},
-    "How to send an API key or an ID token, and what is wrong with the token that came (RFC 6750).",
+    "How to send an API key or an ID token, and what is wrong with the token in the request (RFC 6750).",
 )
-OF_REFUSALS = (WWW_AUTHENTICATE, Header("Allow", {"type": "string"}, "The methods of the path, where another came."))
-"""Of answers that come before any operation."""
+OF_REFUSALS = (WWW_AUTHENTICATE, Header("Allow", {"type": "string"}, "The methods that the path allows; with a 405."))
+"""Headers of refusals, which come before any operation."""
 
 NO_KEY = Response(
     "The API key or the ID token is missing or not accepted",
@@ -44,12 +44,12 @@ Status of background processes, answered from a read model that Firestore keeps 
 
 `X-Cache` and `Age` say how fresh an answer is. `HIT` comes from the model, `MISS` from a read made for this request,
 `CACHED` from a read of the last few seconds; `STALE` is the last known state while Firestore can't be reached.
-Every error is `{"status":"error","message":"…"}`, also where the request is malformed HTTP. Times are RFC 3339 in UTC.
+Every error is `{"status":"error","message":"…"}`, even if the request is malformed HTTP. Times are RFC 3339 in UTC.
 """
 
 
 def security_schemes(*, needs_key: bool, token_header: str | None) -> dict[str, dict[str, str]]:
-    """How a request says who sends it: any one of these is enough, and without them no request has to."""
+    """The ways to authenticate a request. One of them is enough; if there are none, no request has to."""
     schemes = dict(_KEY_SCHEMES) if needs_key else {}
     if token_header == AUTHORIZATION:
         schemes["id_token"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An ID token"}
@@ -61,9 +61,9 @@ def security_schemes(*, needs_key: bool, token_header: str | None) -> dict[str, 
 def openapi_document(
     operations: Iterable[Operation], described: Description, *, needs_key: bool, token_header: str | None = None
 ) -> dict[str, Any]:
-    """The document. `described`: what is answered about processes.
+    """The OpenAPI document. `described` says what answers about processes contain.
 
-    `needs_key`: every operation except those on OPEN_PATHS demands an API key, or an ID token in `token_header`.
+    `needs_key`: every operation except those on OPEN_PATHS needs an API key, or an ID token in `token_header`.
     """
     schemes = security_schemes(needs_key=needs_key, token_header=token_header)
     refusals = {} if not schemes else {401: NO_KEY} if token_header is None else {401: NO_KEY, 503: UNAVAILABLE}
@@ -75,7 +75,7 @@ def openapi_document(
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "."}],  # relative to this document, so that it is right behind any path prefix
+        "servers": [{"url": "."}],  # relative to this document, so it is right with any path prefix
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": {operation.path: _path(operation, refusals) for operation in operations},
         "components": {
@@ -90,14 +90,14 @@ def openapi_document(
 
 
 def _path(operation: Operation, refusals: Mapping[int, Response]) -> dict[str, Any]:
-    """`refusals`: the answers to requests that are not admitted; none where all are."""
+    """The path's entry. `refusals`: the answers to requests that are not admitted; empty if all are."""
     is_open = operation.path in OPEN_PATHS
     responses = dict(operation.responses) if is_open else {**refusals, **operation.responses}
     methods = {"get": _method(operation, operation.name, operation.summary, responses)}
     if operation.has_head:
         bodiless = {status: Response(full.description, full.headers) for status, full in responses.items()}
         name = f"head{operation.name[0].upper()}{operation.name[1:]}"
-        methods["head"] = _method(operation, name, f"{operation.summary}: the headers alone", bodiless)
+        methods["head"] = _method(operation, name, f"{operation.summary}: only the headers", bodiless)
     if is_open and refusals:
         for method in methods.values():
             method["security"] = []

@@ -1,7 +1,7 @@
-"""Every operation of the API: what it takes and what it answers. Handlers read requests with these, and
-/openapi.json is rendered from these. Pure.
+"""Every operation of the API, with its parameters and responses. Handlers read requests with these declarations, and
+/openapi.json is rendered from them. Pure.
 
-openapi.py adds what every answer has: X-Request-Id, and a 401 where keys are needed.
+openapi.py adds the parts that every answer has: X-Request-Id, and a 401 if keys are needed.
 """
 
 from service.api import parameters as p
@@ -11,11 +11,11 @@ from service.api.contract import Header, Operation, Response, Schema
 from service.api.sources import Source
 
 X_CACHE = Header("X-Cache", {"enum": [source.value for source in Source]}, "The source of the answer.")
-AGE = Header("Age", WHOLE_SECONDS, "Firestore's state was this at most so many seconds ago.")
+AGE = Header("Age", WHOLE_SECONDS, "The answer was Firestore's state at most this many seconds ago.")
 VERSION = Header(
     "ETag",
     {"type": "string", "pattern": r'^"v[0-9]+(-p|~[A-Za-z0-9_]+)*"$'},
-    "The version: ordered, equal on all replicas. The children that the answer includes stand behind it.",
+    "The version: ordered, and equal on all replicas. The names of included children follow it.",
 )
 CONTENT_HASH = Header("ETag", {"type": "string", "pattern": '^"[0-9a-f]+"$'}, "A hash of the content.")
 RETRY_AFTER = Header(
@@ -29,7 +29,7 @@ PREFERENCE_APPLIED = Header(
 X_STALLED = Header(
     "X-Stalled",
     {"enum": ["true", "false"]},
-    "Whether the process stalls; only where `until` names `stalled`.",
+    "Whether the process stalls; only if `until` names `stalled`.",
     always=False,
 )
 NO_BUFFERING = Header("X-Accel-Buffering", {"const": "no"}, "Makes proxies pass events on at once.")
@@ -87,7 +87,7 @@ READYZ = Operation(
     "getReadiness",
     "/readyz",
     "Whether this replica can answer, and why",
-    "It can where the model is current, or where direct reads are proven to work.",
+    "It can if the model is current, or if direct reads are proven to work.",
     {
         200: Response("It can answer", content=_json("Readiness")),
         503: Response("It can't answer; `reason` says why", content=_json("Readiness")),
@@ -99,13 +99,13 @@ METRICS = Operation(
     "getMetrics",
     "/metrics",
     "Prometheus metrics",
-    "Prometheus text, or OpenMetrics where `Accept` prefers it.",
+    "Prometheus text, or OpenMetrics if `Accept` prefers it.",
     {
         200: Response(
             "All metrics of this replica",
             content={"text/plain": {"type": "string"}, "application/openmetrics-text": {"type": "string"}},
         ),
-        403: _error("The caller sees the processes of one owner alone; metrics count all"),
+        403: _error("The caller sees the processes of one owner only; metrics count all"),
         500: FAILED,
     },
     (p.ACCEPT,),
@@ -133,7 +133,7 @@ STATUS = Operation(
     "getProcess",
     "/status/{process_id}",
     "One process",
-    "Answered from the model where the model is current, else from Firestore. `wait` makes it a long poll.",
+    "The model answers if it is current, otherwise Firestore. `wait` makes it a long poll.",
     {
         200: Response("Its state", _WAITED, _json("Process")),
         304: Response("Unchanged since a version that the request names", _WAITED),
@@ -168,12 +168,12 @@ LISTING = Operation(
                 "next_page": {
                     "operationId": "listProcesses",
                     "parameters": {"query.page_token": "$response.body#/next_page_token"},
-                    "description": "Where `next_page_token` is not null",
+                    "description": "If `next_page_token` is not null",
                 },
                 "process": {
                     "operationId": "getProcess",
                     "parameters": {"path.process_id": "$response.body#/processes/0/process_id"},
-                    "description": "Each process by itself",
+                    "description": "Each process of the list",
                 },
             },
         ),
@@ -200,8 +200,8 @@ PROCESS_EVENTS = Operation(
     "/status/{process_id}/events",
     "One process as Server-Sent Events",
     "The present state comes first, then every change; the ID of an event is the version. The stream ends after"
-    " `removed`, and after a terminal status unless `follow=true`. `stalled` comes where the process begins to stall,"
-    " `status` where it is written again. A `Last-Event-ID` that is not a version gets `reset`"
+    " `removed`, and after a terminal status unless `follow=true`. `stalled` comes when the process begins to stall,"
+    " `status` when it is written again. A `Last-Event-ID` that is not a version gets `reset`"
     " before the present state.",
     {
         200: Response(
@@ -209,7 +209,7 @@ PROCESS_EVENTS = Operation(
             (X_CACHE, AGE, NO_BUFFERING),
             _EVENTS,
         ),
-        204: Response("The process has ended: nothing follows the event that the client saw last", (X_CACHE, AGE)),
+        204: Response("The process has ended: no event follows the one that the client saw last", (X_CACHE, AGE)),
         404: NO_PROCESS,
         **_FROM_FIRESTORE,
     },
@@ -222,9 +222,9 @@ EVENTS = Operation(
     "/events",
     "Every process in the model as Server-Sent Events",
     "All processes in the model come first, then every change. With `Last-Event-ID` every change since that event comes"
-    " first; where this replica does not have all of them, `reset` and all processes in the model. A process that"
+    " first; if this replica does not have all of them, `reset` and all processes in the model. A process that"
     " leaves the `status` filter comes once more; one that leaves another filter comes as `removed`. `stalled` comes"
-    " for each process that stalls, `status` where it is written again.",
+    " for each process that stalls, `status` when it is written again.",
     {
         200: Response(
             "The stream",
@@ -242,8 +242,8 @@ STATS = Operation(
     "getStatistics",
     "/stats",
     "Counts of the processes in the model",
-    "By status, stalled, finished in the last 60 and 3,600 seconds, and how long the finished took. Takes the filters"
-    " of lists. Counts the processes in the model: `complete` says whether these are all.",
+    "Counts by status, of stalled processes and of those that ended in the last 60 and 3,600 seconds; and durations."
+    " Has the filters of lists. `complete` says whether the model has all processes.",
     {
         200: Response("The counts", (X_CACHE, AGE, CONTENT_HASH), _json("Statistics")),
         304: Response("Unchanged", (X_CACHE, AGE, CONTENT_HASH)),
@@ -264,4 +264,4 @@ STATS = Operation(
 )
 
 OPERATIONS = tuple(declared for declared in tuple(vars().values()) if isinstance(declared, Operation))
-"""All of these. The schema's filters can't have the names of their parameters. Its children add some of their own."""
+"""All operations. The schema's filters cannot have the names of their parameters. Its children add some parameters."""

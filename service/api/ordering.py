@@ -1,7 +1,7 @@
-"""What lists are ordered by: a document's value as a key, a key as Firestore's value, a date as a bound. Pure.
+"""The order of lists: a document's value as a key, a key as Firestore's value, a date as a bound. Pure.
 
-Keys compare as Firestore compares values of the order's type. Values of other types have no key: such documents are
-in no list, and the range filter `>= smallest` keeps them out of Firestore's queries too.
+Keys compare as Firestore compares values of the order's type. Values of other types have no key: documents with them
+are in no list, and the range filter `>= smallest` keeps them out of Firestore's queries too.
 """
 
 import math
@@ -19,12 +19,12 @@ _MICROSECONDS = {"milliseconds": 1_000, "seconds": 1_000_000}
 
 
 class Order(Ordering):
-    """What the ordering field's values mean."""
+    """The ordering field, with the meaning of its values."""
 
     __slots__ = ()
 
     def key_reader(self) -> Callable[[object], Key | None]:
-        """What a document's value is as a key; None for a value of another type."""
+        """The function from a document's value to a key; it returns None for a value of another type."""
         if self.type == "timestamp":
             return lambda value: microseconds(value) if isinstance(value, datetime) else None
         if self.type == "string":
@@ -32,11 +32,11 @@ class Order(Ordering):
         return _number
 
     def value(self, key: Key) -> Any:
-        """The key as the value in Firestore."""
+        """The value in Firestore for a key."""
         return moment(key) if self.type == "timestamp" else key  # type: ignore[arg-type] # its keys are integers
 
     def is_key(self, key: object) -> bool:
-        """Whether a value is a key of this order: a page token can hold any value."""
+        """Whether a value is a key of this order. A page token can contain any value."""
         if self.type == "string":
             return isinstance(key, str)
         if self.type != "timestamp":
@@ -47,16 +47,16 @@ class Order(Ordering):
             return False
 
     def following(self, key: Key) -> Key:
-        """A key above this one with none between them: the bound that makes `<` of `<=`."""
+        """The next key after this one. With it as the bound, `<` means the same as `<=` this key."""
         if isinstance(key, str):
             return key + "\0"
         return int(key) + 1 if self.type == "timestamp" else math.nextafter(key, math.inf)
 
     def lower_bound(self, instant: datetime, day: str | None) -> Key:
-        """The least key of an instant, inclusive. `day`: the text of a date that stands for its midnight.
+        """The least key of an instant, inclusive. `day`: the date whose midnight the instant is, as text.
 
-        Texts are compared as texts, so the bound is the shortest text of that instant: every spelling of it, with or
-        without a fraction or an offset, comes at or after that.
+        Texts are compared as texts, so the bound is the shortest text of the instant. Every other way to write it, with
+        a fraction or an offset, comes at or after that.
         """
         if self.type == "string":
             return day or render_time(instant).removesuffix("Z")

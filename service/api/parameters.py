@@ -1,7 +1,7 @@
 """Every parameter of the API, declared once with its reader. Pure.
 
 Parameters in the URL are read strictly: every fault is a BadParameter that names the parameter. Headers are read as
-HTTP defines: the parts that can't be parsed are ignored.
+HTTP defines: parts that cannot be parsed are ignored.
 """
 
 import re
@@ -48,12 +48,12 @@ PROCESS_ID_RULES = (
 
 @dataclass(frozen=True, slots=True)
 class BatchQuery:
-    """Several processes by ID, in the order asked."""
+    """Several processes by ID, in the order of the request."""
 
     process_ids: tuple[str, ...]
 
 
-# -- how each is read
+# -- readers
 
 
 def _process_id(text: str) -> str:
@@ -129,14 +129,14 @@ PROCESS_ID = PathParameter(
 LIMIT = QueryParameter(
     "limit",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-    "The most processes on a page.",
+    "The greatest number of processes on a page.",
     _whole_number("limit", 1, MAX_LIMIT),
     default=DEFAULT_LIMIT,
 )
 BY_MINUTE = QueryParameter[int | None](
     "by_minute",
     {"type": "integer", "minimum": 1, "maximum": MAX_MINUTES},
-    "Adds `finished_by_minute`: how many processes ended in each of so many minutes, the present one among them.",
+    "Adds `finished_by_minute`: how many processes ended in each of this many minutes, up to the present.",
     _whole_number("by_minute", 1, MAX_MINUTES),
     default=None,
     example=180,
@@ -149,13 +149,13 @@ FOLLOW = QueryParameter(
     default=False,
 )
 STATUS_FILTER = QueryParameter[str | None](
-    "status", _STATUS, "Only processes of exactly this status.", _status, default=None, example="running"
+    "status", _STATUS, "Only processes with exactly this status.", _status, default=None, example="running"
 )
 STALLED_FILTER = QueryParameter[bool | None](
     STALLED,
     {"type": "boolean"},
     "Only processes that stall (or do not): unfinished, and not written in Firestore for STALLED_AFTER_S. Covers the"
-    f" processes in the model; 503 while the model is not current. {_LENIENT}",
+    f" processes in the model; 503 while its lease has lapsed. {_LENIENT}",
     _flag(STALLED),
     default=None,
 )
@@ -170,7 +170,7 @@ START_DATE = QueryParameter[str | None](
 END_DATE = QueryParameter[str | None](
     "end_date",
     _DATE,
-    "Only processes with `start_time` at or before this ISO 8601 date or date-time; a date is its whole UTC day.",
+    "Only processes with `start_time` at or before this ISO 8601 date or date-time; a date means its whole UTC day.",
     str,
     default=None,
     example="2025-11-23T12:00:00Z",
@@ -178,14 +178,14 @@ END_DATE = QueryParameter[str | None](
 PAGE_TOKEN = QueryParameter[str | None](
     "page_token",
     {"type": "string", "format": "page-token"},
-    "The `next_page_token` of the page before; new processes never shift or repeat rows.",
+    "The `next_page_token` of the previous page. New processes never shift or repeat rows.",
     str,
     default=None,
 )
 PROCESS_IDS = RepeatedParameter(
     "process_id",
     {"type": "array", "items": DOCUMENT_ID, "minItems": 1, "maxItems": MAX_IDS},
-    "These processes, in this order, instead of a filtered list; can't be combined with other parameters.",
+    "These processes, in this order, instead of a filtered list. Cannot be combined with other parameters.",
     _process_id,
     most=MAX_IDS,
     example=["import-1", "import-2"],
@@ -193,21 +193,21 @@ PROCESS_IDS = RepeatedParameter(
 IF_NONE_MATCH = HeaderParameter(
     "If-None-Match",
     {"type": "string"},
-    "The ETags that the client has: 304 where the answer has one of them. No answer is older than the newest of them.",
+    "The ETags that the client has. The answer is a 304 if it has one of them, and not older than the newest of them.",
     str,
     default="",
 )
 IF_MATCH = HeaderParameter(
     "If-Match",
     {"type": "string"},
-    "412 where the answer has none of these ETags; `*` stands for any. No answer is older than the newest among them.",
+    "The answer is a 412 if it has none of these ETags; `*` means any. No answer is older than the newest of them.",
     str,
     default="",
 )
 CACHE_CONTROL = HeaderParameter[float | None](
     "Cache-Control",
     {"type": "string"},
-    "`no-cache` asks for Firestore's state at or after the request's arrival, `max-age=N` for one no older than that.",
+    "`no-cache` asks for Firestore's state at or after the request's arrival, `max-age=N` for one at most N s old.",
     _max_age_s,
     default=None,
 )
@@ -221,26 +221,24 @@ LAST_EVENT_ID = HeaderParameter[int | None](
 REQUEST_ID = HeaderParameter[str | None](
     "X-Request-Id",
     {"type": "string"},
-    "The client's own ID for the request: up to 128 letters, digits and `._:/=+-`; otherwise the service makes one.",
+    "The client's own ID for the request: up to 128 letters, digits and `._:/=+-`. Otherwise the service makes one.",
     lambda text: text if _REQUEST_ID.fullmatch(text) else None,
     default=None,
 )
-ACCEPT = HeaderParameter(
-    "Accept", {"type": "string"}, "OpenMetrics where it is preferred, by `q` too.", str, default=""
-)
+ACCEPT = HeaderParameter("Accept", {"type": "string"}, "OpenMetrics if it is preferred; `q` counts.", str, default="")
 
 
-# -- those that the schema names
+# -- parameters from the schema
 
 
 def include_parameter(child: str) -> QueryParameter[bool]:
-    """Whether the answer includes these children of the process."""
+    """The parameter that includes these children in the answer about one process."""
     name = f"include_{child}"
-    description = f"Whether the answer has the process's {child} too. {_LENIENT}"
+    description = f"Whether the answer also has the {child} of the process. {_LENIENT}"
     return QueryParameter(name, _FLAG, description, _flag(name), default=False)
 
 
-# -- what takes more than one of them
+# -- readers of several parameters
 
 
 IsKey = Callable[[str, Filters], bool]
@@ -250,7 +248,7 @@ IsKey = Callable[[str, Filters], bool]
 def read_list_query(
     query: Query, order: Order, filters: Sequence[QueryParameter[Any]] = (), is_key: IsKey | None = None
 ) -> ListQuery | BatchQuery:
-    """What `GET /status` is asked for: a page of a list, with or without these `filters`, or processes by ID."""
+    """The query of `GET /status`: a page of a list, with these `filters` if any, or processes by ID."""
     process_ids = PROCESS_IDS.of(query)
     if process_ids:
         others = [name for name in query if name != PROCESS_IDS.name]
@@ -263,7 +261,7 @@ def read_list_query(
 def read_bounds(
     query: Query, order: Order, filters: Sequence[QueryParameter[Any]], is_key: IsKey | None = None
 ) -> ListQuery:
-    """Which processes a list or a count is of."""
+    """The query of a list or a count, without paging."""
     start, end, token = START_DATE.of(query), END_DATE.of(query), PAGE_TOKEN.of(query)
     upper, inclusive = (None, True) if end is None else read_end_date(end, order)
     wanted = read_filters(query, [STATUS_FILTER, *filters, STALLED_FILTER])
@@ -279,6 +277,6 @@ def read_bounds(
 
 
 def read_filters(query: Query, parameters: Sequence[QueryParameter[Any]]) -> Filters:
-    """Those of the equality filters that are given."""
+    """The equality filters that the query has."""
     wanted = {each.name: each.of(query) for each in parameters}
     return {name: key for name, key in wanted.items() if key is not None}

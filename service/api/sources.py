@@ -1,4 +1,4 @@
-"""Where an answer comes from."""
+"""The sources of answers."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""The parameters of waits: how long a client waits, for what, and which version it knows. Pure."""
+"""The parameters of waits: how long a client waits, for what, and the version it knows. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ _STATUS_IN_SET = f" *[^, ]([^,]{{0,{MAX_STATUS_CHARACTERS - 2}}}[^, ])? *"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What ends a wait: a status in `until` (TERMINAL can be one), or, where that is empty, a version that the client
-    does not know. `after` is the version that the query names as known; 0 where it names none.
+    """What ends a wait: a status in `until` (TERMINAL can be one). If `until` is empty, any version that the client
+    does not know ends it. `after` is the version that the query says is known; 0 if it has none.
     """
 
     until: frozenset[str] = frozenset()
@@ -30,14 +30,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class WaitQuery:
-    """How long a client wants to wait, in whole seconds, and for what. `preferred`: a Prefer header says so."""
+    """How long a client wants to wait, in whole seconds, and for what.
+
+    `preferred`: a Prefer header asks for the wait.
+    """
 
     seconds: int
     wanted: Wanted
     preferred: bool
 
     def seen(self, if_none_match: str, children: Sequence[str] = ()) -> str:
-        """The ETags of all versions, with these children, that the client knows, by header or by query."""
+        """The ETags of all versions, with these children, that the client knows, from header and query."""
         if not self.wanted.after:
             return if_none_match
         after = version_etag(self.wanted.after, children)
@@ -65,12 +68,12 @@ def _bounded(digits: str) -> int:
 def _after(text: str) -> int:
     version = read_event_id(text) or known_version(f'"{text}"')
     if not version:
-        raise BadParameter("after must be the version seen last, as its ETag has it: v and digits")
+        raise BadParameter("after must be the version seen last, in the form of its ETag: v and digits")
     return version
 
 
 def _preferred_wait_s(prefer: str) -> int | None:
-    """The wait in a Prefer header; None where it names none (RFC 7240)."""
+    """The wait in a Prefer header (RFC 7240); None if it has none."""
     for preference in prefer.split(","):
         match = _PREFER_WAIT.fullmatch(preference.strip())
         if match and int(match[1]):
@@ -81,8 +84,8 @@ def _preferred_wait_s(prefer: str) -> int | None:
 WAIT = QueryParameter[int | None](
     "wait",
     {"type": "integer", "minimum": 1},
-    "Seconds to wait for another version than those that `If-None-Match` or `after` names; 304 at the end."
-    " A process that does not exist yet is waited for too; 404 at the end. More than MAX_WAIT_S (55) is shortened.",
+    "Seconds to wait for a version that `If-None-Match` or `after` does not name; 304 at the end."
+    " A process that does not exist yet can be waited for too; 404 at the end. More than MAX_WAIT_S (55) is shortened.",
     _wait_s,
     default=None,
     example=30,
@@ -90,7 +93,7 @@ WAIT = QueryParameter[int | None](
 UNTIL = QueryParameter[frozenset[str]](
     "until",
     {"type": "string", "minLength": 1, "pattern": f"^{_STATUS_IN_SET}(,{_STATUS_IN_SET})*$"},
-    "With `wait`: answer only once the status is one of these, separated by commas. `terminal` stands for any status"
+    "With `wait`: answer only when the status is one of these, separated by commas. `terminal` stands for any status"
     " that ends a process; `stalled` for an unfinished process that was not written for STALLED_AFTER_S. With `stalled`"
     " the answer has the header `X-Stalled`.",
     _until,
@@ -100,7 +103,7 @@ UNTIL = QueryParameter[frozenset[str]](
 AFTER = QueryParameter(
     "after",
     {"type": "string", "pattern": "^v[1-9][0-9]{0,17}$"},
-    "With `wait`: the version seen last, as in its ETag. Names it like `If-None-Match`, which some caches strip.",
+    "With `wait`: the version seen last, as in its ETag. Means the same as `If-None-Match`, which some caches remove.",
     _after,
     default=0,
     example="v1763890245000000",
@@ -108,7 +111,7 @@ AFTER = QueryParameter(
 PREFER = HeaderParameter[int | None](
     "Prefer",
     {"type": "string"},
-    "`wait=N` asks for the same as `wait` (RFC 7240); `Preference-Applied` names the seconds granted. Other"
+    "`wait=N` means the same as `wait` (RFC 7240); `Preference-Applied` has the seconds granted. Other"
     " preferences are ignored.",
     _preferred_wait_s,
     default=None,
@@ -116,7 +119,7 @@ PREFER = HeaderParameter[int | None](
 
 
 def read_wait(query: Query, headers: Headers) -> WaitQuery | None:
-    """The wait that `wait` or a Prefer header requests; None where neither does."""
+    """The wait that `wait` or a Prefer header requests; None if there is neither."""
     seconds, wanted = WAIT.of(query), Wanted(UNTIL.of(query), AFTER.of(query))
     if seconds is not None:
         return WaitQuery(seconds, wanted, preferred=False)

@@ -1,8 +1,8 @@
-"""Documents of any schema, for simulated processes: what another company's programs would write. Pure.
+"""Documents of any schema, for simulated processes, as the programs of another company would write them. Pure.
 
-Where the schema has a small collection beside it (`jobs.json` beside `jobs.toml`, in the form of Firestore's REST API),
-its documents are the templates: a simulated process looks like one of the same status, with its own times and counts.
-Without a collection each key of the answers gets a value of its type.
+If the schema has a small collection beside it (`jobs.json` beside `jobs.toml`, in the form of Firestore's REST API),
+its documents are the templates: a simulated process looks like one with the same status, with its own times and counts.
+Without such a file each key of the answers gets a value of its type.
 """
 
 import json
@@ -27,9 +27,9 @@ from service.schema.schema_file import Answer, variable_in
 Fields = dict[str, Any]
 
 USUAL_WORDS: Mapping[Kind, str] = {"waiting": "queued", "running": "running"}
-"""Of statuses that a schema can't name, since they end nothing."""
+"""Words for statuses that a schema cannot name, because they end nothing."""
 KINDS: Mapping[str, Kind] = {"pending": "waiting"}
-"""Of the simulation's statuses; the others are called as their kinds."""
+"""The kinds of the simulation's statuses; the other statuses have the names of their kinds."""
 NEXT_BEST: Mapping[Kind, Sequence[Kind]] = {
     "waiting": ("running",),
     "running": ("waiting",),
@@ -40,7 +40,7 @@ NEXT_BEST: Mapping[Kind, Sequence[Kind]] = {
 
 
 def read_templates(schema_file: Path) -> list[Fields]:
-    """The documents beside a schema file; none where there is no such file."""
+    """The documents beside a schema file; none if there is no such file."""
     collection = schema_file.with_suffix(".json")
     if not collection.exists():
         return []
@@ -54,7 +54,7 @@ def _python_values(fields: Fields) -> Fields:
 
 
 class DocumentMaker:
-    """Makes the document of a simulated process as it is at the moment."""
+    """Makes the document of a simulated process in its present state."""
 
     def __init__(self, schema: Schema, templates: Sequence[Fields] = ()) -> None:
         self._schema = schema
@@ -81,7 +81,7 @@ class DocumentMaker:
         return fields
 
     def running_word(self) -> str:
-        """A status that running processes have."""
+        """A status of running processes."""
         if not self._templates:
             return self._word("running")
         [template] = self._alike("running")[:1]
@@ -92,7 +92,7 @@ class DocumentMaker:
         return next(self._by_kind[each] for each in (kind, *NEXT_BEST[kind], *self._by_kind) if each in self._by_kind)
 
     def _from_template(self, process: SimulatedProcess, kind: Kind) -> Fields:
-        """A template of the same status; what is filtered by stays with the process for its whole life."""
+        """A template with the same status. The values of filters stay the same for the whole life of the process."""
         number = crc32(process.id.encode())
         alike = self._alike(kind)
         fields = deepcopy(alike[number % len(alike)])
@@ -121,7 +121,7 @@ class DocumentMaker:
         return fields
 
     def _word(self, kind: Kind) -> str:
-        """A status of this kind, or of the next best, in the words of the answers."""
+        """A status of this kind, or of a similar kind, in the words of the answers."""
         words = [*self._schema.file.status.names.values(), *self._described.terminal]
         for each in (kind, *NEXT_BEST[kind]):
             found = next((word for word in words if self._described.kind(word) == each), USUAL_WORDS.get(each))
@@ -130,7 +130,7 @@ class DocumentMaker:
         return self._described.terminal[0] if self._described.terminal else "ended"
 
     def _raw(self, word: str) -> str | int:
-        """As documents hold it: an integer where the schema names integers."""
+        """The same in the form of the documents: an integer if the schema gives names to integers."""
         return self._schema.raw_statuses(word)[-1]
 
     def _set_role(self, fields: Fields, process: SimulatedProcess, key: str, answer: Answer) -> None:
@@ -163,7 +163,7 @@ class DocumentMaker:
             return _time_as("milliseconds" if answer.unit == "ms" else "seconds", time)
         found = [self._schema.projection.of_values(each).get(self._paths[key].text) for each in self._templates]
         kinds = {type(value) for value in found if value is not None and value != 0}
-        if str in kinds and (len(kinds) == 1 or process.status == "pending"):  # some programs begin with a text
+        if str in kinds and (len(kinds) == 1 or process.status == "pending"):  # some programs first write a text
             return _time_as("string", time)
         return time if not kinds or datetime in kinds else _time_as("seconds", time)
 
@@ -182,7 +182,7 @@ def _time_as(type_: str, time: datetime) -> Any:
 
 
 def _put(fields: Fields, path: FieldPath, value: Any) -> None:
-    """Set or, with None, remove the value at a path. Maps and one-element arrays are made where they are missing."""
+    """Set the value at a path or, with None, remove it. Missing maps and one-element arrays are made."""
     place: Any = fields
     for step, next_step in zip(path.steps, path.steps[1:], strict=False):
         if isinstance(step, str) and not isinstance(place.get(step), dict | list):

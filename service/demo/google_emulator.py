@@ -1,4 +1,4 @@
-"""Google's Firestore emulator as a child process: started on a free port, ended with all its children. Blocking."""
+"""Google's Firestore emulator as a child process, on a free port. `stop` ends it with all its children. Blocking."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ HOW_TO_GET_IT = (
 
 
 class EmulatorFailed(Exception):
-    """It did not start, or did not stop; the text has the end of its log."""
+    """The emulator did not start or did not stop; the text has the end of its log."""
 
 
 def free_port() -> int:
@@ -30,11 +30,11 @@ def free_port() -> int:
 
 
 class Emulator:
-    """One running emulator at `host` ("127.0.0.1:port"). Keeps nothing between `stop` and `start`."""
+    """One running emulator at `host` ("127.0.0.1:port"). A new `start` begins without documents."""
 
     START_TIMEOUT_S = 40.0
     LOOK_AFTER_S = 0.25
-    """How often a start looks whether the process has ended, by itself or by `stop` in another thread."""
+    """How often `start` checks whether the process has ended, by itself or by `stop` in another thread."""
 
     def __init__(self, log: Path) -> None:
         self.host = f"127.0.0.1:{free_port()}"
@@ -74,7 +74,7 @@ class Emulator:
         return False
 
     def stop(self) -> None:
-        """End the whole process group: gcloud is a shell script around the Java process that serves."""
+        """End the whole process group: gcloud is a shell script, and its child, a Java process, serves."""
         process, self._process = self._process, None
         if process is None:
             return

@@ -1,4 +1,4 @@
-"""One simulated process: a product import with a size, a speed and a fate. Pure, and repeatable given a Random."""
+"""One simulated process: a product import with a size, a speed and an end. Pure, and repeatable with a given Random."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ MATERIALS = ("Canvas", "Steel", "Merino", "Alpine", "Trail", "Carbon", "Winter",
 COLOURS = ("black", "red", "olive", "sand", "navy")
 SHOWN_PRODUCTS = 12
 STEPS = 40
-"""About as many changes make a whole process."""
+"""A process changes about this many times before it ends."""
 
 Fate = Literal["completed", "failed", "cancelled"]
 Product = dict[str, Any]
@@ -20,7 +20,7 @@ Product = dict[str, Any]
 
 @dataclass(slots=True)
 class SimulatedProcess:
-    """`embeds_products`: in the document's own array; otherwise they are documents of a subcollection."""
+    """`embeds_products`: products are in the document's own array; otherwise in a subcollection."""
 
     id: str
     csv_url: str
@@ -28,7 +28,7 @@ class SimulatedProcess:
     last_updated: datetime
     size: int
     fate: Fate
-    ends_at: int  # products handled by then: `size`, unless its fate comes earlier
+    ends_at: int  # the number of products at its end: `size`, or fewer if it fails or is cancelled
     failure_share: float
     embeds_products: bool
     products: list[tuple[str, Product]] = field(repr=False)
@@ -36,14 +36,14 @@ class SimulatedProcess:
     end_time: datetime | None = None
     processed: int = 0
     failed: int = 0
-    taken: int = 0  # of the products, by take_new_products
+    taken: int = 0  # the number of products that take_new_products has returned
 
     @property
     def is_running(self) -> bool:
         return self.end_time is None
 
     def advance(self, random: Random, now: datetime, steps: int = 1) -> None:
-        """Go on by `steps` changes, the last of them at `now`; a process that has ended stays as it is."""
+        """Make `steps` changes, the last of them at `now`. A process that has ended stays unchanged."""
         for _ in range(steps if self.is_running else 0):
             self.last_updated = now
             if self.status == "pending":
@@ -59,7 +59,7 @@ class SimulatedProcess:
                 return
 
     def play_to_the_end(self, random: Random) -> None:
-        """Everything at once, at a realistic speed."""
+        """Make all changes at once, with realistic times."""
         now = self.start_time
         while self.is_running:
             now += timedelta(seconds=random.uniform(2, 12))
@@ -82,7 +82,7 @@ class SimulatedProcess:
         return fields
 
     def take_new_products(self) -> list[tuple[str, Product]]:
-        """The subcollection's documents that have come up since the last call; none where they are embedded."""
+        """The new documents of the subcollection since the last call; none if products are embedded."""
         first, self.taken = self.taken, self._shown()
         return [] if self.embeds_products else self.products[first : self.taken]
 
@@ -95,7 +95,7 @@ class SimulatedProcess:
 
 
 def new_process(random: Random, start_time: datetime, example_id: str | None = None) -> SimulatedProcess:
-    """A process that starts then, with its whole future decided but for its speed. An example leaves nothing behind."""
+    """A process that starts then. All its future except its speed is decided. An example leaves no process behind."""
     size = int(random.lognormvariate(5.5, 1.0)) + 20
     fate: Fate = random.choices(("completed", "failed", "cancelled"), weights=(84, 11, 5))[0]
     ends_at = size if fate == "completed" else max(1, int(size * random.uniform(0.05, 0.95)))

@@ -1,7 +1,8 @@
-"""The demo: a Firestore, a simulated workload and the service on top, in one process, until Ctrl-C ends all of it.
+"""The demo: a Firestore, a simulated workload and the service on top, in one process, until Ctrl-C.
 
-Google's clients find the Firestore through FIRESTORE_EMULATOR_HOST, as they find any emulator. Settings are those of
-the environment, but for three defaults: the demo listens on this machine only, logs warnings only, and logs for people.
+Google's clients find the Firestore through FIRESTORE_EMULATOR_HOST, like any emulator. Settings come from the
+environment, with three other defaults: the demo listens on this machine only, logs only warnings, and logs readable
+text.
 """
 
 import asyncio
@@ -33,9 +34,9 @@ SEED = 2026
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """`emulator` uses Google's emulator instead of the local Firestore. Port 0 is any free one, None is PORT's.
+    """`emulator` uses Google's emulator instead of the local Firestore. Port 0 is any free port; None means PORT.
 
-    `schema_file`: documents of this schema are written and served; None is SCHEMA_FILE's or the default.
+    `schema_file` is the schema of the documents to write and serve; None means SCHEMA_FILE or the default.
     """
 
     processes: int = 200
@@ -89,7 +90,7 @@ async def _firestore(options: DemoOptions, say: Callable[[str], None]) -> AsyncI
             await asyncio.to_thread(emulator.start)
             yield emulator.host
         finally:
-            await asyncio.to_thread(emulator.stop)  # also one that has not come up yet
+            await asyncio.to_thread(emulator.stop)  # also if it is still starting
 
 
 @asynccontextmanager
@@ -120,7 +121,7 @@ async def _workload(options: DemoOptions, settings: Settings) -> AsyncIterator[C
 
 
 def _maker(settings: Settings) -> DocumentMaker | None:
-    """What makes documents of another schema than the default one, which the simulated processes have by themselves."""
+    """The maker of documents for a schema other than the default, whose documents the simulated processes make."""
     if settings.schema_file is None:
         return None
     return DocumentMaker(Schema(settings.schema_in_force), read_templates(settings.schema_file))
@@ -148,7 +149,7 @@ def _welcome(
     kind = "Google's emulator" if options.emulator else "a local Firestore in memory"
     say(
         f"""
-The demo is live: {options.processes} simulated {what}, {options.changes_per_second:g} changes a second, on {kind}.
+The demo is live: {options.processes} simulated {what}, {options.changes_per_second:g} changes per second, on {kind}.
 
   Look      {url}/ui
   API       {url}/status          Metrics  {url}/metrics
@@ -159,6 +160,6 @@ Try:
   curl -si '{url}/status?limit=1' | grep -iE '^(HTTP|x-cache|age|etag)'
   curl -s  '{url}/metrics' | grep -E '^process_status_(firestore_reads|lookups)_total'
 
-Ctrl-C ends all of it; nothing is kept.
+Ctrl-C ends everything; nothing is kept.
 """
     )

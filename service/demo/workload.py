@@ -1,12 +1,11 @@
 """A simulated company: product imports that start, make progress and end, written to Firestore for the demo.
 
-Guarantees: the collection never holds more than `processes` documents of this workload (the oldest one that has
-ended makes room for a new one, its products with it); one of them is always EXAMPLE_ID, which begins anew some time
-after it has ended; the same seed at the same times gives the same processes.
-Firestore's errors are logged, and the same commit is tried again with backoff, for ever: a commit only sets and
-deletes, so doing it twice changes nothing.
+Guarantees: the collection never holds more than `processes` documents of this workload. The oldest ended process makes
+room for a new one, and its products go too. One process is always EXAMPLE_ID, which begins again some time after it has
+ended. The same seed at the same times gives the same processes. Firestore's errors are logged, and the same commit is
+tried again with backoff, for ever. A commit only sets and deletes, so doing it twice changes nothing.
 
-Belongs to one event loop. What a process looks like and how it goes on is in processes.
+Belongs to one event loop. processes.py knows how a process looks and what it does next.
 """
 
 import asyncio
@@ -30,12 +29,12 @@ from service.demo.processes import SimulatedProcess, new_process
 LOG = logging.getLogger(__name__)
 
 EXAMPLE_ID = "import-1"
-"""The process that the README's examples ask for."""
+"""The process in the README's examples."""
 BEGINS_ANEW_AFTER = timedelta(seconds=20)
 HISTORY = timedelta(days=3)
 RUNNING_SHARE = 0.15
 COMMITS_PER_SECOND = 20
-"""Above this many changes a second, a commit carries several."""
+"""With more changes per second than this, a commit has several changes."""
 CHANGES_PER_COMMIT = 10
 PROCESSES_PER_SEEDING_COMMIT = 20
 COMMIT_TIMEOUT_S = 10
@@ -46,17 +45,18 @@ LONGEST_BACKOFF_S = 30.0
 
 @dataclass
 class Commit:
-    """What is to be set and deleted together; paths are relative to the database's documents."""
+    """Documents to set and delete together; paths are relative to the database's documents."""
 
     sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     deletes: list[str] = field(default_factory=list)
 
 
 class Workload:
-    """At most `processes` documents in `collection`, `changes_per_second` of which change. First `seed`, then `run`.
+    """At most `processes` documents in `collection`, of which `changes_per_second` change. First call `seed`, then
+    `run`.
 
-    `fields_of` makes the document of a process; `has_products` says whether products beside it are written.
-    `now` gives aware datetimes for the documents, `clock` monotonic seconds for the pace.
+    `fields_of` makes the document of a process. `has_products` says whether to write products in a subcollection.
+    `now` returns aware datetimes for the documents, `clock` monotonic seconds for the pace.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Workload:
                 (self._running if process.is_running else self._ended).append(process)
 
     async def run(self) -> None:
-        """Change processes at the pace asked for, until cancelled."""
+        """Change processes at the given pace, until cancelled."""
         commits_per_second = min(self._changes_per_second, COMMITS_PER_SECOND)
         interval_s = 1 / commits_per_second
         owed, due_at = 0.0, self._clock()
@@ -109,12 +109,12 @@ class Workload:
                 await self._commit(commit)
             due_at += interval_s
             now_s = self._clock()
-            if due_at < now_s - 1:  # Firestore was away: go on at the pace, make up for nothing
+            if due_at < now_s - 1:  # Firestore was away: go on at the normal pace, without catching up
                 due_at = now_s
             await self._sleep(max(0.0, due_at - now_s))
 
     def _history(self) -> Iterator[SimulatedProcess]:
-        """From the oldest to the newest; the newest are those still running."""
+        """The past processes, oldest first. The newest of them are still running."""
         now, running = self._now(), max(1, round(self._processes * RUNNING_SHARE))
         ended = self._processes - running
         for number in range(ended):
@@ -130,14 +130,14 @@ class Workload:
             yield process
 
     def _changes(self, count: int) -> Iterator[Commit]:
-        """`count` changes of different processes, in as few commits as they fit in."""
+        """`count` changes of different processes, in as few commits as possible."""
         while count > 0:
             at_once = min(count, max(1, len(self._running)), CHANGES_PER_COMMIT)
             yield self._change(at_once)
             count -= at_once
 
     def _change(self, count: int) -> Commit:
-        """The next `count` running processes go on; one that ended, or too few running, makes room for a new one."""
+        """Change the next `count` running processes. If one has ended, or too few run, a new one begins."""
         now, changed, deleted = self._now(), list[SimulatedProcess](), list[SimulatedProcess]()
         for _ in range(count):
             if self._wants_a_new_one():
@@ -159,7 +159,7 @@ class Workload:
         return has_room and len(self._running) < self._processes * RUNNING_SHARE
 
     def _new_one(self, now: datetime) -> tuple[SimulatedProcess, list[SimulatedProcess]]:
-        """A new process, and the one that makes room for it. The example takes its own document again."""
+        """A new process, and those that make room for it. The example takes its own document again."""
         example = next((each for each in self._ended if each.id == EXAMPLE_ID), None)
         is_full = len(self._running) + len(self._ended) >= self._processes
         if example is not None and example.end_time is not None:
@@ -183,7 +183,7 @@ class Workload:
         return commit
 
     def _path_of(self, process: SimulatedProcess) -> str:
-        """Of a pattern: below one of some parents, the same for the whole life of the process."""
+        """The path of the document. In a pattern, each process keeps one of some parents for its whole life."""
         parent = crc32(process.id.encode()) % PARENTS
         variables = {name: f"{name}-{parent}" for name in self._collection.variables}
         return self._collection.name_of(self._collection.key(variables, process.id))

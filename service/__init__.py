@@ -3,4 +3,4 @@
 __version__ = "0.1.0"
 
 SERVICE_NAME = "process-status-service"
-"""As answers, logs and metrics show it."""
+"""The name in answers, logs and metrics."""

@@ -1,9 +1,9 @@
 """The command line: parse, run, exit code. `process-status` and `python -m service` are this program.
 
-Exit codes: 2 for wrong usage and wrong settings, 1 where the world is not as a command needs it (a port is taken,
-credentials are missing), 130 after Ctrl-C; each with one line on stderr, never a traceback.
+Exit codes: 2 for wrong usage and wrong settings; 1 if something outside of the program is missing or wrong (a port is
+in use, credentials are missing); 130 after Ctrl-C. Each comes with one line on stderr, never a traceback.
 
-Each command imports what it needs by itself: `--version`, `list` and `watch` load neither gRPC nor the server.
+Each command imports only what it needs: `--version`, `list` and `watch` load neither gRPC nor the server.
 """
 
 import argparse
@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
     exit_at_once_on_signals()
     open_standard_streams()
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC writes to stderr, past every log setting; its errors raise
+    os.environ.setdefault(
+        "GRPC_VERBOSITY", "NONE"
+    )  # gRPC writes to stderr, whatever the log settings; its errors raise
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -85,9 +87,11 @@ def _add_terminal_commands(commands: Any) -> None:
         type=_statuses,
         default=frozenset(),
         metavar="STATUS[,STATUS…]",
-        help="end at one of these statuses too; `stalled`: also where nothing writes the process any more",
+        help="end at one of these statuses too; `stalled`: also if the process stalls",
     )
-    watch.add_argument("--timeout", type=_positive_int, metavar="SECONDS", help="end after so long, with exit code 124")
+    watch.add_argument(
+        "--timeout", type=_positive_int, metavar="SECONDS", help="end after this time, with exit code 124"
+    )
     watch.add_argument(
         "--filter",
         type=_filter,
@@ -99,7 +103,7 @@ def _add_terminal_commands(commands: Any) -> None:
     watch.set_defaults(run=_watch)
     listing = commands.add_parser("list", allow_abbrev=False, help="show the newest processes")
     listing.add_argument("--status", help="only those with this status")
-    listing.add_argument("--stalled", action="store_true", help="only unfinished ones that nothing writes any more")
+    listing.add_argument("--stalled", action="store_true", help="only processes that stall")
     listing.add_argument("--limit", type=_positive_int, default=10, help="(default 10)")
     listing.add_argument("--start-date", metavar="DATE", help="started at or after this ISO 8601 date or date-time")
     listing.add_argument("--end-date", metavar="DATE", help="started at or before it; a date is its whole UTC day")
@@ -109,7 +113,7 @@ def _add_terminal_commands(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="only those that a filter of the service's schema lets through; can be repeated",
+        help="only processes with this value of a filter of the service's schema; can be repeated",
     )
     listing.add_argument("--all", action="store_true", help="every page")
     listing.set_defaults(run=_list)
@@ -119,7 +123,7 @@ def _add_terminal_commands(commands: Any) -> None:
             "--api-key-file",
             type=Path,
             metavar="FILE",
-            help="holds the API key (default: the key itself in PROCESS_STATUS_API_KEY); "
+            help="the file with the API key (default: the key itself in PROCESS_STATUS_API_KEY); "
             "no option takes a key, because other users see the arguments of a running command",
         )
 
@@ -253,7 +257,7 @@ def _indexes(_: argparse.Namespace) -> int:
 
 
 def _on_settings(command: Callable[[Any], int]) -> int:
-    """Run a command that needs the service's settings. What Firestore or Google refuse is one line."""
+    """Run a command that needs the service's settings. If Firestore or Google refuse something, that is one line."""
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError
 
@@ -313,7 +317,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _ask_service(options: argparse.Namespace, command: Callable[[str, str | None], Coroutine[Any, Any, int]]) -> int:
-    """Run a terminal command with the URL and the API key that options and environment name."""
+    """Run a terminal command with the URL and the API key from options and environment."""
     import asyncio
 
     from service.runtime.environment import WrongSettings
@@ -330,7 +334,7 @@ def _ask_service(options: argparse.Namespace, command: Callable[[str, str | None
 
 
 def _key_in(file: Path) -> str:
-    """The key that a file holds, without the newline that editors add. Raises: WrongSettings."""
+    """The key in a file, without the newline that editors add. Raises: WrongSettings."""
     from service.runtime.environment import WrongSettings
 
     try:

@@ -1,7 +1,7 @@
 """The composition root: builds the parts from the settings and joins them. No logic.
 
-`create_app` is what gunicorn's aiohttp worker calls in each of its processes. Clients of Firestore are made in the
-running loop, so always after any fork.
+gunicorn's aiohttp worker calls `create_app` in each of its processes. Clients of Firestore are made in the running
+loop, so always after any fork.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """All parts of one process, joined. `runner` serves them; its set-up starts them, its clean-up stops them."""
+    """All parts of one OS process, joined. `runner` serves them: its set-up starts them, its clean-up stops them."""
 
     def __init__(
         self,
@@ -96,9 +96,9 @@ class Service:
         owns_process: bool = False,
         metrics_sockets: Sequence[socket.socket] = (),
     ) -> None:
-        """`owns_process`: nothing else runs in this process, so its garbage collector can be set for the service.
+        """`owns_process`: nothing else runs in this process, so the garbage collector can be set for the service.
 
-        `metrics_sockets` listen on METRICS_PORT, where there is one. Raises: DefaultCredentialsError.
+        `metrics_sockets` listen on METRICS_PORT, if it is set. Raises: DefaultCredentialsError.
         """
         self.settings = settings
         self.schema = Schema(settings.schema_in_force)
@@ -135,7 +135,7 @@ class Service:
         )
 
     def _join_reads(self) -> None:
-        """Direct reads: what the model can't answer, and the audit of what it holds."""
+        """Direct reads, for requests that the model cannot answer; and the audit of the model."""
         settings, clock = self.settings, self._clock
         opened = asyncio.Event()
         rng = random.Random()  # noqa: S311 - jitter
@@ -183,7 +183,7 @@ class Service:
         )
 
     def _known(self, process_id: str) -> ProcessSummary | None:
-        """What the reader needs from the reads, which are built on it."""
+        """Needed because the reader uses the reads, which are built on the reader."""
         return self.reads.known(process_id)
 
     def _join_watching(self) -> None:
@@ -215,7 +215,7 @@ class Service:
         self._resuming = Resuming(self.model, self._long_polls, self.supervisor)
 
     def _join_http(self) -> None:
-        """The routes, and the server that answers them."""
+        """The routes, and the server for them."""
         settings = self.settings
         described, self._date = describe(self.schema.file), DateHeader()
         page = Page(described)
@@ -268,7 +268,7 @@ class Service:
         self.runner = self._api(page, access)
 
     def on_failure(self, callback: Callable[[], None]) -> None:
-        """Call this when a part has ended that never should: the process can only be replaced."""
+        """Call `callback` when a part has ended that must not end: the process can then only be replaced."""
         self._failure_callback = callback
 
     def _fail(self) -> None:
@@ -309,7 +309,7 @@ class Service:
         return ServiceRunner(app, parts, shutdown_timeout_s=self.settings.drain_s)
 
     def _metrics_api(self) -> ServiceRunner:
-        """What METRICS_PORT serves."""
+        """The application on METRICS_PORT."""
         router = Router(route.definition for route in self._handlers.metrics_port_routes())
         accounting = Accounting(self.metrics, self._request_log)
         middleware = self._middleware(accounting, AccessRules())
@@ -329,7 +329,7 @@ class Service:
         self._background.start("audit", self.audit.run())
         if self._id_tokens is not None:
             self._id_tokens.start(self._background)
-        if self._collector is not None:  # a process of its own, with a log of its own
+        if self._collector is not None:  # the service has the process, and its log, to itself
             self._background.start("findings", self._findings.run())
             self._background.start("garbage", self._collector.run(lambda: self.watchers.count, asyncio.sleep))
         if self.settings.prometheus_multiproc_dir:
@@ -341,7 +341,7 @@ class Service:
                 await web.SockSite(self._metrics_runner, each).start()
 
     async def _end_waits(self, _: web.Application) -> None:
-        """Runs before the grace for requests under way, which long polls would use up."""
+        """Runs before the grace period for open requests, because long polls would use it up."""
         self.watchers.stop()
 
     async def _stop(self, _: web.Application) -> None:
@@ -363,12 +363,15 @@ def _client_options(settings: Settings) -> dict[str, Any]:
 
 
 def _fair_queue() -> FairQueue:
-    """Its callbacks get a context of their own: a waiting request must not run in the context of another request."""
+    """The fair queue.
+
+    Its callbacks have their own context: a queued request must not run in the context of another one.
+    """
     return FairQueue(partial(asyncio.get_running_loop().call_soon, context=copy_context()))
 
 
 def _endpoint(settings: Settings) -> Endpoint:
-    """Raises: DefaultCredentialsError where there is no emulator and there are no credentials."""
+    """The endpoint of Firestore. Raises DefaultCredentialsError if there is neither an emulator nor credentials."""
     if settings.firestore_emulator_host:
         return EmulatorEndpoint(settings.firestore_emulator_host)
     credentials, _ = google.auth.default(scopes=FirestoreGrpcAsyncIOTransport.AUTH_SCOPES)
@@ -376,7 +379,7 @@ def _endpoint(settings: Settings) -> Endpoint:
 
 
 def _id_tokens(settings: Settings, schema: Schema, clock: Clock) -> "IdTokens | None":
-    """What verifies ID tokens, where they are taken: only there its library is loaded."""
+    """The verifier of ID tokens, if the service accepts them: only then its library is loaded."""
     provider = settings.provider(settings.project_id)
     if provider is None:
         return None
@@ -449,7 +452,7 @@ class StartFailed(Exception):
 
 
 def missing_credentials(error: DefaultCredentialsError) -> StartFailed:
-    """What to do where Google's client library finds no credentials, or none that it can read."""
+    """What to do if Google's client library finds no credentials, or none that it can read."""
     said = str(error.args[0]) if error.args else "no reason given"
     reason = " ".join(said.split(". ")[0].split()).removesuffix(".")
     return StartFailed(

@@ -1,20 +1,20 @@
-"""Every error that reaches HTTP. What each is answered with is the middleware's to say."""
+"""Every error that reaches HTTP. The middleware decides the answer to each."""
 
 
 class BadParameter(ValueError):
-    """A parameter that can't be used; the message is the client's answer."""
+    """A parameter that cannot be used. The message goes into the answer."""
 
 
 class Unreachable(Exception):
-    """Firestore could not be reached, or not in time, or refuses every read of this service."""
+    """Firestore could not be reached, did not answer in time, or refuses every read of this service."""
 
 
 class ReadRefused(Exception):
-    """Firestore refuses this read, not every one; the text is its reason, for the log alone."""
+    """Firestore refuses this read, but not every one. The text is its reason, only for the log."""
 
 
 class BudgetExhausted(Exception):
-    """No direct read now. `retry_after_s` is when one may be affordable again."""
+    """No direct read is possible now. `retry_after_s`: a read is perhaps possible after this time."""
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__("the budget of direct reads is used up")
@@ -22,7 +22,7 @@ class BudgetExhausted(Exception):
 
 
 class WatchRefused(Exception):
-    """No wait or stream can begin, or go on; the text is the client's answer."""
+    """A wait or stream cannot begin or go on. The text goes into the answer."""
 
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
@@ -30,15 +30,15 @@ class WatchRefused(Exception):
 
 
 class NotAdmitted(Exception):
-    """A request without a key or token that is known; the text is the client's answer: what to send."""
+    """A request without a known key or token. The text goes into the answer: it says what to send."""
 
 
 class WrongToken(Exception):
-    """An ID token that is not accepted; the text is the client's answer and holds nothing of the token."""
+    """An ID token that is not accepted. The text goes into the answer, and contains no part of the token."""
 
 
 class ProviderUnreachable(Exception):
-    """No ID token can be checked: the provider's keys have not been fetched yet."""
+    """No ID token can be checked, because the provider's keys have not been fetched yet."""
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__("the provider of ID tokens cannot be reached")

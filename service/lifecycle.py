@@ -1,8 +1,8 @@
-"""One serving process from its start to its end: bind → start → serve until a signal → shut down.
+"""One serving process from start to end: bind → start → serve until a signal → shut down.
 
-The ports are bound first: a port that is taken ends the start before anything else has begun. The service accepts
-connections before the first byte from Firestore arrives. SIGTERM and SIGINT stop accepting; requests under way are
-finished within DRAIN_S; the listener is unsubscribed. The exit code says whether the end was asked for.
+The ports are bound first: if a port is in use, the start ends before anything else has begun. The service accepts
+connections before the first byte from Firestore arrives. After SIGTERM or SIGINT it accepts no more; open requests
+finish within DRAIN_S; then the listener ends. The exit code says whether a signal or a failure ended the process.
 """
 
 import logging
@@ -33,7 +33,7 @@ async def serve(
     readable_logs: bool = False,
     port_advice: str = "set PORT to another",
 ) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit code: 0, 130, or 1 where a part failed. Raises: StartFailed."""
+    """Serve until SIGTERM or SIGINT. Returns the exit code: 0, 130, or 1 if a part failed. Raises: StartFailed."""
     sockets = _bind(settings, settings.port, port_advice)
     metrics_sockets: list[socket.socket] = []
     if settings.metrics_port is not None:
@@ -64,7 +64,7 @@ async def serve(
 
 
 async def listen(runner: ServiceRunner, sockets: Sequence[socket.socket]) -> str:
-    """Begin to accept. Returns a URL at which this machine reaches the service."""
+    """Begin to accept. Returns a URL with which this machine can reach the service."""
     await AcceptingSite(runner, sockets).start()
     return local_url(sockets)
 

@@ -1,9 +1,9 @@
-"""The settings: frozen, and checked once at the start. Each is an environment variable, its field's name in upper case.
+"""The settings: immutable, and checked once at the start. The environment variable has the field's name in upper case.
 
-A wrong setting is a fault of the start: `read_settings` raises WrongSettings with one line for each.
+If settings are wrong, the service does not start: `read_settings` raises WrongSettings with one line per fault.
 
 Libraries read variables of their own: Google's `GOOGLE_APPLICATION_CREDENTIALS` and `FIRESTORE_EMULATOR_HOST`,
-prometheus_client `PROMETHEUS_MULTIPROC_DIR`. The latter two are settings as well, so that they are checked here.
+prometheus_client `PROMETHEUS_MULTIPROC_DIR`. The last two are settings as well, so that they are checked here.
 """
 
 import math
@@ -22,11 +22,11 @@ from service.runtime.environment import WrongSettings, read_environment
 from service.schema.schema_file import SchemaFile, WrongSchema, default_schema, read_schema_file
 
 DEMO_PROJECT = "demo-process-status"
-"""The project used where only FIRESTORE_EMULATOR_HOST is set; emulators accept any."""
+"""The project if only FIRESTORE_EMULATOR_HOST is set; emulators accept any project."""
 
 
 LISTENER_LEASE_S: dict[str, float] = {"on_snapshot": 60.0, "stream": 15.0}
-"""The default lease of each listener: the ages of one are proven by probes, those of the other are estimated."""
+"""The default lease of each listener. Probes prove the ages of one; those of the other are estimates."""
 
 
 def _finite(seconds: float) -> float:
@@ -44,7 +44,7 @@ def _lease_of_listener(earlier_fields: dict[str, Any]) -> float:
 
 
 class Settings(AccessSettings):
-    """What the operator decided. Durations are in seconds, sizes in bytes."""
+    """The operator's settings. Durations are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
@@ -54,7 +54,7 @@ class Settings(AccessSettings):
     firestore_collection: str | None = None
     firestore_database: str = "(default)"
 
-    host: CommaSeparated = (ANY_IPV4,)  # a server in a container is reached through the container's address
+    host: CommaSeparated = (ANY_IPV4,)  # all addresses, because a container is reached through its own address
     port: int = Field(8080, ge=0, le=65535)
     metrics_port: int | None = Field(None, ge=0, le=65535)
 
@@ -90,11 +90,11 @@ class Settings(AccessSettings):
 
     prometheus_multiproc_dir: str = ""
     metrics_sockets: CommaSeparated = ()
-    """Descriptors of sockets that listen on METRICS_PORT already: gunicorn.conf.py opens them for all workers."""
+    """Descriptors of sockets that already listen on METRICS_PORT: gunicorn.conf.py opens them for all workers."""
 
     @cached_property
     def schema_in_force(self) -> SchemaFile:
-        """SCHEMA_FILE or the default, with what other settings override of it. Raises: WrongSchema."""
+        """SCHEMA_FILE or the default, with the values that other settings override. Raises: WrongSchema."""
         file = default_schema() if self.schema_file is None else read_schema_file(self.schema_file)
         return file.overridden(
             collection=self.firestore_collection,
@@ -104,12 +104,12 @@ class Settings(AccessSettings):
 
     @property
     def share_of_a_caller(self) -> float:
-        """Of direct reads and of watchers; all of them where there is but one caller."""
+        """The share of direct reads and of watchers; 1 if there is only one caller."""
         return self.caller_share if self.auth is not None or len(self.api_keys) > 1 else 1.0
 
     @property
     def collection(self) -> str:
-        """Whose documents are served."""
+        """The collection with the documents."""
         return self.schema_in_force.path.text
 
     @field_validator("fallback_rate", mode="before")

@@ -1,1 +1,1 @@
-"""How documents become answers."""
+"""The schema: how documents become answers."""

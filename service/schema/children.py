@@ -1,4 +1,4 @@
-"""Children as the schema has them: where those of a process are, and how an answer includes them. Pure."""
+"""Children: where Firestore has those of a process, and how an answer includes them. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -8,10 +8,10 @@ from service.schema.schema_file import SchemaFile
 
 
 class Child(NamedTuple):
-    """Further maps of a process: those of an array in its document or, where that is absent, a subcollection.
+    """Further maps of a process: those of an array in its document or, if that is absent, of a subcollection.
 
-    `path`: None where the subcollection is the only place.
-    `order_by` is a field of the subcollection's documents, None their IDs; at most `limit` of them are read.
+    `path` is the array's path; None if there is only the subcollection.
+    `order_by` is a field of the subcollection's documents; None means their IDs. At most `limit` of them are read.
     """
 
     name: str
@@ -22,9 +22,10 @@ class Child(NamedTuple):
 
 
 def children_of(file: SchemaFile) -> Mapping[str, Child]:
-    """By name, in the schema's order.
+    """Children by name, in the schema's order.
 
-    A subcollection alone stands for itself: a field of the document is answered only where `from` names it.
+    If the schema names only a subcollection, a field of the document with the same name is never answered: that needs
+    `from`.
     """
     found = {}
     for name, each in file.children.items():
@@ -34,11 +35,11 @@ def children_of(file: SchemaFile) -> Mapping[str, Child]:
 
 
 def mask_with(projection: Projection, children: Iterable[Child]) -> tuple[str, ...]:
-    """What to ask Firestore for: all that the answer is made of, and these children's arrays."""
+    """The fields to request from Firestore: all that the answer needs, and the arrays of these children."""
     paths = [child.path for child in children if child.path is not None]
     return Projection((*projection.paths, *paths)).mask
 
 
 def with_children(body: bytes, children: Mapping[str, bytes]) -> bytes:
-    """The 200 body with further keys behind its own; the values are JSON already."""
+    """The body of a 200 with further keys after its own. The values are JSON already."""
     return b"".join((body[:-1], *(b',"%b":%b' % (name.encode(), items) for name, items in children.items()), b"}"))

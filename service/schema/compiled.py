@@ -1,8 +1,8 @@
-"""A schema as code: made once at the start, then called for every version of every document. Pure.
+"""A schema as code: compiled once at the start, then called for every version of every document. Pure.
 
-`summarize` decodes and renders: its loop over the answer's keys is all that a key costs. Documents come from many
-writers, so what can't be read becomes null and its key is named in `malformed`; nothing raises, whatever a document
-holds. Only the answer's keys are ever rendered.
+`summarize` decodes and renders in one loop over the answer's keys. Documents come from many writers. So a value that
+cannot be read becomes null, and its key is listed in `malformed`; no document can make this code raise. Only the
+answer's keys are rendered.
 """
 
 import sys
@@ -21,29 +21,29 @@ from service.schema.readers import MALFORMED, Reader, raw_statuses, read_integer
 from service.schema.schema_file import SchemaFile, variable_in
 
 FilterValue = str | int | None
-"""What a document holds for a filter; None where it holds nothing that the filter can be equal to."""
+"""A document's value for a filter; None if it has no value that can equal the filter's."""
 
 MOST_SHARED = 16_384
 
 MOST_CONFIRMATIONS = 32
-"""Versions of one content that are remembered by their numbers, of 8 bytes each."""
+"""The number of versions to remember that have one content, of 8 bytes each."""
 
 Summarized = tuple["ProcessSummary", tuple[str, ...]]
-"""A process, and the answer keys whose values could not be read."""
+"""A process, and the answer keys with unreadable values."""
 
 
 @dataclass(slots=True)
 class ProcessSummary:
-    """One version of one process, ready to send. Never changed once made.
+    """One version of one process, ready to send. Immutable.
 
     `process_id` is the document's key (see `collection_path`), `version` its update time in microseconds.
-    `content_version` is that of the write that last changed `body`, as far as is known here; `confirmations` are the
-    newest of those between the two that were seen here with the same body. A version in between that was not seen here
-    can have had another one.
+    `content_version` is the version of the write that last changed `body`, as far as this replica knows.
+    `confirmations` are the newest versions after it that this replica has seen with the same body. Another version in
+    between can have had another body.
 
-    `position` is its place in lists, None where the ordering field has not the order's type. `filters` are the values
-    of the schema's filters, in its order. `body` is the JSON of the 200 answer; a list's row is that without the bytes
-    between each two of `hidden`.
+    `position` is the place in lists; None if the ordering field has not the order's type. `filters` are the values of
+    the schema's filters, in its order. `body` is the JSON of the 200 answer. A list's row is `body` without some parts:
+    each two numbers in `hidden` are the beginning and end of such a part.
     """
 
     process_id: str
@@ -60,17 +60,20 @@ class ProcessSummary:
 
     @property
     def is_new_content(self) -> bool:
-        """Whether this version has another body than the one before it."""
+        """Whether this version has another body than the previous one."""
         return self.content_version == self.version
 
     def is_same_as(self, version: int) -> bool:
-        """Whether that version of the process is known to have had this body."""
+        """Whether that version of the process is known to have this body."""
         if version == self.content_version or version == self.version:
             return True
         return self.confirmations is not None and version in self.confirmations
 
     def known_as(self, version: int) -> int:
-        """The version to name this body by to a client that knows `version`: never less than that, once it is past."""
+        """The version of this body for a client that knows `version`.
+
+        It is never below a version that the client knows.
+        """
         if self.is_same_as(version):
             return version
         return self.content_version if version <= self.content_version else self.version
@@ -87,7 +90,10 @@ class ProcessSummary:
 
 @dataclass(slots=True)
 class StalledSummary(ProcessSummary):
-    """The same version of a process, which stalls. A class of its own: a field would take memory in every process."""
+    """The same version of a process, which stalls.
+
+    It is a class, because a field would take memory in every process.
+    """
 
     is_stalled: ClassVar[bool] = True
 
@@ -103,14 +109,14 @@ def stalled(summary: ProcessSummary) -> StalledSummary:
 
 
 class _Run(NamedTuple):
-    """Neighbouring keys of an answer: each with its path and its reader."""
+    """Neighbouring keys of an answer, each with its path and its reader."""
 
     is_shown: bool
     columns: list[tuple[str, str, Reader]]
 
 
 class Schema:
-    """What the parts of the service need to know of the documents."""
+    """The schema, for all parts of the service that handle documents."""
 
     def __init__(self, file: SchemaFile) -> None:
         self.file = file
@@ -128,7 +134,7 @@ class Schema:
         self.order_path = parse_field_path(file.order.field)
         filter_paths = {name: parse_field_path(each.path or name) for name, each in file.filters.items()}
         self.filter_paths: Mapping[str, FieldPath] = filter_paths
-        """Of the filters that compare a field; the others are variables of the collection's path."""
+        """The paths of filters that compare a field; the other filters are variables of the collection's path."""
         self.projection = Projection(
             (*paths.values(), *filter_paths.values(), self.order_path),
             structured={path.text for key, path in paths.items() if file.answer[key].type == "json"},
@@ -145,15 +151,17 @@ class Schema:
 
     @property
     def status_path(self) -> str | None:
-        """The status as a Firestore path; None where it is an array's element, which no query can ask for."""
+        """The status as a Firestore path; None if it is an array's element, because queries cannot use those."""
         return self._status_path.in_firestore
 
     def raw_statuses(self, word: str) -> list[str | int]:
-        """Every value that a document can hold where the answer says `word`."""
+        """Every value that a document can have if the answer says `word`."""
         return raw_statuses(self.file.status.names, word)
 
     def _compile_runs(self, paths: Mapping[str, FieldPath]) -> tuple[_Run, ...]:
-        """Neighbouring keys that lists show, or don't, are rendered in one go. The first run is always shown."""
+        """Group neighbouring keys that lists show, or that they hide, so that each group is rendered at once. The first
+        is shown.
+        """
         runs = [_Run(is_shown=True, columns=[])]
         for key, answer in self.file.answer.items():
             if answer.in_list is not runs[-1].is_shown:
@@ -166,9 +174,10 @@ class Schema:
     def summarize(
         self, process_id: str, version: int, fields: Mapping[str, object], held: ProcessSummary | None = None
     ) -> Summarized:
-        """Decode and render one document, whose `fields` are the projection's. Returns the keys that are malformed.
+        """Decode and render one document. `fields` are the projection's values. Also returns the malformed keys.
 
-        What equals the same of `held`, the version before, is taken from there: held twice, it would cost memory.
+        Parts that equal those of `held`, the previous version, are taken from it, because two copies would take more
+        memory.
         """
         malformed: list[str] = []
         pieces: list[bytes] = []
@@ -220,7 +229,9 @@ class Schema:
         return summary, tuple(malformed)
 
     def identity(self, process_id: str) -> dict[str, str]:
-        """What answers show of a key: the document's ID, and those variables that they have a key for."""
+        """The keys that identify a process in answers: the document's ID, and variables for which
+        answers have a key.
+        """
         if not self._variables:
             return {"process_id": process_id}
         found: dict[str, str] = {"process_id": self.path.id_of(process_id)}
@@ -230,7 +241,7 @@ class Schema:
         return found
 
     def _with_variables(self, key: str, fields: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
-        """The document's ID, and its values with those of the path."""
+        """The document's ID, and its values together with those of the path's variables."""
         *values, document_id = self.path.ids_of(key)
         return document_id, {**fields, **dict(zip(self._variables, values, strict=False))}  # a sample has no key
 
@@ -249,7 +260,7 @@ class Schema:
         return held.filters if held is not None and held.filters == values else self._shared(values)
 
     def _shared(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """One tuple for all summaries with an equal one. A table of them costs 50 bytes each, `lru_cache` 200."""
+        """One tuple for all summaries with equal values. This table costs 50 bytes per entry, `lru_cache` 200."""
         if len(self._tuples) >= MOST_SHARED:
             self._tuples.clear()
         return self._tuples.setdefault(values, values)
@@ -277,7 +288,7 @@ def _confirmed(
 
 
 def _filter_value(value: object, type_: str) -> FilterValue:
-    """Strings are equal to strings, integers to numbers: as Firestore compares."""
+    """The value for a filter. As in Firestore, strings only equal strings, and integers equal numbers."""
     if type_ == "string":
         return sys.intern(value) if type(value) is str and len(value) <= MAX_FILTER_BYTES else None
     number = read_integer(value)

@@ -1,4 +1,4 @@
-"""A schema as page and terminal see it. Pure."""
+"""The description of a schema for page and terminal. Pure."""
 
 from listeners.field_paths import Step, parse_field_path
 from service.api.description import Description, FilterOffered, Key
@@ -8,7 +8,7 @@ ROLES = ("started", "ended", "updated", "progress", "processed", "failed", "tota
 
 
 def describe(file: SchemaFile) -> Description:
-    """What can be known of the answers outside. Of the documents: the collection, and the field that orders lists."""
+    """What clients can know of the answers; and of the documents the collection, and the field that orders lists."""
     answers = reversed(list(file.answer.items()))
     by_path = {_steps(answer.path or name): name for name, answer in answers}
     listed = {steps: name for steps, name in by_path.items() if file.answer[name].in_list}
@@ -41,7 +41,7 @@ def _steps(path: str) -> tuple[Step, ...]:
 
 
 def _shown(file: SchemaFile, key: str | None, type_: str) -> str | None:
-    """The key, where it shows the filter's values as they are."""
+    """The key, if it shows the filter's values unchanged."""
     if key is None or file.answer[key].type != type_:
         return None
     return None if key == "status" and file.status.names else key

@@ -1,8 +1,8 @@
-"""A first schema for a collection, guessed from some of its documents, for a person to correct. Pure.
+"""Drafts a schema for a collection from some of its documents, for a person to correct. Pure.
 
-Guesses go by the fields' names and values: which field is the status and which of its words look terminal, the
-ordering field and its type, times, progress, counts, error, owner. A field that looks like a secret is left out and
-named. The draft is valid TOML that `parse_schema` takes.
+The guesses come from names and values of fields: the status and its terminal words, the ordering field and its type,
+times, progress, counts, error, owner. A field that looks like a secret is left out and named. The draft is valid TOML
+that `parse_schema` accepts.
 """
 
 import re
@@ -36,7 +36,7 @@ _TOTAL = (r"^total$", r"total(_?count)?$")
 _ERROR = (r"^error$", r"^error_?message$", r"^(message|detail|reason)$", r"error|failure")
 _OWNER = (r"^(uid|owner|owner_?id|user_?id|created_?by)$", r"^(tenant|tenant_?id|account_?id|org_?id|team_?id)$")
 _KEYS = ("status", "start_time", "end_time", "last_updated", "progress", "processed", "failed", "total", "error")
-"""All that a draft can answer without a person's help."""
+"""The keys that a draft can have without a person's help."""
 _TERMINAL = re.compile(
     r"^(done|complete|success|succe|finish|fail|error|cancel|abort|crash|ready|reject|expire|skip|timed|ended|dead|clos)",
     re.IGNORECASE,
@@ -45,7 +45,7 @@ _TERMINAL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One path, and the values found there; those of absent fields and null left out."""
+    """One path and its values in the documents, without absent fields and null."""
 
     path: str
     name: str
@@ -65,7 +65,7 @@ class Field:
 
     @property
     def time_unit(self) -> str | None:
-        """`s` or `ms` where every value is a time, numbers in that unit; None where they are no times."""
+        """The unit if every value is a time as a number: `s` or `ms`; None if the values are no such times."""
         numbers = [value for value in self.values if isinstance(value, int | float) and not isinstance(value, bool)]
         others = [value for value in self.values if not isinstance(value, int | float)]
         if any(read_time(value) is MALFORMED for value in others) or len(numbers) + len(others) != len(self.values):
@@ -105,7 +105,7 @@ class Draft:
         return _best(few, _STATUS)
 
     def _order_type(self, field: Field) -> OrderType | None:
-        """The type that the most of its values have; by an array's element nothing can be ordered."""
+        """The type of most of its values. None for an array's element, which cannot order lists."""
         if "[" in field.path:
             return None
         texts = sum(isinstance(value, str) for value in field.values)
@@ -117,7 +117,7 @@ class Draft:
         return "string" if most == texts else "milliseconds" if field.time_unit == "ms" else "seconds"
 
     def toml(self) -> str:
-        """The draft. Says in comments what was found, and what needs a person's eye."""
+        """The draft. Its comments say what was found, and what a person must check."""
         if self.status is None:
             return f"# No field of {quoted(self.collection)} looks like a status.\n[answer]\n# status = …\n"
         parts = (
@@ -156,10 +156,10 @@ class Draft:
 
     def _answer(self) -> Iterator[str]:
         assert self.status is not None  # noqa: S101 - toml has asked
-        yield "[answer]  # only what stands here ever leaves"
+        yield "[answer]  # no other field ever leaves the service"
         yield f"status = {quoted(self.status.path)}"
         for name in collection_path(self.collection).variables:
-            yield f"{name} = {quoted(f'{{{name}}}')}  # of the path; it is a filter too"
+            yield f"{name} = {quoted(f'{{{name}}}')}  # a variable of the path; it is a filter too"
         used = [self.status]
         for key, time in (("start_time", self.started), ("end_time", self.ended), ("last_updated", self.updated)):
             if time is not None:
@@ -204,7 +204,7 @@ class Draft:
             f"{array.path}, whose items have {', '.join(array.secrets)}" for array in self.arrays if array.secrets
         ]
         if self.secrets or arrays:
-            yield "# Left out, since they look like secrets or personal data:"
+            yield "# Left out, because they look like secrets or personal data:"
             yield from (f"#   {path}" for path in (*(field.path for field in self.secrets), *arrays))
 
 
@@ -232,12 +232,12 @@ def _flat(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[
 
 
 def looks_terminal(word: str) -> bool:
-    """Whether a status sounds like an end."""
+    """Whether a status sounds like the end of a process."""
     return _TERMINAL.match(word) is not None
 
 
 def _best(fields: Iterable[Field], patterns: Sequence[str]) -> Field | None:
-    """That whose name fits the first pattern that any fits: the one in the most documents, the least deep."""
+    """The best field for the first pattern that fits any name: it is in the most documents, and least deep."""
     fields = list(fields)
     for pattern in patterns:
         fitting = [field for field in fields if re.search(pattern, field.name, re.IGNORECASE)]

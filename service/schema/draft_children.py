@@ -1,7 +1,7 @@
-"""Children that a draft proposes: the arrays of maps that documents hold. Pure.
+"""The children that a draft proposes: arrays of maps in the documents. Pure.
 
-They are proposed as comments, because an item is answered whole: a person decides. An array whose items have fields
-that look like secrets is not proposed, but named.
+The proposals are comments: answers show every field of an item, so a person must decide. If the items of an array have
+fields that look like secrets, the array is not proposed, but named.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ MOST_NAMES = 6
 
 @dataclass
 class ArrayOfMaps:
-    """One of them: in how many documents it is, and the paths of the fields within its items."""
+    """One array of maps: the number of documents with it, and the paths of the fields in its items."""
 
     path: str
     documents: int = 0
@@ -28,7 +28,7 @@ class ArrayOfMaps:
 
 
 def arrays_of_maps(documents: Iterable[Mapping[str, Any]]) -> list[ArrayOfMaps]:
-    """Those that are an array of maps in every document that has one with items."""
+    """The paths with an array of maps in every document that has items there."""
     found: dict[str, ArrayOfMaps] = {}
     others: set[str] = set()
     for document in documents:
@@ -44,7 +44,7 @@ def arrays_of_maps(documents: Iterable[Mapping[str, Any]]) -> list[ArrayOfMaps]:
 
 
 def proposals(arrays: Sequence[ArrayOfMaps], document_count: int, taken: Iterable[str]) -> Iterator[str]:
-    """The lines of a draft that propose these; `taken` are the keys of the answer."""
+    """The lines of a draft that propose these children. `taken` are the keys of the answer."""
     used = set(taken)
     for array in arrays:
         if array.secrets or draft_names.looks_secret(array.path):
@@ -56,7 +56,7 @@ def proposals(arrays: Sequence[ArrayOfMaps], document_count: int, taken: Iterabl
         used.add(name)
         shown = ", ".join([*array.names][:MOST_NAMES]) + (", …" if len(array.names) > MOST_NAMES else "")
         yield f"# [children.{name}]  # ?include_{name}=true; in {array.documents} of {document_count} documents"
-        yield f"# from = {draft_names.quoted(array.path)}  # each item is answered whole: {shown}"
+        yield f"# from = {draft_names.quoted(array.path)}  # answers show every field of each item: {shown}"
         yield ""
 
 

@@ -1,4 +1,4 @@
-"""Names as a draft writes them, and which of them look like secrets. Pure."""
+"""Names in the form that a draft needs, and which of them look like secrets. Pure."""
 
 import re
 
@@ -16,16 +16,16 @@ def looks_secret(path: str) -> bool:
 
 
 def step(name: str) -> str:
-    """A field's name as a step of a field path."""
+    """The name of a field as a step of a field path."""
     return name if _PLAIN.fullmatch(name) else "`" + re.sub(r"([\\`])", r"\\\1", name) + "`"
 
 
 def as_key(path: str) -> str:
-    """A path as a key of an answer."""
+    """A path as the name of an answer's key."""
     return re.sub(r"\W+", "_", path, flags=re.ASCII).strip("_")
 
 
 def quoted(text: str) -> str:
-    """As a basic TOML string."""
+    """The text as a basic TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04X}" for char in escaped) + '"'

@@ -1,7 +1,7 @@
-"""What is right and wrong about a collection under a schema, from some of its documents. Pure.
+"""Findings about a collection and its schema, from some of its documents. Pure.
 
-Each finding is one line that a person can act on: what was looked at, what was found and, where that is wrong, what to
-do. `process-status check` prints them.
+Each finding is one line: what was checked, what was found and, if that is wrong, what to do. `process-status check`
+prints them.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from service.schema.schema_file import variable_in
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`advice` says what to do; where there is none, all is right."""
+    """`advice` says what to do; "" if nothing is wrong."""
 
     subject: str
     found: str
@@ -69,7 +69,7 @@ def of_order(schema: Schema, documents: Sequence[Mapping[str, object]]) -> Findi
 
 
 def of_statuses(schema: Schema, statuses: Iterable[str]) -> Finding:
-    """Whether the words that end a process are those that the documents use."""
+    """Whether the terminal statuses of the schema are words that the documents use."""
     seen, terminal = Counter(statuses), schema.file.status.terminal
     words = ", ".join(f"{word} ({count})" for word, count in seen.most_common())
     found = f"seen {words or 'none'}; terminal {', '.join(terminal)}"
@@ -79,12 +79,12 @@ def of_statuses(schema: Schema, statuses: Iterable[str]) -> Finding:
 
 
 def similar_name(collection: str, others: Iterable[str]) -> str | None:
-    """The other collection whose name is the most like this one, where one is much like it."""
+    """The other collection with the most similar name, if one is similar."""
     return next(iter(difflib.get_close_matches(collection, list(others), n=1, cutoff=0.6)), None)
 
 
 def of_emptiness(collection: str, others: Iterable[str]) -> Finding:
-    """A collection without documents, beside those that have some. Of a pattern the first name is compared."""
+    """For a collection without documents; `others` have some. For a pattern, its first name is compared."""
     similar = similar_name(collection.partition("/")[0], others)
     advice = "write a document, or correct FIRESTORE_COLLECTION"
     if similar is not None:

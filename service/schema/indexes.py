@@ -1,9 +1,9 @@
-"""The composite indexes that a schema's lists need where Firestore itself must answer, as firestore.indexes.json. Pure.
+"""The composite indexes that Firestore needs to answer a schema's lists, as firestore.indexes.json. Pure.
 
-Each equality filter needs one, of its field and the ordering field; Firestore merges them where several filters are
-asked for at once (https://firebase.google.com/docs/firestore/query-data/index-overview). A pattern needs each twice:
-for the lists of one parent, and for those over the whole collection group. The group's lists without a filter, and its
-listener, need an index of the ordering field alone, which Firestore makes by itself for plain collections only.
+Each equality filter needs one: its field and the ordering field. Firestore merges them if a request has several filters
+(https://firebase.google.com/docs/firestore/query-data/index-overview). A pattern needs each index twice: for the lists
+of one parent, and for those over the whole collection group. The group's lists without a filter, and its listener, need
+an index of the ordering field alone; Firestore makes that one automatically only for plain collections.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ ONE, GROUP = "COLLECTION", "COLLECTION_GROUP"
 
 
 def index_file(schema: Schema) -> dict[str, Any]:
-    """What `firebase deploy --only firestore:indexes` takes."""
+    """The content of the file for `firebase deploy --only firestore:indexes`."""
     path, ordered = schema.path, schema.order.field
     paths = [schema.status_path, *(path.in_firestore for path in schema.filter_paths.values())]
     fields = dict.fromkeys(each for each in paths if each is not None)
@@ -24,7 +24,10 @@ def index_file(schema: Schema) -> dict[str, Any]:
 
 
 def _override(collection: str, ordered: str) -> dict[str, Any]:
-    """An override takes the place of the field's own indexes, so those of plain collections stand in it too."""
+    """An override of a field.
+
+    It replaces the field's automatic indexes, so it must name those of plain collections too.
+    """
     orders = [{"order": order, "queryScope": scope} for scope in (ONE, GROUP) for order in ("ASCENDING", "DESCENDING")]
     return {
         "collectionGroup": collection,

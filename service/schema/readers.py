@@ -1,7 +1,7 @@
-"""One value of a document → what an answer shows of it. Pure; nothing raises, whatever the value is.
+"""Turns one value of a document into the value in an answer. Pure; no value makes it raise.
 
-A reader takes a value as `Document.fields` holds it, never None, and returns what `rendered` renders: None where the
-value stands for nothing (`zero_is_null`), MALFORMED where it can't be read as what the schema says it is.
+A reader takes a value of `Document.fields`, never None, and returns a value for `rendered`. It returns None if the
+value means nothing (`zero_is_null`), and MALFORMED if the value does not fit the type in the schema.
 """
 
 import math
@@ -32,11 +32,11 @@ _MICROSECONDS = {"s": 1_000_000, "ms": 1_000}
 _CANONICAL_LENGTH = len("2026-11-23T09:30:00Z")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-]\d\d:\d\d))?", re.ASCII)
 _MAX_DEPTH = 24
-"""Firestore takes 20 levels of maps; what is nested deeper is malformed."""
+"""Firestore allows 20 levels of maps; deeper nesting is malformed."""
 
 
 def reader_of(answer: Answer) -> Reader:
-    """The reader that an answer's key asks for."""
+    """The reader for a key of the answer."""
     if answer.type == "time":
         read = _left_to_orjson(_time_reader(_MICROSECONDS[answer.unit or "s"]))
     else:
@@ -45,7 +45,10 @@ def reader_of(answer: Answer) -> Reader:
 
 
 def status_reader(names: Mapping[str, str]) -> Reader:
-    """Statuses are text; with `names`, the answers' words by the values' text, they can be whole numbers too."""
+    """The reader for statuses, which are texts.
+
+    With `names` (value → word of the answers) they can be whole numbers too.
+    """
 
     def read(value: object) -> object:
         if type(value) is not str:
@@ -59,7 +62,7 @@ def status_reader(names: Mapping[str, str]) -> Reader:
 
 
 def raw_statuses(names: Mapping[str, str], word: str) -> list[str | int]:
-    """Every value that a document may hold where the answer says `word`: what a query by status asks Firestore for."""
+    """Every value that a document can have if the answer says `word`: a query by status asks Firestore for these."""
     texts = [raw for raw, named in names.items() if named == word]
     if word not in names:
         texts.append(word)
@@ -72,12 +75,12 @@ def _is_number(text: str) -> bool:
 
 
 def read_text(value: object) -> object:
-    """Text as it is."""
+    """A text, unchanged."""
     return value if isinstance(value, str) else MALFORMED
 
 
 def read_integer(value: object) -> object:
-    """A 64-bit integer, or an integral double of that size."""
+    """A 64-bit integer, or a double of that size without a fraction."""
     if isinstance(value, bool):
         return MALFORMED
     if isinstance(value, float) and value.is_integer():
@@ -93,17 +96,17 @@ def read_number(value: object) -> object:
 
 
 def read_boolean(value: object) -> object:
-    """True or False, and nothing that stands for them."""
+    """True or False, and no other value."""
     return value if isinstance(value, bool) else MALFORMED
 
 
 def rendered(values: Mapping[str, object]) -> bytes:
-    """What readers have returned, as JSON."""
+    """The results of readers as JSON."""
     return dumps(values, option=OPT_UTC_Z)
 
 
 def _left_to_orjson(read: Reader) -> Reader:
-    """Times stay as they are where orjson renders them as `render_time` does: faster, but it keeps trailing zeros."""
+    """Leave times to orjson if it renders them like `render_time`: this is faster, but orjson keeps trailing zeros."""
 
     def read_other(value: object) -> object:
         if type(value) is datetime and value.tzinfo is UTC:
@@ -125,18 +128,18 @@ def _time_reader(microseconds_per_unit: int) -> Reader:
             if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                 return render_time(moment(round(value * microseconds_per_unit)))
         except (ValueError, OverflowError):
-            pass  # a date that does not exist, or one outside the years that can be written
+            pass  # a date that does not exist, or one outside the years that can be rendered
         return MALFORMED
 
     return read
 
 
 read_time = _time_reader(_MICROSECONDS["s"])
-"""A timestamp, an RFC 3339 text (UTC where it names no offset) or epoch seconds, as RFC 3339 in UTC."""
+"""A timestamp, an RFC 3339 text (UTC if it has no offset) or epoch seconds, as RFC 3339 in UTC."""
 
 
 def _time_of_text(text: str) -> object:
-    if len(text) == _CANONICAL_LENGTH and text[-1] == "Z":  # as most writers write it: checked without the pattern
+    if len(text) == _CANONICAL_LENGTH and text[-1] == "Z":  # the form of most writers: checked without the pattern
         parsed = datetime.fromisoformat(text)
         if parsed.isoformat()[: -len("+00:00")] + "Z" == text:
             return text
@@ -148,9 +151,9 @@ def _time_of_text(text: str) -> object:
 
 
 def read_json(value: object) -> object:
-    """Maps and arrays as they are: timestamps become RFC 3339, bytes base64, numbers that JSON can't say null.
+    """Maps and arrays: timestamps become RFC 3339, bytes base64, and numbers that JSON does not have become null.
 
-    Keys are sorted: a map's order in a message means nothing, and the same document gives the same bytes.
+    Keys are sorted, because the order of a map in a message means nothing: so equal documents give equal bytes.
     """
     try:
         return _json(value, 0)

@@ -1,7 +1,7 @@
 """The schema file: TOML that says how one collection's documents become answers.
 
-`read_schema_file` takes a file and returns it validated, or raises WrongSchema with one line per fault, each naming the
-table and the key. Knows neither documents nor HTTP; `service.schema.compiled` turns it into code.
+`read_schema_file` returns the validated file, or raises WrongSchema with one line per fault, which names the table and
+the key. This module knows neither documents nor HTTP; `service.schema.compiled` turns a schema into code.
 """
 
 import re
@@ -41,7 +41,7 @@ _BAD_ENDS = re.compile(r"fail|error|abort|crash|dead|timed?_?out|reject", re.IGN
 
 
 class WrongSchema(Exception):
-    """A schema file that can't be used. `faults`: one line each."""
+    """A schema file that cannot be used. `faults` has one line per fault."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
@@ -57,7 +57,7 @@ def _path(text: str) -> str:
 
 
 def variable_in(path: str | None) -> str | None:
-    """The variable of the collection's path that `{uid}` stands for; None for the path of a field."""
+    """The variable if the path is one, such as `{uid}`; None for the path of a field."""
     found = None if path is None else _VARIABLE.fullmatch(path)
     return None if found is None else found[1]
 
@@ -89,14 +89,14 @@ class _Table(BaseModel):
 
 
 class Order(_Table):
-    """What lists are ordered by, the newest first, and what `start_date` and `end_date` are compared with."""
+    """The field that orders lists, newest first, and that `start_date` and `end_date` are compared with."""
 
     field: QueryablePath = "start_time"
     type: OrderType = "timestamp"
 
 
 class Status(_Table):
-    """Which statuses end a process, in the words of the answers, and what the documents' values are called there."""
+    """The terminal statuses, in the words of the answers, and the words for the documents' values."""
 
     terminal: tuple[str, ...] = ("completed", "failed", "cancelled")
     failed: tuple[str, ...] | None = None
@@ -111,14 +111,14 @@ class Status(_Table):
 
     @property
     def ended_badly(self) -> frozenset[str]:
-        """The terminal statuses that mean failure: `failed`, or those with words like failed and error in them."""
+        """The terminal statuses that mean failure: `failed`, or those that contain words like failed and error."""
         if self.failed is not None:
             return frozenset(self.failed)
         return frozenset(status for status in self.terminal if _BAD_ENDS.search(status))
 
 
 class Answer(_Table):
-    """One key of an answer: where its value comes from, and as what it is read."""
+    """One key of an answer: the path of its value, and the type as which it is read."""
 
     path: PathOrVariable | None = Field(None, alias="from")
     type: ValueType = Field("string", alias="as")
@@ -138,7 +138,7 @@ class Answer(_Table):
 
 
 class Filter(_Table):
-    """One equality filter of lists, answered by the model and by Firestore alike."""
+    """One equality filter of lists. Model and Firestore give the same answers with it."""
 
     path: QueryablePath | None = Field(None, alias="from")
     type: Literal["string", "integer"] = Field("string", alias="as")
@@ -151,9 +151,9 @@ def _collection_id(text: str) -> str:
 
 
 class Children(_Table):
-    """Further maps of a process: those of an array in its document or, where that is absent, a subcollection.
+    """Further maps of a process: those of an array in its document or, if that is absent, of a subcollection.
 
-    Without both `from` and `subcollection`, either has the children's own name.
+    Without both `from` and `subcollection`, both have the name of the children.
     """
 
     path: PathText | None = Field(None, alias="from")
@@ -163,13 +163,13 @@ class Children(_Table):
 
 
 class Access(_Table):
-    """Whose a process is: a filter's name."""
+    """The owner of a process: the name of a filter."""
 
     owner: str | None = None
 
 
 class Roles(_Table):
-    """The answer keys that page, terminal and statistics read. None: none has this role."""
+    """The answer keys that page, terminal and statistics use. None: no key has this role."""
 
     started: str | None = None
     ended: str | None = None
@@ -194,14 +194,14 @@ _DEFAULT_KEYS: Mapping[str, tuple[str, ...]] = {
 
 
 def _spelled_out(value: Any) -> Any:
-    """A path alone stands for a table with `from`."""
+    """A path alone as a table with `from`."""
     if not isinstance(value, Mapping):
         return value
     return {key: {"from": each} if isinstance(each, str) else each for key, each in value.items()}
 
 
 class SchemaFile(_Table):
-    """A whole file. Roles are resolved to the keys that exist."""
+    """A whole schema file. Roles name keys that exist."""
 
     collection: str | None = None
     order: Order = Order()
@@ -239,7 +239,7 @@ class SchemaFile(_Table):
                 yield f"children.{name}: answer has a key of this name"
 
     def _faults_with_collection(self) -> Iterable[str]:
-        """What has to fit the collection, which settings can override."""
+        """Faults in combination with the collection, which settings can override."""
         try:
             variables = self.path.variables
         except WrongCollection as wrong:
@@ -274,7 +274,7 @@ class SchemaFile(_Table):
     def overridden(
         self, *, collection: str | None, order_type: OrderType | None, terminal: Sequence[str] | None
     ) -> "SchemaFile":
-        """With what is not None in place of the file's own. Raises: WrongSchema."""
+        """The schema with the values that are not None in place of the file's. Raises: WrongSchema."""
         if collection not in (None, self.collection) and self.path.is_group:
             raise WrongSchema(
                 [f"collection: FIRESTORE_COLLECTION can't take the place of the pattern {self.path.text}"]
@@ -293,7 +293,7 @@ class SchemaFile(_Table):
 
     @property
     def path(self) -> CollectionPath:
-        """The collection. Raises: WrongCollection, before the file is validated."""
+        """The collection. Raises: WrongCollection, if the file is not validated yet."""
         return collection_path(DEFAULT_COLLECTION if self.collection is None else self.collection)
 
     @property
@@ -302,7 +302,7 @@ class SchemaFile(_Table):
         return {name: Filter() for name in self.path.variables} | dict(self.filters)
 
     def role(self, name: str) -> str | None:
-        """The answer key that has this role: `started`, `ended`, `updated`, `progress` …"""
+        """The answer key with this role: `started`, `ended`, `updated`, `progress` …"""
         named: str | None = getattr(self.roles, name)
         if named is not None:
             return named
@@ -310,7 +310,7 @@ class SchemaFile(_Table):
 
 
 def parse_schema(text: str) -> SchemaFile:
-    """Raises: WrongSchema."""
+    """Read a schema from TOML. Raises: WrongSchema."""
     try:
         return SchemaFile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -320,7 +320,9 @@ def parse_schema(text: str) -> SchemaFile:
 
 
 def read_schema_file(path: Path) -> SchemaFile:
-    """Raises: WrongSchema, for a file that can't be read too; each fault begins with the file's name."""
+    """Read a schema file. Raises: WrongSchema, also if the file cannot be read; each fault begins
+    with the file's name.
+    """
     try:
         return parse_schema(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -330,7 +332,7 @@ def read_schema_file(path: Path) -> SchemaFile:
 
 
 def default_schema() -> SchemaFile:
-    """The schema in force where no file is named."""
+    """The schema that is used if no file is named."""
     return parse_schema(resources.files(__package__).joinpath("default.toml").read_text())
 
 

@@ -1,7 +1,7 @@
-"""Counts the model's changes in plain numbers, and adds the sums to prometheus_client's series when asked.
+"""Counts the model's changes in plain numbers, and adds the sums to prometheus_client's series on request.
 
-Hundreds of changes per second are counted between two scrapes, each of which prometheus_client's locks would cost a
-twentieth of the work that it is. Lives on the event loop.
+Between two scrapes there can be hundreds of changes per second. For each of them, prometheus_client's locks would take
+a twentieth of the time of the change itself. Lives on the event loop.
 """
 
 import time
@@ -22,7 +22,7 @@ class AppliedBatch(Protocol):
 
     @property
     def upserts(self) -> Sized:
-        """Documents added or modified; `added` of them are new."""
+        """Documents that were added or modified; `added` of them are new."""
 
     @property
     def removed(self) -> Sized:
@@ -34,10 +34,10 @@ class AppliedBatch(Protocol):
 
 
 class ChangeTally:
-    """What has changed since the last `publish`, and what the model is by now."""
+    """The changes since the last `publish`, and the present size and age of the model."""
 
     def __init__(self, changes: Counter, lag: Histogram, documents: Gauge, confirmed: Gauge, clock: Clock) -> None:
-        """`changes` has a label for its three types. `clock` is the model's."""
+        """`changes` has a label with three values, one per type of change. `clock` is the model's."""
         self._changes = {name: changes.labels(name) for name in ("added", "modified", "removed")}
         self._lag = lag
         self._documents = documents
@@ -54,7 +54,7 @@ class ChangeTally:
         self._lags = [0] * (len(LAG_BUCKETS) + 1)
 
     def applied(self, applied: AppliedBatch, documents: int) -> None:
-        """A batch became visible; the model now holds so many documents."""
+        """A batch became visible; the model now has this many documents."""
         self._added += applied.added
         self._upserts += len(applied.upserts)
         self._removed += len(applied.removed)
@@ -62,7 +62,7 @@ class ChangeTally:
         self._applied_at = time.time()
 
     def became_visible(self, version: int) -> None:
-        """How late one change of that batch became visible, by the wall clock."""
+        """Observe how late one change of that batch became visible, by the wall clock."""
         lag_s = self._applied_at - version / 1_000_000
         if lag_s < 0:
             lag_s = 0.0
@@ -74,7 +74,7 @@ class ChangeTally:
         self._as_of = as_of
 
     def publish(self) -> None:
-        """Add to prometheus_client's series what has come since the last time."""
+        """Add the counts since the last call to prometheus_client's series."""
         for name, count in zip(self._changes, (self._added, self._upserts - self._added, self._removed), strict=True):
             self._changes[name].inc(count)
         add_observations(self._lag, self._lags, self._lag_s)

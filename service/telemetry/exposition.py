@@ -1,7 +1,7 @@
-"""Which text format a scrape gets: Prometheus text, or OpenMetrics where `Accept` prefers it. Pure.
+"""Chooses the text format of a scrape: Prometheus text, or OpenMetrics if `Accept` prefers it. Pure.
 
-Offered are OpenMetrics 1.0.0 and Prometheus text 0.0.4. A range with another version of either matches nothing.
-Quality values are obeyed (RFC 9110, 12.5.1); of two equal ones OpenMetrics wins, if it is named. Where the header
+The service offers OpenMetrics 1.0.0 and Prometheus text 0.0.4. A range with another version of either matches nothing.
+Quality values count (RFC 9110, 12.5.1). With equal quality OpenMetrics wins, if the header names it. If the header
 accepts neither, the answer is Prometheus text.
 """
 
@@ -29,7 +29,7 @@ class _Range(NamedTuple):
 
 
 def choose(accept: str) -> tuple[Encode, str]:
-    """What renders a registry for this `Accept` header, and the content type of the result."""
+    """The function that renders a registry for this `Accept` header, and the content type of its result."""
     ranges = [_range(text) for text in accept.split(",")]
     openmetrics = _quality(ranges, ("application/openmetrics-text",), _OPENMETRICS_VERSIONS)
     text = _quality(ranges, ("text/plain", "text/*", "*/*"), _TEXT_VERSIONS)
@@ -39,7 +39,7 @@ def choose(accept: str) -> tuple[Encode, str]:
 
 
 def _range(text: str) -> _Range:
-    """One range of a header. An invalid quality counts as 0, as if the range were not there."""
+    """One range of a header. An invalid quality counts as 0, like a range that is not there."""
     media, *pairs = text.split(";")
     parameters = {}
     for pair in pairs:
@@ -51,7 +51,7 @@ def _range(text: str) -> _Range:
 
 
 def _quality(ranges: list[_Range], media: tuple[str, ...], versions: set[str]) -> float:
-    """The greatest quality among the most specific ranges that match this type and a version; 0 where none matches."""
+    """The greatest quality of the most specific ranges that match this type and one of the versions; 0 if none does."""
     for specific in media:
         met = [each.quality for each in ranges if each.media == specific and each.version in versions]
         if met:

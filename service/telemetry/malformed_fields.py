@@ -1,4 +1,4 @@
-"""Counts and logs the fields of documents that can't be read. Bounded, however many documents have them."""
+"""Counts and logs the unreadable fields of documents. Its memory is bounded for any number of such documents."""
 
 import logging
 from collections import OrderedDict
@@ -9,7 +9,7 @@ from listeners.collection_path import readable
 from listeners.listener import Clock
 
 WARN_EVERY_S = 60.0
-"""At most one warning per field in this time."""
+"""The shortest time between two warnings about one field."""
 
 _REMEMBERED_VERSIONS = 10_000
 

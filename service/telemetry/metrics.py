@@ -1,11 +1,11 @@
-"""Every metric of the service. The domain reports to observers, which it declares itself; Metrics is all of them.
+"""Every metric of the service. Domain code reports to observers, whose interfaces it declares. Metrics is all of them.
 
 Labels are bounded: never an ID, never a raw path. Works alone and in prometheus_client's multiprocess mode
 (PROMETHEUS_MULTIPROC_DIR). Only this package knows prometheus_client.
 
-What happens at every request and every change is counted in plain numbers (request_tally.py, change_tally.py).
-`publish` adds them to prometheus_client's: at each scrape and, where another process is scraped for this one, every
-second. Lives on the event loop, which is why no lock is needed.
+Requests and changes are counted in plain numbers (request_tally.py, change_tally.py). `publish` adds these to
+prometheus_client's: at each scrape and, if another process answers scrapes for this one, every second. Lives on the
+event loop, so no lock is needed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -101,11 +101,11 @@ class Metrics:
     # -- HTTP
 
     def request_answered(self, route: str, method: str, code: int, seconds: float) -> None:
-        """`route` is the route's pattern, never the path of the request."""
+        """Count a request. `route` is the pattern of the route, never the path of the request."""
         self.tally(route, method, code).add(seconds)
 
     def tally(self, route: str, method: str, code: int) -> RequestTally:
-        """Counts the requests of one kind. Callers can keep it and add to it."""
+        """The tally for requests of one kind. Callers can keep it and add to it."""
         key = (route, method if method in _KNOWN_METHODS else "OTHER", code)
         tally = self._tallies.get(key)
         if tally is None:
@@ -115,7 +115,7 @@ class Metrics:
         return tally
 
     def tally_of_hits(self, route: str, code: int) -> RequestTally:
-        """Counts GET requests that were answered from the model, each with one lookup."""
+        """The tally for GET requests that the model answered, each with one lookup."""
         answered, durations = self._requests.labels(route, "GET", str(code)), self._durations.labels(route)
         tally = RequestTally(answered, durations, self._lookups["hit"])
         self._tallies_of_hits.append(tally)
@@ -171,7 +171,7 @@ class Metrics:
     # -- scraping
 
     def publish(self) -> None:
-        """Add what was counted since the last call to prometheus_client's series."""
+        """Add the counts since the last call to prometheus_client's series."""
         for tally in (*self._tallies.values(), *self._tallies_of_hits):
             tally.publish()
         self._changes.publish()
@@ -185,7 +185,7 @@ class Metrics:
         self._billed = dict.fromkeys(self._reads, 0)
 
     async def keep_published(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Publish every PUBLISH_INTERVAL_S and at the end, because another process can be scraped for this one."""
+        """Publish every PUBLISH_INTERVAL_S and at the end, because another process can answer scrapes for this one."""
         try:
             while True:
                 await sleep(PUBLISH_INTERVAL_S)
@@ -194,7 +194,7 @@ class Metrics:
             self.publish()
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """The exposition and its content type: Prometheus text, or OpenMetrics where `accept` prefers it."""
+        """The exposition and its content type: Prometheus text, or OpenMetrics if `accept` prefers it."""
         encode, content_type = choose(accept)
         self.publish()
         if not self._multiprocess:

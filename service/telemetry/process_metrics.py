@@ -1,8 +1,8 @@
-"""The processes themselves as metrics: how many, stalled, the oldest unfinished; what they go through as it is seen.
+"""Metrics about the processes: their number, the stalled ones, the oldest unfinished one, and their transitions.
 
-Every replica and every worker sees the same processes. So the gauges of one service are to be joined with `max`, and of
-several workers one alone counts transitions: the one that holds a lock in PROMETHEUS_MULTIPROC_DIR, which the system
-frees with its process. Statuses are bounded: the first MOST_STATUSES have labels of their own, all others are `other`.
+Every replica and every worker sees the same processes. So queries must join the gauges of one service with `max`. Only
+one of several workers counts transitions: the one with a lock in PROMETHEUS_MULTIPROC_DIR, which the system releases
+when the worker ends. Statuses are bounded: the first MOST_STATUSES have labels of their own, all others are `other`.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ DURATION_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 3 * 3600, 12 * 3600, 24 * 3600
 
 
 class ProcessCounts(Protocol):
-    """What the gauges show."""
+    """The values of the gauges."""
 
     @property
     def by_status(self) -> Mapping[str | None, int]:
@@ -30,15 +30,15 @@ class ProcessCounts(Protocol):
 
     @property
     def stalled(self) -> int:
-        """Those that stall."""
+        """The stalled processes."""
 
     @property
     def oldest_unfinished_s(self) -> float:
-        """The Unix time at which the oldest unfinished process began; 0 where there is none."""
+        """The Unix time at which the oldest unfinished process began; 0 if there is none."""
 
 
 class ProcessMetrics:
-    """Reads counts when it is scraped; `entered_status` is called for each transition seen. Lives on the event loop."""
+    """Reads the counts at each scrape; `entered_status` is called for each transition. Lives on the event loop."""
 
     def __init__(self, prefix: str, registry: CollectorRegistry) -> None:
         self._counts: Callable[[], ProcessCounts | None] = lambda: None
@@ -82,9 +82,9 @@ class ProcessMetrics:
         *,
         multiprocess_dir: str = "",
     ) -> None:
-        """Show these counts, None while there are none. Terminal statuses have series before the first process ends.
+        """Use these counts (None: there are none yet). Terminal statuses have series before the first process ends.
 
-        `multiprocess_dir` is shared with the other workers, where there are some.
+        `multiprocess_dir` is the directory that several workers share; "" for one worker.
         """
         self._counts = counts
         self._lock_path = Path(multiprocess_dir) / "transitions.lock" if multiprocess_dir else None
@@ -93,7 +93,10 @@ class ProcessMetrics:
             self._durations.labels(self._label(status))
 
     def entered_status(self, status: str | None, duration_s: float | None) -> None:
-        """A process has entered this status; `duration_s` where it ended with that and is known."""
+        """A process has entered this status.
+
+        `duration_s`: if this status ended the process, and the duration is known.
+        """
         if not self._is_counting():
             return
         label = self._label(status)
@@ -116,7 +119,7 @@ class ProcessMetrics:
         self._oldest.set(counts.oldest_unfinished_s)
 
     def close(self) -> None:
-        """Another worker can count from now on."""
+        """Release the lock, so that another worker counts from now on."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

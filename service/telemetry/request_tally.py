@@ -1,7 +1,7 @@
-"""Counts requests in plain numbers, and hands the sums to prometheus_client when asked. On the event loop's thread.
+"""Counts requests in plain numbers, and hands the sums to prometheus_client on request. On the event loop's thread.
 
-A count in plain numbers takes a fraction of what prometheus_client's lock and label children take, which a poll from
-the model would notice.
+A plain number costs a small part of prometheus_client's lock and label lookup, whose cost would slow down polls from
+the model.
 """
 
 from bisect import bisect_left
@@ -14,10 +14,10 @@ QUICK_S = REQUEST_BUCKETS[0]
 
 
 class RequestTally:
-    """The requests of one kind since the last `publish`: how many there were, and how long they took.
+    """The requests of one kind since the last `publish`: their number and their duration.
 
-    The hot path saves the call of `add`: it adds to `seconds`, and to `quick` where a request took at most QUICK_S.
-    `lookups`, where given, counts each request too.
+    The hot path avoids the call of `add`: it adds to `seconds`, and to `quick` if a request took at most QUICK_S.
+    If `lookups` is given, each request counts there too.
     """
 
     __slots__ = ("_answered", "_durations", "_lookups", "_published", "_slower", "quick", "seconds")
@@ -63,7 +63,9 @@ class RequestTally:
 
 
 def add_observations(histogram: Histogram, counts: Sequence[int], total: float) -> None:
-    """So many per bucket, of this sum. prometheus_client has no public way to observe many at once."""
+    """Add these counts per bucket, and their sum. prometheus_client has no public way to observe
+    many values at once.
+    """
     histogram._sum.inc(total)
     for bucket, observed in zip(histogram._buckets, counts, strict=True):
         if observed:

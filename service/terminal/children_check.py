@@ -1,7 +1,8 @@
-"""What `process-status check` finds about a schema's children, in a few of the newest documents.
+"""The findings of `process-status check` about a schema's children, from a few of the newest documents.
 
-A child without items is no fault: a young collection can have none. What is wrong: an array that is none of maps,
-documents of a subcollection that `order_by` leaves out, and a subcollection that Firestore refuses to read.
+Children without items are no fault, because a young collection can have none. These are faults: an array whose elements
+are not maps, documents of a subcollection that `order_by` leaves out, and a subcollection that Firestore refuses to
+read.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,7 +23,7 @@ TIMEOUT_S = 10.0
 async def child_findings(
     children: Mapping[str, Child], documents: Sequence[DocumentSnapshot[Any]]
 ) -> AsyncIterator[Finding]:
-    """One for each child's array, and one for its subcollection where some of the documents need that."""
+    """One finding per array, and one per subcollection if some of the documents need it."""
     for name, child in children.items():
         without = [document.reference for document in documents]
         if child.path is not None:

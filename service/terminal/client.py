@@ -1,7 +1,7 @@
-"""The HTTP API as the terminal commands use it: one request, one Answer, or one of two failures.
+"""The HTTP API for the terminal commands: a request returns one Answer, or raises one of two failures.
 
-Unavailable may pass by itself (nothing listens, a timeout, 429, 5xx); Refused will not, and its text tells in
-a line what to do. Redirects are not followed: they would take the API key to another server.
+Unavailable can be over soon (nothing listens, a timeout, 429, 5xx). Refused is permanent, and its text says in one line
+what to do. Redirects are not followed, because they would send the API key to another server.
 """
 
 import os
@@ -27,7 +27,7 @@ LONGEST_RETRY_AFTER_S = 60.0
 
 
 class Refused(Exception):
-    """Asking again is useless. `status` is the HTTP status, 0 where there was none."""
+    """Trying again is useless. `status` is the HTTP status, 0 if there was none."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class Refused(Exception):
 
 
 class Unavailable(Exception):
-    """No answer now. `retry_after_s` is what the service asked for, None where it said nothing."""
+    """There is no answer now. `retry_after_s` is the service's Retry-After; None if it sent none."""
 
     def __init__(self, message: str, *, unreachable: bool, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -45,17 +45,17 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 200 with its body, or a 304 without. `freshness` is X-Cache with Age, as `HIT, 0 s`."""
+    """A 200 with its body, or a 304 without. `freshness` is X-Cache with Age, for example `HIT, 0 s`."""
 
     body: dict[str, Any] | None
     etag: str | None
     freshness: str
     is_stalled: bool = False
-    """Known only where the request named it."""
+    """Known only if the request asked for it."""
 
 
 class StatusClient:
-    """Asks one service. An async context manager; `url` is where the service is, a path prefix included."""
+    """Sends requests to one service. An async context manager. `url` is the service's address, with any path prefix."""
 
     def __init__(self, url: str, api_key: str | None) -> None:
         self._url = url.rstrip("/")
@@ -75,9 +75,9 @@ class StatusClient:
     async def process(
         self, process_id: str, etag: str | None, wait_s: int, variables: Mapping[str, str] | None = None
     ) -> Answer:
-        """The process, or a 304 where its version is still `etag`, after up to `wait_s` of waiting.
+        """The process, or a 304 if its version is still `etag` after up to `wait_s` of waiting.
 
-        `variables`: those of its path, where the collection is a pattern.
+        `variables` are those of its path, if the collection is a pattern.
         """
         if not process_id or process_id in {".", ".."} or "/" in process_id or not _is_utf8(process_id):
             raise Refused("that is not a process ID: give the ID of a Firestore document, without its path")
@@ -87,7 +87,7 @@ class StatusClient:
         return await self._get(path, {**(variables or {}), **wait}, headers, timeout_s=wait_s + 15)
 
     async def is_stalled(self, process_id: str, variables: Mapping[str, str]) -> bool:
-        """Whether the process stalls, after a second at most."""
+        """Whether the process stalls. Takes at most a second."""
         path = f"/status/{quote(process_id, safe='')}"
         return (await self._get(path, {**variables, "wait": "1", "until": "stalled"}, {}, timeout_s=16)).is_stalled
 
@@ -99,7 +99,7 @@ class StatusClient:
         return answer.body
 
     async def description(self) -> Description:
-        """What the answers are like, as the service's schema has it."""
+        """The description of the answers, from the service's schema."""
         answer = await self._get(DESCRIPTION_PATH, {}, {}, timeout_s=30)
         try:
             return read_description(answer.body or {})
@@ -120,7 +120,7 @@ class StatusClient:
                 return self._answer(response, await response.read())
         except TimeoutError:
             raise Unavailable(f"{self._url} did not answer in time", unreachable=True) from None
-        except ValueError as error:  # a URL or a header that can't be sent
+        except ValueError as error:  # an invalid URL or header
             raise Refused(f"can't ask {self._url}: {error}; check --url and the API key") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"can't reach {self._url} ({_reason(error)})", unreachable=True) from None
@@ -150,7 +150,7 @@ class StatusClient:
 
 
 def retry_after(value: str | None, now_s: float) -> float | None:
-    """Seconds a Retry-After header asks for, at most LONGEST_RETRY_AFTER_S; None where it can't be read."""
+    """The seconds in a Retry-After header, at most LONGEST_RETRY_AFTER_S; None if it cannot be read."""
     if value is None:
         return None
     try:

@@ -1,11 +1,12 @@
 """`process-status watch` and `process-status list`: a terminal client of the HTTP API.
 
-Both show what the schema of the service names; the service describes it to them. Both return the exit code: for `watch`
-0, 1 or 3 as the process ended well, ended badly ([status] failed of the schema) or was cancelled, 0 where it has
-another status of `until`, STALLED where it stalls and `until` names that, TIMED_OUT after `timeout_s`; for `list` 0,
-also where nothing was found; 2 where the command could not do its work or no process has the status that was
-asked for, after one line that says what to do. Output goes to `console`, messages to `messages` (stderr). The command
-line reads environment and arguments.
+Both follow the schema of the service, which the service describes to them. Both return the exit code. For `watch` it is
+0,
+1 or 3 if the process ended well, failed ([status] failed of the schema) or was cancelled; 0 if it has another status of
+`until`; STALLED if it stalls and `until` names that; TIMED_OUT after `timeout_s`. For `list` it is 0, even if nothing
+was found. For both it is 2 if the command could not do its work, or no process has the requested status: then one line
+says what to do. Output goes to `console`, messages to `messages` (stderr). The command line reads environment and
+arguments.
 """
 
 import asyncio
@@ -26,18 +27,18 @@ from service.terminal.view import Process, WatchView, show_lines, show_table, wr
 DEFAULT_URL = "http://127.0.0.1:8080"
 EXIT_CODES: Mapping[Kind, int] = {"completed": 0, "failed": 1, "cancelled": 3}
 USUAL_STATUSES = frozenset({"pending", "running"})
-"""Statuses that are no mistake, as terminal ones are none, though no process has them at the moment."""
+"""Like terminal statuses, these are accepted in `--status` even if no process has them at the moment."""
 USAGE = 2
 STALLED = 4
 TIMED_OUT = 124
-"""As of timeout(1)."""
+"""The exit code of timeout(1)."""
 
 POLL_INTERVAL_S = 1.0
 LEAST_INTERVAL_S = 0.2
-"""Between two answers about a process that changes all the time: people do not read faster."""
+"""The pause between two answers about a process that changes all the time, because people do not read faster."""
 WAIT_S = 30
 STALL_CHECK_S = 5
-"""Between two looks whether the process stalls, which is no change of it."""
+"""The time between two checks whether the process stalls. This is no change of the process, so it ends no wait."""
 LARGEST_PAGE = 1000
 
 Result = TypeVar("Result")
@@ -46,9 +47,9 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """`give_up_after_s`: how long a service that does not answer is asked again. `until`: statuses that end the watch
-    beside those that end the process; `stalled` can be one of them. `timeout_s`: of the whole watch. `variables`: those
-    of the process's path, where the collection is a pattern."""
+    """`give_up_after_s`: how long to try again while the service does not answer. `until`: statuses that end the watch,
+    in addition to those that end the process; `stalled` can be one. `timeout_s`: for the whole watch. `variables`:
+    those of the process's path, if the collection is a pattern."""
 
     process_id: str
     url: str = DEFAULT_URL
@@ -61,7 +62,7 @@ class WatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """Dates as the API takes them, ISO 8601. `all` asks for every page, whatever `limit` is. `filters`: by name"""
+    """Dates in the API's form, ISO 8601. `all` requests every page, whatever `limit` is. `filters`: name → value."""
 
     url: str = DEFAULT_URL
     api_key: str | None = field(default=None, repr=False)
@@ -77,7 +78,7 @@ class ListOptions:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Time, as tests replace it."""
+    """The clock and sleep, which tests replace."""
 
     sleep: Sleep = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
@@ -103,7 +104,7 @@ async def watch(
 
 
 async def _watch(options: WatchOptions, view: WatchView, pace: Pace) -> int:
-    """Raises: Refused."""
+    """Watch the process; returns the exit code. Raises: Refused."""
     async with StatusClient(options.url, options.api_key) as client:
         persistence = Persistence(options.give_up_after_s, view.tell, pace)
         described: Description | None = None
@@ -128,7 +129,7 @@ async def _watch(options: WatchOptions, view: WatchView, pace: Pace) -> int:
 async def list_processes(
     options: ListOptions, console: Console, messages: Console | None = None, pace: Pace | None = None
 ) -> int:
-    """Show the newest processes: a table on a terminal, else one a line, its columns separated by tabs."""
+    """Show the newest processes: on a terminal as a table, otherwise as lines with columns separated by tabs."""
     pace = pace or Pace()
     messages = messages or Console(stderr=True)
     shown: list[Process] = []
@@ -156,7 +157,7 @@ async def list_processes(
 
 
 async def _check_status(client: StatusClient, status: str, persistence: "Persistence") -> None:
-    """Raises: Refused, where the status is most likely misspelt: none of the newest processes has it."""
+    """Raises Refused if the status is most likely misspelt, because none of the newest processes has it."""
     page = await persistence.get(partial(client.page, {"limit": str(LARGEST_PAGE)}))
     seen = {str(process.get("status")) for process in page["processes"] if process.get("status") is not None}
     described = await persistence.get(client.description)
@@ -173,7 +174,7 @@ def _advice(refused: Refused) -> str:
 async def _answers(
     client: StatusClient, options: WatchOptions, persistence: "Persistence", pace: Pace
 ) -> AsyncIterator[Answer]:
-    """Every answer of interest, for ever: waits for changes where the service can, else asks every second."""
+    """Every answer of interest, without end: waits for changes if the service can, otherwise asks every second."""
     etag: str | None = None
     can_wait = True
     while True:
@@ -183,7 +184,7 @@ async def _answers(
         try:
             answer = await persistence.get(partial(client.process, options.process_id, etag, wait_s, options.variables))
         except Refused as refused:
-            if refused.status == 400 and wait_s:  # it knows no `wait`
+            if refused.status == 400 and wait_s:  # the service does not know `wait`
                 can_wait = False
                 continue
             raise
@@ -218,9 +219,9 @@ async def _pages(
 
 
 class Persistence:
-    """Asks again while the service is unavailable: as late as it says, else with backoff; not for ever.
+    """Tries again while the service is unavailable, but not for ever: after its Retry-After, or with backoff.
 
-    A service that has never been reached is not waited for: that is a wrong URL more often than a restart.
+    A service that was never reached is not tried again: more often the URL is wrong than the service restarts.
     """
 
     LONGEST_DELAY_S = 10.0
@@ -232,7 +233,7 @@ class Persistence:
         self._reached = False
 
     async def get(self, ask: Callable[[], Awaitable[Result]]) -> Result:
-        """What `ask` returns, once it does. Raises: Refused."""
+        """The result of `ask`, as soon as there is one. Raises: Refused."""
         since, delay_s, reported = self._pace.clock(), POLL_INTERVAL_S, ""
         while True:
             try:

@@ -1,7 +1,7 @@
-"""`init`, `check` and `indexes`: what a person needs to fit the service to a collection.
+"""`init`, `check` and `indexes`: the commands that fit the service to a collection.
 
-They read a few dozen documents and write nothing to Firestore. `check` never raises for what it finds: everything that
-can be wrong is a line that says what to do, and the exit code is 0 only where all is right.
+They read a few dozen documents and write nothing to Firestore. `check` never raises because of a fault that it finds:
+it prints one line per fault, with what to do. Its exit code is 0 only if nothing is wrong.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 TIMEOUT_S = 10.0
 MOST_STREAMS = 3
 FEW = 10
-"""Documents whose children are looked at."""
+"""The number of documents whose children are checked."""
 
 _NO_CREDENTIALS = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
 _DEPLOY_INDEXES = "`process-status indexes > firestore.indexes.json`, then `firebase deploy --only firestore:indexes`"
@@ -48,7 +48,7 @@ _NO_ANSWER = "see whether the network lets this machine reach Firestore, and FIR
 
 
 def indexes(settings: Settings) -> str:
-    """firestore.indexes.json of the schema in force."""
+    """firestore.indexes.json for the schema in force."""
     return json.dumps(index_file(Schema(settings.schema_in_force)), indent=2)
 
 
@@ -67,7 +67,7 @@ async def init(settings: Settings, documents: int, say: Say) -> int:
 
 
 async def check(settings: Settings, documents: int, say: Say) -> int:
-    """Print a line for each thing that must be right. Returns the exit code."""
+    """Print one line per finding. Returns the exit code."""
     wrong = 0
     async for finding in _findings(settings, documents):
         say(str(finding))
@@ -112,7 +112,7 @@ async def _findings(settings: Settings, documents: int) -> AsyncIterator[Finding
 
 
 async def _newest(client: AsyncClient, schema: Schema, documents: int) -> list[dict[str, object]]:
-    """The first of a list: what is written today. Documents that no list holds are not among them."""
+    """The first documents of a list: the newest ones. Documents that no list shows are not among them."""
     return await _sample(_newest_query(client, schema, documents), schema)
 
 
@@ -128,12 +128,12 @@ async def _sample(query: AsyncQuery, schema: Schema) -> list[dict[str, object]]:
 
 
 def _all_of(client: AsyncClient, path: CollectionPath) -> AsyncQuery:
-    """Every document of the collection, or of the collection group."""
+    """A query for every document of the collection, or of the collection group."""
     return client.collection_group(path.id) if path.is_group else AsyncQuery(client.collection(path.id))
 
 
 def _is_own(path: CollectionPath, snapshot: Any) -> bool:
-    """Whether it fits the pattern; every document of a plain collection does."""
+    """Whether the document fits the pattern. Every document of a plain collection does."""
     key = path.key_of(snapshot.reference.path)
     return key is not None and not is_foreign(key)
 
@@ -145,7 +145,7 @@ async def _other_collections(client: AsyncClient) -> list[str]:
 
 
 async def _listening(settings: Settings, schema: Schema, endpoint: Endpoint) -> Finding:
-    """Whether a Listen stream on the window's newest document brings a consistent point."""
+    """Whether a Listen stream on the window's newest document reaches a consistent point."""
     window = Window(settings.project_id, settings.firestore_database, settings.collection, schema.order, 1)
     listener = StreamListener(
         window,
@@ -161,7 +161,7 @@ async def _listening(settings: Settings, schema: Schema, endpoint: Endpoint) -> 
         heard.set()
 
     async def run_until_refused() -> None:
-        """Of a stream that is refused at once gRPC can say INTERNAL, and not what Firestore said."""
+        """If a stream is refused at once, gRPC can report INTERNAL instead of Firestore's reason."""
         for attempt in range(1, MOST_STREAMS + 1):
             try:
                 await listener.run(apply, lambda: None)

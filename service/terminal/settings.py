@@ -1,4 +1,4 @@
-"""What the terminal commands take from the environment where no option says otherwise. Loads nothing of the server."""
+"""The settings of the terminal commands, from the environment; options override them. Imports nothing of the server."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,5 +16,5 @@ class ClientSettings(BaseSettings):
 
 
 def read_client_settings() -> ClientSettings:
-    """Raises: WrongSettings."""
+    """Read them. Raises: WrongSettings."""
     return read_environment(ClientSettings, {})

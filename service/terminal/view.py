@@ -1,6 +1,6 @@
-"""What the terminal commands show: a live picture or a table on a terminal, plain lines anywhere else.
+"""The output of the terminal commands: a live picture or a table on a terminal, plain lines anywhere else.
 
-Everything the service sent is shown with its control characters escaped and never read as markup.
+Control characters in the service's data are escaped, and the data is never read as markup.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +20,9 @@ from service.telemetry.logs.format import printable
 
 COLOURS: Mapping[Kind, str] = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 TIMES = ("started", "ended", "updated")
-"""Roles that a line about one process has no place for, or a place of their own."""
+"""Roles that a line about one process has no place for, or a fixed place."""
 LEFT_OUT_FIRST = ("error", "failed", "total", "processed", "progress", "started")
-"""Roles that a narrow table does without, after the end and the keys without a role."""
+"""Roles that a narrow table leaves out first, after the end and the keys without a role."""
 UNKNOWN = "-"
 
 Process = Mapping[str, Any]
@@ -40,19 +40,19 @@ def status_text(described: Description, status: object) -> Text:
 
 
 def columns_of(described: Description) -> list[str]:
-    """What a list shows: the keys that lists have, but for the time of the last change."""
+    """The columns of a list: the keys that lists have, without the time of the last change."""
     updated = described.roles["updated"]
     return ["process_id", *(key.name for key in described.keys if key.in_list and key.name != updated)]
 
 
 def facts_of(described: Description) -> list[str]:
-    """What is said of one process beside its status and its times."""
+    """The facts about one process, without its status and its times."""
     times = {described.roles[role] for role in TIMES}
     return [key.name for key in described.keys if key.in_list and key.name not in times and key.name != "status"]
 
 
 def change_line(described: Description, process: Process, now: datetime) -> str:
-    """One change as a line: when, which process, its state and what else lists say of it."""
+    """One change as a line: the time, the process, its state and other keys that lists have."""
     updated = described.value(process, "updated")
     when = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if described.roles["updated"] is None else text_of(updated)
     facts = [f"{_short(name).replace(' ', '_')}={text_of(process.get(name))}" for name in facts_of(described)]
@@ -60,7 +60,7 @@ def change_line(described: Description, process: Process, now: datetime) -> str:
 
 
 def elapsed(start: object, end: object, now: datetime) -> str:
-    """`h:mm:ss` from the start to the end, or to now."""
+    """`h:mm:ss` from the start to the end, or until now."""
     started, ended = _time(start), _time(end)
     if started is None:
         return UNKNOWN
@@ -77,9 +77,9 @@ def _time(value: object) -> datetime | None:
 
 
 class WatchView:
-    """One process as it goes on. A context manager, so that a terminal is always left as it was found.
+    """Shows one process while it goes on. A context manager, so that the terminal is always restored.
 
-    `messages` takes what is not the process's state; on a terminal that is shown above the live picture.
+    `messages` gets everything except the process's state; on a terminal it appears above the live picture.
     """
 
     def __init__(self, console: Console, messages: Console, now: Callable[[], datetime]) -> None:
@@ -110,7 +110,7 @@ class WatchView:
             self._live.stop()
 
     def show(self, described: Description, process: Process | None, freshness: str) -> None:
-        """The process as it is now, or None where only its freshness is news."""
+        """Show the present state of the process; None if only its freshness has changed."""
         self._freshness = freshness
         self._described = described
         if process is None or process == self._process:
@@ -150,12 +150,15 @@ def _fact(described: Description, process: Process, name: str) -> str:
 
 
 def write_line(console: Console, line: str) -> None:
-    """A line as it is: not wrapped, not highlighted, no markup, no emoji."""
+    """Write a line unchanged: no wrapping, no highlighting, no markup, no emoji."""
     console.print(Text(line), soft_wrap=True)
 
 
 def show_table(console: Console, described: Description, processes: Sequence[Process]) -> None:
-    """Each process on one line. Columns are left out until the rest fits; an ID is never broken, however long it is."""
+    """Show each process on one line.
+
+    Columns are left out until the rest fits; an ID is never broken, even a long one.
+    """
     rows = [{name: _cell(described, process, name) for name in columns_of(described)} for process in processes]
     widths = {name: max(cell_len(_short(name)), *(cell_len(row[name].plain) for row in rows)) for name in rows[0]}
     columns = _columns_within(console.width, described, widths)
@@ -196,11 +199,11 @@ def _cell(described: Description, process: Process, column: str) -> Text:
 
 
 def show_lines(console: Console, described: Description, processes: Sequence[Process]) -> None:
-    """One process a line, its columns separated by tabs, for other programs."""
+    """Show one process per line, with columns separated by tabs, for other programs."""
     columns = columns_of(described)
     rows = ("\t".join(text_of(process.get(column)) for column in columns) for process in processes)
     try:
-        console.file.write("".join(f"{row}\n" for row in rows))  # as it is: rich would expand the tabs
+        console.file.write("".join(f"{row}\n" for row in rows))  # directly, because rich would expand the tabs
         console.file.flush()
     except BrokenPipeError:
         console.on_broken_pipe()

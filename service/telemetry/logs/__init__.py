@@ -1,8 +1,8 @@
 """Logs: one JSON object per line on stdout, in Cloud Logging's structured form; plain text in development.
 
-Guarantees: ordinary records (from any thread) and request lines (from the event loop's thread) leave through
-one LogWriter, in the order in which they were logged, and neither waits for stdout. Headers are never logged, because
-they carry API keys. format.py renders records, request_log.py renders requests, writer.py writes lines to stdout.
+Guarantees: ordinary records (from any thread) and request lines (from the event loop's thread) go through one LogWriter
+in the order in which they were logged, and neither waits for stdout. Headers are never logged, because they contain API
+keys. format.py renders records, request_log.py renders requests, writer.py writes lines to stdout.
 """
 
 import logging
@@ -19,7 +19,7 @@ __all__ = ["LogWriter", "RequestLog", "configure_logging", "current_trace"]
 def configure_logging(*, environment: str, level: str, project_id: str, stream: TextIO | None = None) -> LogWriter:
     """Send every logger's records of `level` and above to `stream` (stdout). Replaces an earlier configuration.
 
-    The caller closes the returned writer when the service stops, so that no line is lost. It also closes at exit.
+    The caller must close the returned writer when the service stops, so that no line is lost. It also closes at exit.
     """
     target = stream if stream is not None else sys.stdout
     formatter: logging.Formatter
@@ -50,7 +50,7 @@ class WriterHandler(logging.Handler):
         try:
             self.writer.write(self._line(record))
         except Exception:  # noqa: BLE001 - the standard library's contract: a record that can't be formatted
-            self.handleError(record)  # is reported on stderr and never stops the program
+            self.handleError(record)  # reports on stderr and never stops the program
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return self.format(record).encode("utf-8", "replace") + b"\n"

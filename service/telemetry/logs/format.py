@@ -1,8 +1,8 @@
-"""How a log record becomes text: Cloud Logging's JSON, or a short line for people. Pure, on any thread.
+"""Renders a log record as text: as Cloud Logging's JSON, or as a short readable line. Pure, on any thread.
 
-Guarantees: the result is one well-formed line (in development followed by the stack trace), whatever bytes a
-client put in it; extras pass through as keys, those named like a secret without their value. Every record of
-severity ERROR and above carries `stack_trace`, so that Error Reporting groups it.
+Guarantees: the result is one well-formed line (in development followed by the stack trace), whatever bytes a client has
+put into it. Extras become keys; if the name of a key sounds like a secret, its value is removed. Every record of
+severity ERROR and above has a `stack_trace`, so that Error Reporting groups it.
 
 The keys: https://cloud.google.com/logging/docs/structured-logging#special-payload-fields
 """
@@ -33,12 +33,12 @@ CLOUD_TRACE = re.compile(r"(?!0{32})([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;o=([
 TraceKeys = dict[str, str | bool]
 
 current_trace: ContextVar[tuple[str | None, str | None]] = ContextVar("current_trace", default=(None, None))
-"""The `traceparent` and `X-Cloud-Trace-Context` headers of the request being answered: set it, and the
-records logged for that request are grouped with it."""
+"""The `traceparent` and `X-Cloud-Trace-Context` headers of the request being answered. If it is set, records that are
+logged for this request belong to its trace."""
 
 
 class CloudFormatter(OrjsonFormatter):
-    """A record as Cloud Logging's JSON."""
+    """Renders a record as Cloud Logging's JSON."""
 
     def __init__(self, project_id: str) -> None:
         own = ["severity", "time", "stack_trace", "taskName"]
@@ -66,7 +66,7 @@ class CloudFormatter(OrjsonFormatter):
 
 
 class DevelopmentFormatter(logging.Formatter):
-    """A record as a short line: time, level, logger, message, extras; below it the stack trace, if any."""
+    """Renders a record as a short line: time, level, logger, message, extras; below it the stack trace, if any."""
 
     COLOURS: Mapping[str, str] = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
@@ -93,7 +93,7 @@ class DevelopmentFormatter(logging.Formatter):
 
 
 class Trace(NamedTuple):
-    """What a line is tied to; `span_id` is "" where the caller named none."""
+    """The trace of a log line. `span_id` is "" if the caller named none."""
 
     trace_id: str
     span_id: str
@@ -101,7 +101,7 @@ class Trace(NamedTuple):
 
 
 def read_trace(traceparent: str | None, cloud_trace_context: str | None) -> Trace | None:
-    """The trace that a request's headers name; None where neither can be read.
+    """The trace in a request's headers; None if no header can be read.
 
     Sources: https://www.w3.org/TR/trace-context/ and https://cloud.google.com/trace/docs/trace-context
     """
@@ -114,7 +114,7 @@ def read_trace(traceparent: str | None, cloud_trace_context: str | None) -> Trac
 
 
 def trace_keys(traceparent: str | None, cloud_trace_context: str | None, project_id: str) -> TraceKeys:
-    """The keys that tie a line to its trace; none where neither header can be read."""
+    """The keys that connect a line with its trace; none if no header can be read."""
     trace = read_trace(traceparent, cloud_trace_context)
     if trace is None:
         return {}
@@ -126,7 +126,7 @@ def trace_keys(traceparent: str | None, cloud_trace_context: str | None, project
 
 
 def severity_of(levelno: int) -> str:
-    """Cloud Logging's name for a level; for levels in between, that of the one below."""
+    """Cloud Logging's name for a level. A level in between has the name of the next lower one."""
     for least, name in ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"), (1, "DEBUG")):
         if levelno >= least:
             return name
@@ -134,7 +134,7 @@ def severity_of(levelno: int) -> str:
 
 
 def rfc3339(epoch_s: float) -> str:
-    """UTC with `Z`, fractional digits only where non-zero."""
+    """The time in UTC with `Z`. Fractional digits appear only if they are not zero."""
     return datetime.fromtimestamp(epoch_s, UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -143,14 +143,14 @@ def local_time(epoch_s: float) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with everything that could break a line or steer a terminal written as an escape."""
+    """The text, with escapes for all characters that could break a line or control a terminal."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def without_secrets(key: object, value: Any) -> Any:
-    """The value, or REDACTED where its key, or a key inside it, is named like a secret."""
+    """The value; REDACTED if its key, or a key inside it, sounds like a secret."""
     if isinstance(key, str) and SECRETS.fullmatch(key):
         return REDACTED
     if isinstance(value, Mapping):
@@ -159,7 +159,7 @@ def without_secrets(key: object, value: Any) -> Any:
 
 
 def _call_site(record: logging.LogRecord) -> str:
-    """Where an error without an exception was logged, in the form of a traceback."""
+    """The place where an error without an exception was logged, in the form of a traceback."""
     where = f'  File "{record.pathname}", line {record.lineno}, in {record.funcName}'
     return f"Traceback (most recent call last):\n{where}\n{record.name}: {record.getMessage()}"
 
@@ -173,7 +173,7 @@ def _encodable(value: Any) -> Any:
 
 
 def valid_unicode(value: Any) -> Any:
-    """The same with every string valid Unicode."""
+    """The value, in which every string is valid Unicode."""
     if isinstance(value, dict):
         return {key: valid_unicode(each) for key, each in value.items()}
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -1,8 +1,8 @@
-"""One line for every request, rendered from parts that are prepared once.
+"""Logs one line per request, made from prepared parts.
 
-On the event loop's thread. Cheap: no LogRecord; pieces of text are joined for a batch of lines at a time. The text of
-a time is kept for its millisecond, that of short answers and short times for good, and what many lines have in common
-for as long as it is among the last MAX_TEMPLATES kinds.
+Runs on the event loop's thread, and is cheap: it makes no LogRecord, and joins pieces of text for a batch of lines at a
+time. It keeps the text of the present millisecond, and those of small sizes and short times for ever. It also keeps the
+common parts of lines, for the last MAX_TEMPLATES kinds of lines.
 """
 
 import logging
@@ -19,7 +19,7 @@ from service.telemetry.logs.writer import LATE_LINES, LogWriter
 DEVELOPMENT = "development"
 
 Template = tuple[bytes, bytes]
-"""What a line says between its time and the path, and from there to the URL."""
+"""The parts of a line between its time and the path, and between path and URL."""
 
 _TIME = b'{"time":"%b.%03dZ",'
 _BEFORE_PATH = b'"severity":"%b","message":"%b '
@@ -32,22 +32,22 @@ _SPAN = b'"logging.googleapis.com/spanId":"%b",'
 
 MAX_TEMPLATES = 2048
 MAX_REMEMBERED_AGENT_BYTES = 512
-"""Together they bound what is remembered of clients to some two megabytes."""
+"""Together, these limits bound the memory for clients to some two megabytes."""
 
 _SIZES = [_SIZE % size for size in range(1024)]
 _LATENCIES = [_LATENCY % (microseconds / 1e6) for microseconds in range(1000)]
 
 Kind = tuple[bytes, int, str, bytes | None]
-"""Method, status, the client's address and its user agent, None where there is none: what many lines have in common."""
+"""The common parts of many lines: method, status, client's address, and user agent (None: there is none)."""
 
 Record = tuple[bytes, int, str, Mapping[bytes, bytes], bytes, int, float, float, bytes]
-"""Method, status, the client's address, header fields by name in lower case, path and query, bytes of the body, the
-seconds that it took, when it ended (on the monotonic clock), its ID. Path and ID as `escaped` makes them.
+"""Method; status; the client's address; header fields by name in lower case; path with query; bytes of the body;
+duration in seconds; end (on the monotonic clock); ID. Path and ID must be the result of `escaped`.
 """
 
 
 class RequestLog:
-    """Logs answered requests. A 5xx is a WARNING: the error itself is a record of its own, with its stack trace."""
+    """Logs answered requests. A 5xx is a WARNING, because the error itself has its own record with a stack trace."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class RequestLog:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`clock` is the time of day, `monotonic` the clock of `Record`."""
+        """`clock` is the time of day; `monotonic` is the clock of `Record`."""
         least = logging.getLevelNamesMapping()[level.upper()]
         self._least_status = 100 if least <= logging.INFO else 500 if least <= logging.WARNING else 1000
         self._writer = writer
@@ -75,7 +75,7 @@ class RequestLog:
         self._true_until = float("-inf")
 
     def log(self, record: Record) -> None:
-        """Log one answered request, unless the level is above it."""
+        """Log one answered request, unless the configured level is higher."""
         if record[1] >= self._least_status:
             late = self._late
             late.append(record)
@@ -94,7 +94,7 @@ class RequestLog:
                 time_text, true_until = self._time_text, self._true_until = self._time_at(ended)
             try:
                 size, latency = _SIZES[body_bytes], _LATENCIES[int(seconds * 1e6 + 0.5)]
-            except IndexError:  # a large answer, or a slow one
+            except IndexError:  # a large or slow answer
                 size, latency = _SIZE % body_bytes, _LATENCY % seconds
             end = _END
             if traceparent is not None or cloud_trace_context is not None:
@@ -117,7 +117,7 @@ class RequestLog:
         return template
 
     def _traced_end(self, traceparent: bytes | None, cloud_trace_context: bytes | None) -> bytes:
-        """How a line ends that one of these headers ties to a trace, where it can be read."""
+        """The end of a line that one of these headers connects with a trace, if the header can be read."""
         trace = read_trace(_text(traceparent), _text(cloud_trace_context))
         if trace is None:
             return _END
@@ -125,7 +125,10 @@ class RequestLog:
         return _TRACED_END % (self._project_id, trace.trace_id.encode(), span, b"true" if trace.sampled else b"false")
 
     def _time_at(self, ended: float) -> tuple[bytes, float]:
-        """How lines begin, and until when on the other clock it is true. Lines are rendered a little late."""
+        """The beginning of lines, and the time on the other clock until which it is valid.
+
+        Lines are rendered a little late.
+        """
         milliseconds, fraction = divmod((self._clock() - (self._monotonic() - ended)) * 1000, 1)
         second, thousandths = divmod(int(milliseconds), 1000)
         return _TIME % (rfc3339(second)[:-1].encode(), thousandths), ended + (1 - fraction) / 1000
@@ -142,7 +145,7 @@ def _text(value: bytes | None) -> str:
 
 
 def escaped(text: str) -> bytes:
-    """The text as it stands in a JSON string, between the quotes."""
+    """The text as in a JSON string, without the quotes."""
     try:
         return orjson.dumps(text)[1:-1]
     except TypeError:  # invalid UTF-8, which aiohttp passes on as surrogate escapes

@@ -1,16 +1,16 @@
 """Writes log lines to stdout: complete lines, in order, without making the event loop wait.
 
 `write` works on any thread and only appends to a buffer. One daemon thread writes the buffer out, at the latest
-`flush_interval_s` after a line was added, and sooner when it holds `batch_bytes`. It is a thread because the
-alternative, O_NONBLOCK, changes the open file description that stdout shares with other processes, and because a
-regular file always counts as writable, even while its disk is slow.
+`flush_interval_s` after a line was added, and sooner when the buffer has `batch_bytes`. A thread is needed for two
+reasons. The alternative, O_NONBLOCK, would change the open file description that stdout shares with other processes.
+And a regular file always counts as writable, even while its disk is slow.
 
-Request lines wait in `late` as records and are rendered in batches: that takes the lock less often. They still come
-before every line written after them. The thread is woken as seldom as possible, because it takes the interpreter from
-the event loop: under load it wakes by itself, once per `flush_interval_s`.
+Request lines wait in `late` as records and are rendered in batches, so that the lock is taken less often. They still
+come before every line written after them. The thread is woken as seldom as possible, because it takes the interpreter
+away from the event loop: under load it wakes once per `flush_interval_s`.
 
-Where stdout is not read the buffer stops at `max_bytes`. Further lines are dropped and counted, and the count is
-logged in their place once stdout drains. `close` (at exit at the latest) writes out the rest.
+While nothing reads stdout, the buffer grows to at most `max_bytes`. Further lines are dropped and counted. When stdout
+drains, a line with their number is logged in their place. `close` (at exit at the latest) writes out the rest.
 """
 
 import atexit
@@ -25,13 +25,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 CHUNK_BYTES = 256 * 1024
-"""Written in one call, in whole lines. All of them are lost where stdout refuses."""
+"""The bytes of one call, in whole lines. If stdout refuses the call, all of them are lost."""
 
 _MOST_AT_ONCE = 1024
 """The number of buffers that one system call accepts."""
 
 LATE_LINES = 256
-"""Rendered together, on the thread that appended them: a tenth of a millisecond of work."""
+"""The number of records that are rendered together, on the thread that appended them: a tenth of a millisecond."""
 
 
 class LogWriter:
@@ -51,7 +51,7 @@ class LogWriter:
         self._flush_interval_s = flush_interval_s
         self._batch_bytes = batch_bytes
         self._max_bytes = max_bytes
-        self._resume_bytes = max_bytes // 2  # once dropping, go on until half is free: few gaps, not many
+        self._resume_bytes = max_bytes // 2  # after dropping began, drop until half is free: few large gaps
         self.late: deque[Any] = deque()
         """Records, appended from one thread only: the event loop's."""
         self.render: Callable[[deque[Any]], bytes] = b"".join
@@ -75,13 +75,13 @@ class LogWriter:
             self._take(line)
 
     def take_late(self) -> None:
-        """Render `late`, unless the thread is about to. Call it after the first append, and at LATE_LINES."""
+        """Render `late`, unless the thread is about to do it. Call it after the first append, and at LATE_LINES."""
         if self._sleeps or len(self.late) >= LATE_LINES:
             with self._lock:
                 self._take_late()
 
     def flush(self, timeout_s: float = 2.0) -> bool:
-        """Wait until all earlier lines are written. False where stdout did not take them in time."""
+        """Wait until all earlier lines are written. False if stdout did not take them in time."""
         with self._changed:
             self._flushing += 1
             self._changed.notify_all()
@@ -93,7 +93,7 @@ class LogWriter:
     def close(self, timeout_s: float = 2.0) -> bool:
         """Write out the rest and end the thread. Later lines are written on the caller's thread.
 
-        Returns False where stdout did not take everything in time: an exit must not hang on a reader that has stopped.
+        Returns False if stdout did not take everything in time: an exit must not hang because a reader has stopped.
         """
         atexit.unregister(self.close)
         with self._changed:
@@ -102,12 +102,12 @@ class LogWriter:
             return self._changed.wait_for(lambda: self._thread is None, timeout_s)
 
     def _reset(self) -> None:
-        """Start empty. Also in a forked child, where the thread is gone and the lines belong to the parent."""
+        """Start empty; also in a forked child, which has no thread, and where the lines belong to the parent."""
         # Re-entrant: a signal handler or a finaliser can log while its own thread is inside `write`.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self._sleeps = True  # the thread sleeps or ends: it does not look into `late` by itself
+        self._sleeps = True  # the thread sleeps or ends: it will not look into `late` unless it is woken
         self.late.clear()
         self._lines: list[bytes] = []
         self._waiting_bytes: int = 0  # in _lines
@@ -188,10 +188,10 @@ class LogWriter:
                 self._changed.notify_all()
 
     def _write_now(self, lines: list[bytes]) -> bool:
-        """Write to stdout. False where it refused: its disk is full, or its reader is gone."""
+        """Write to stdout. False if stdout refused: its disk is full, or its reader is gone."""
         try:
             self._sink(lines)
-        except (OSError, ValueError):  # ValueError: it is closed
+        except (OSError, ValueError):  # ValueError: stdout is closed
             return False
         return True
 
@@ -220,7 +220,7 @@ def _chunks(lines: list[bytes]) -> Iterator[list[bytes]]:
 
 
 def _sink_of(stream: TextIO) -> Callable[[list[bytes]], None]:
-    """What writes lines to `stream`: through its descriptor, or as text where it has none."""
+    """The function that writes lines to `stream`: through its descriptor or, if it has none, as text."""
     with contextlib.suppress(OSError, ValueError):
         stream.flush()
     try:
@@ -236,7 +236,7 @@ def _write_text(stream: TextIO, lines: list[bytes]) -> None:
 
 
 def _write_all(descriptor: int, lines: list[bytes]) -> None:
-    """Without a copy of the lines where one system call takes them all."""
+    """Write the lines; without copying them if one system call takes all of them."""
     written = 0
     with contextlib.suppress(BlockingIOError):  # another process that shares stdout made it non-blocking
         written = os.writev(descriptor, lines)

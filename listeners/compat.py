@@ -33,7 +33,7 @@ WATCH_STATE = ("doc_map", "change_map")
 """The documents that Watch holds; the listener compares their number with existence filters."""
 
 CLIENT_STATE = ("_firestore_api_internal", "_emulator_host", "_target", "_credentials")
-"""Where the client library keeps its connection."""
+"""The attributes in which the client library keeps its connection."""
 
 Listen = Callable[[Iterable[Any]], Any]
 """Starts a Listen call that sends these requests."""
@@ -108,7 +108,7 @@ def reads_grpc_wakeups(callback: Callable[..., object]) -> bool:
 
 
 def connect(client: Client, options: Options) -> None:
-    """Give a client that has no connection yet one with these options. Raises: AttributeError."""
+    """Connect a client, which has no connection yet, with these options. Raises: AttributeError."""
     if client._firestore_api_internal is not None:
         return
     if client._emulator_host is not None:

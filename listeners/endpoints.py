@@ -17,7 +17,7 @@ from listeners.listener import ListenerFailure, failure_of_os_error
 
 Metadata = tuple[tuple[str, str], ...]
 Options = Sequence[tuple[str, Any]]
-"""Of a gRPC channel."""
+"""The options of a gRPC channel."""
 
 OPENING_S = 5.0
 """The longest time for Firestore's first message on a new stream, including the time to connect."""
@@ -50,22 +50,22 @@ CHANNEL_OPTIONS: Options = (
     # A new channel inherits neither an old one's back-off nor its connection, which can be half open.
     ("grpc.use_local_subchannel_pool", 1),
 )
-"""For a channel with a connection of its own."""
+"""For a channel with its own connection."""
 
 
 class SharedConnection:
-    """The options of channels that share one connection, which can be half open and is then given up for another."""
+    """The options of channels that share one connection. A half-open connection is replaced by another."""
 
     def __init__(self) -> None:
         self._number = 0
 
     @property
     def options(self) -> Options:
-        """The present connection's: gRPC itself does not know the last of them, and tells connections apart by all."""
+        """The options for the present connection. gRPC does not know the last one, but compares all of them."""
         return (*CLIENT_OPTIONS, ("process_status.connection", self._number))
 
     def give_up(self, options: Options) -> None:
-        """Channels opened from now on share another connection than those with these options."""
+        """From now on new channels share another connection than channels with these options."""
         if options == self.options:
             self._number += 1
 

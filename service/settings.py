@@ -132,7 +132,7 @@ class Settings(AccessSettings):
         if isinstance(value, str):
             parts = tuple(part.strip() for part in value.split(",") if part.strip())
             if not parts:
-                raise ValueError("names nothing; leave it unset instead")  # an empty list of keys would open everything
+                raise ValueError("names nothing; leave it unset instead")  # an empty list of keys would open the service
             return parts
         return value
 
@@ -161,7 +161,7 @@ class Settings(AccessSettings):
     @field_validator("project_id")
     @classmethod
     def _project_is_known(cls, value: str, info: ValidationInfo) -> str:
-        if not value and info.data.get("firestore_emulator_host") == "":  # one that is wrong is a fault of its own
+        if not value and info.data.get("firestore_emulator_host") == "":  # a wrong host is a fault of its own
             raise ValueError("is required, unless FIRESTORE_EMULATOR_HOST is set")
         return value or DEMO_PROJECT
 
@@ -169,12 +169,12 @@ class Settings(AccessSettings):
     @classmethod
     def _metrics_have_a_port_of_their_own(cls, value: int | None, info: ValidationInfo) -> int | None:
         if value and value == info.data.get("port"):
-            raise ValueError("must differ from PORT")  # both would be bound, each request going to either
+            raise ValueError("must differ from PORT")  # otherwise each request would go to either of the two
         return value
 
 
 def read_settings(**overrides: Any) -> Settings:
-    """Read the environment; `overrides` count for more than it. Raises: WrongSettings."""
+    """Read the environment. `overrides` replace values of it. Raises: WrongSettings."""
     settings = read_environment(Settings, overrides)
     try:
         settings.schema_in_force  # noqa: B018 - reads the file

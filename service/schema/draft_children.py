@@ -56,7 +56,7 @@ def proposals(arrays: Sequence[ArrayOfMaps], document_count: int, taken: Iterabl
         used.add(name)
         shown = ", ".join([*array.names][:MOST_NAMES]) + (", …" if len(array.names) > MOST_NAMES else "")
         yield f"# [children.{name}]  # ?include_{name}=true; in {array.documents} of {document_count} documents"
-        yield f"# from = {draft_names.quoted(array.path)}  # answers show every field of each item: {shown}"
+        yield f"# from = {draft_names.quoted(array.path)}  # each item is answered whole: {shown}"
         yield ""
 
 

@@ -1,1 +1,1 @@
-"""The listener on the client library's `on_snapshot`."""
+"""The `on_snapshot` listener, which uses the client library's `on_snapshot`."""

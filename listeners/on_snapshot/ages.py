@@ -1,10 +1,11 @@
-"""How old is a consistent point of `on_snapshot`, which can't be probed? From two clocks, neither of which is proof.
+"""How old is a consistent point of `on_snapshot`? No probe can prove it, so two clocks give two estimates.
 
-The wall clock shows the age if this machine's clock is right. The other estimate needs no wall clock: a point can't
-arrive before its read time, so on the listener's own clock, which never jumps, Firestore's clock is ahead by at least
-`read_time - now`. The greatest such difference comes from the point that was fastest on its way; how far a later point
-lags behind it is its age, less the time of that fastest way. The greater age of the two counts: a wall clock that jumps
-back makes no point young; one that jumps ahead makes all points old, so the lease lapses. Both are logged.
+The wall clock shows the age if this machine's clock is right. The other estimate needs no wall clock. A point cannot
+arrive before its read time. So on the listener's own clock, which never jumps, Firestore's clock is ahead by at least
+`read_time - now`. The greatest such difference comes from the point that arrived fastest. A later point's age is how
+much later it arrives, compared with that point; the travel time of that point is not included. The greater age of the
+two estimates counts. If the wall clock jumps back, no point becomes too young; if it jumps ahead, all points become
+old, so the lease lapses. Both jumps are logged.
 """
 
 import logging
@@ -15,30 +16,30 @@ from listeners.listener import Clock
 _log = logging.getLogger(__name__)
 
 DRIFT = 0.001
-"""Seconds per second that the two clocks can drift apart: twice what NTP may slew a clock."""
+"""Seconds per second that the two clocks can drift apart: twice what NTP is allowed to slew a clock."""
 
 JUMP_S = 1.0
-"""More than a clock is slewed between two points."""
+"""More than slewing can change a clock between two points."""
 
 BEHIND_S = 1.0
-"""A read time so far in the wall clock's future shows that the wall clock is wrong, and not merely coarse."""
+"""If a read time is this far in the wall clock's future, the wall clock is wrong, and not just coarse."""
 
 
 class Ages:
-    """`clock` is the listener's, in seconds; `wall_clock` is in seconds since the epoch. Keeps what all runs showed."""
+    """`clock` is the listener's, in seconds; `wall_clock` is in seconds since the epoch. Lives through all runs."""
 
     def __init__(self, clock: Clock, wall_clock: Callable[[], float]) -> None:
         self._clock = clock
         self._wall_clock = wall_clock
-        self._ahead_s = float("-inf")  # Firestore's clock minus the listener's, at least
+        self._ahead_s = float("-inf")  # Firestore's clock minus the listener's: a lower bound
         self._seen_at = 0.0
         self._offset_s: float | None = None  # the wall clock minus the listener's, at the last point
         self._is_behind = False
 
     def as_of(self, read_time: int) -> float:
-        """`read_time` (microseconds) on the listener's clock, however long the point lay in a socket or a queue.
+        """`read_time` (microseconds) on the listener's clock, even if the point waited long in a socket or a queue.
 
-        The listener's clock is read first: a freeze between the two makes the result too old, never too fresh.
+        The listener's clock is read first: a freeze between the two readings makes the result too old, never too fresh.
         """
         now = self._clock()
         wall = self._wall_clock()
@@ -49,7 +50,7 @@ class Ages:
         return now - max(0.0, wall - seconds, now + ahead_s - seconds)
 
     def _notice(self, offset_s: float, behind_s: float) -> None:
-        """Log where the wall clock has jumped, or is behind Firestore's: the ages that it shows are wrong."""
+        """Log it if the wall clock has jumped, or is behind Firestore's: then the ages that it shows are wrong."""
         if self._offset_s is not None and abs(jump_s := offset_s - self._offset_s) > JUMP_S:
             _log.warning("the wall clock has jumped by %+.1f s: ages now follow the listener's own clock too", jump_s)
         self._offset_s = offset_s

@@ -1,7 +1,8 @@
-"""Follows single documents outside of the window, each with an `on_snapshot` of its own, and keeps it running.
+"""Follows single documents outside the window. Each has its own `on_snapshot` listener, which is kept running.
 
-Everything here runs on the event loop. A document is a window of one: a query by its name, so that all the care taken
-with `on_snapshot` holds for it too. Its end, whatever the cause, is followed by another start, after a back-off.
+Everything here runs on the event loop. A document is a window with one document: a query by its name. So all
+precautions for `on_snapshot` apply to it too. When its listener ends, for whatever cause, it is started again after a
+back-off.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OneDocument(Window):
-    """One document of a window's collection, of whatever type its fields are."""
+    """One document of a window's collection; its fields can have any types."""
 
     document_id: str
 
@@ -35,7 +36,7 @@ class OneDocument(Window):
 
 
 class DocumentWatch:
-    """One document being followed."""
+    """One followed document."""
 
     def __init__(self, listener: Listener, on_document: OnDocument) -> None:
         self._listener = listener
@@ -44,13 +45,13 @@ class DocumentWatch:
         self.task: asyncio.Task[None] | None = None
 
     def release(self) -> None:
-        """Follow it no longer; nothing is said from now on."""
+        """Stop following the document; its callback is not called any more."""
         self._document.is_released = True
         if self.task is not None:
             self.task.cancel()
 
     async def run(self, sleep: Callable[[float], Awaitable[None]], back_off: BackOff) -> None:
-        """Until released."""
+        """Run until released."""
         while True:
             self._has_synced = False
             failure = await self._one_connection()
@@ -74,7 +75,7 @@ class DocumentWatch:
 
 
 class DocumentWatches:
-    """Follows up to `limit` documents at a time. `listener_of` makes the listener of one."""
+    """Follows up to `limit` documents at a time. `listener_of` makes the listener of a document."""
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class DocumentWatches:
         return f"<DocumentWatches {len(self._tasks)} of {self._limit}>"
 
     def follow(self, document_id: str, on_document: OnDocument) -> DocumentWatch | None:
-        """See `FollowsDocuments`: called at every consistent point. None where the limit is reached."""
+        """See `FollowsDocuments`. The callback gets every consistent point. Returns None if the limit is reached."""
         if len(self._tasks) >= self._limit:
             return None
         window = self._window
@@ -109,7 +110,7 @@ class DocumentWatches:
         return watch
 
     async def close(self) -> None:
-        """Let all go, and wait until they have ended."""
+        """Release all documents, and wait until their listeners have ended."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

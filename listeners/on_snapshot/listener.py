@@ -1,9 +1,9 @@
-"""The listener on google-cloud-firestore's `on_snapshot` machinery; owns the one boundary between threads.
+"""The listener that uses google-cloud-firestore's `on_snapshot` machinery. It owns the only boundary between threads.
 
-Everything in here runs on the event loop. Events of the watch's threads cross over in `_Inbox.put_from_thread`, and
-there alone. Where Watch can be wrong nothing of it is used: at the first suspicion the run ends, and the next one
-starts from scratch, with a new client. Its evidence of freshness is the consistent points; a probe makes Firestore
-send one, and proves nothing else.
+Everything in here runs on the event loop. Events of the watch's threads cross over only in `_Inbox.put_from_thread`. If
+Watch can be wrong, nothing of it is used: at the first suspicion the run ends, and the next run starts from scratch
+with a new client. Consistent points are the evidence of freshness. A probe only makes Firestore send one, and proves
+nothing else.
 """
 
 import asyncio
@@ -29,21 +29,21 @@ from listeners.window import Window
 _log = logging.getLogger(__name__)
 
 PROBE_INTERVAL_S = 40.0
-"""Of a followed document: more than production's pause between two heartbeats of an idle result, about 30 s. Each of
-many followed documents has a stream of its own, and a probe is a billed read."""
+"""The probe interval of a followed document. Production sends heartbeats on an idle stream about every 30 s, so probes
+are rare. Each of many followed documents has its own stream, and each probe is a billed read."""
 
 INBOX_LIMIT = 1000
 CLOSE_TIMEOUT_S = 5.0
 
 
 class OnSnapshotListener:
-    """The Listener port on a Watch.
+    """A Listener that uses a Watch.
 
-    `client_factory` makes the run's own client, in a thread; it is closed at the run's end. `clock` is the port's
-    (events' `as_of`); `wall_clock` is seconds since the epoch, to compare with Firestore's read times. A watch that
-    has been silent for `probe_interval_s` is probed; unanswered for two more, it counts as stalled. Before its first
-    consistent point it is not probed, and can be silent for `idle_timeout_s`. Each run has a connection of its own,
-    or, where there is `shared`, that one.
+    `client_factory` makes the run's own client, in a thread; the client is closed at the end of the run. `clock` is for
+    the events' `as_of`; `wall_clock` is seconds since the epoch, to compare with Firestore's read times. A watch that
+    has been silent for `probe_interval_s` is probed. If it stays silent for two more intervals, it counts as stalled.
+    Before its first consistent point it is not probed, and can be silent for `idle_timeout_s`. Each run has its own
+    connection or, with `shared`, uses that one.
     """
 
     def __init__(
@@ -93,11 +93,11 @@ class OnSnapshotListener:
             await _closed(connection, supervision)
 
     async def confirm(self) -> float:
-        """Never possible: the library does not say which probe a consistent point answers."""
+        """Always raises CannotConfirm: the library does not say which probe a consistent point answers."""
         raise CannotConfirm("on_snapshot can't confirm the model", is_final=True)
 
     def forget(self) -> None:
-        """End the run in progress; none resumes anything."""
+        """End the run in progress. No run resumes anything."""
         if self._inbox is not None:
             self._inbox.overrule(ListenerFailure("resync", prompt=True))
 
@@ -129,7 +129,7 @@ class OnSnapshotListener:
         return Changed(point.upserts, removals, point.read_time, as_of, point.foreign)
 
     async def _supervise(self, connection: Connection, inbox: "_Inbox") -> None:
-        """Notice a watch that died or fell silent without a word."""
+        """Notice a watch that has died or fallen silent without an event."""
         silence = Silence(self._probe_interval_s, self._idle_timeout_s)
         while True:
             await self._sleep(silence.step_s)
@@ -147,7 +147,10 @@ class OnSnapshotListener:
 
 
 class _Inbox:
-    """The watch's events, in order, until its first failure. Bounded: a consumer that can't keep up resyncs."""
+    """The watch's events, in order, until its first failure.
+
+    Bounded: if the consumer cannot keep up, it must resync.
+    """
 
     def __init__(self, observer: ListenerObserver) -> None:
         self._loop = asyncio.get_running_loop()
@@ -158,7 +161,7 @@ class _Inbox:
         self.has_synced = False
 
     def put_from_thread(self, event: WatchEvent) -> None:
-        """The crossing between threads, from the watch's to the event loop's."""
+        """Take an event from the watch's thread to the event loop's."""
         try:
             self._loop.call_soon_threadsafe(self.put, event)
         except RuntimeError:  # the loop is closed
@@ -176,7 +179,7 @@ class _Inbox:
                 self.overrule(ListenerFailure("overrun", f"{INBOX_LIMIT} consistent points not applied yet"))
 
     def overrule(self, failure: ListenerFailure) -> None:
-        """What waits is not to be applied any more."""
+        """Put a failure in place of waiting events, which must not be applied any more."""
         self._waiting.clear()
         self._ended = False
         self.put(failure)
@@ -185,7 +188,7 @@ class _Inbox:
         self._ended = True
 
     def supervision_ended(self, task: "asyncio.Task[None]") -> None:
-        """A listener without supervision must not go on."""
+        """End the run: a listener without supervision must not go on."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.put(ListenerFailure("listener_error", repr(error)))
 
@@ -197,12 +200,15 @@ class _Inbox:
 
 
 def _in_a_thread(call: Callable[..., None], *arguments: object) -> "asyncio.Future[None]":
-    """Run it in a thread of its own: the event loop has few, and calls that hang would leave none to open a stream."""
+    """Run `call` in its own thread.
+
+    The event loop has few threads, and hanging calls would leave none to open a stream.
+    """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
     def end(error: BaseException | None) -> None:
-        if ended.done():  # nothing waits for it any more
+        if ended.done():  # its waiter is gone
             return
         if error is None:
             ended.set_result(None)
@@ -223,7 +229,7 @@ def _in_a_thread(call: Callable[..., None], *arguments: object) -> "asyncio.Futu
 
 
 async def _closed(connection: Connection, supervision: "asyncio.Task[None]") -> None:
-    """Close it off the event loop, where it can block; a close that hangs is left to its thread."""
+    """Close the connection in a thread, because this can block. If it hangs, only its thread goes on."""
     closing = _in_a_thread(connection.close)
     await asyncio.wait({closing, supervision}, timeout=CLOSE_TIMEOUT_S)
     if not closing.done():

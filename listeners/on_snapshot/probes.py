@@ -1,8 +1,8 @@
-"""Probes on the stream of a Watch: small targets beside the library's own, each a request for a sign of life.
+"""Probes on the stream of a Watch: small targets in addition to the library's own. Each asks for a sign of life.
 
-Firestore answers a probe with a consistent point of the whole stream, which the library handles as it does a
-heartbeat. The answers that are about the probe alone are kept from it (`watch_inspection`). `requests` runs on gRPC's
-thread, `ask` and `end` on any; none of them knows an event loop.
+Firestore answers a probe with a consistent point of the whole stream, which the library handles like a heartbeat. Parts
+of the answer that concern only the probe are hidden from the library (`watch_inspection`). `requests` runs on gRPC's
+thread, `ask` and `end` on any thread; none of them knows an event loop.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from listeners.window import PROBE_ID, Window
 
 
 class Probes:
-    """Those of one stream. Their targets have the numbers after the library's own."""
+    """The probes of one stream. Their targets have the numbers after the library's own."""
 
     def __init__(self, window: Window) -> None:
         self._database = window.database_path
@@ -24,7 +24,7 @@ class Probes:
         self._asked: SimpleQueue[bool] = SimpleQueue()
 
     def ask(self) -> None:
-        """Send one more."""
+        """Send one more probe."""
         self._asked.put(True)
 
     def end(self) -> None:
@@ -32,7 +32,7 @@ class Probes:
         self._asked.put(False)
 
     def requests(self) -> Iterator[ListenRequest]:
-        """What to send, as it comes, until the end: each probe takes the place of the one before."""
+        """The requests to send, one by one, until the end. Each probe replaces the previous one."""
         for number in itertools.count(WATCH_TARGET_ID + 1):
             if not self._asked.get():
                 return

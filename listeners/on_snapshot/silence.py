@@ -1,20 +1,20 @@
-"""How long a watch has been silent, and what that calls for. Pure.
+"""How long a watch has been silent, and what to do about it. Pure.
 
-Time counts in steps, so that a freeze is one of them. A watch that handles a response is not silent.
+Time counts in steps, so a freeze counts as one step. A watch is not silent while it handles a response.
 """
 
 from listeners.endpoints import OPENING_S
 
 INTERVALS = 3
-"""Probe intervals of silence that a watch can have: a probe is sent at the end of the first and of the second."""
+"""Probe intervals that a watch can be silent. A probe is sent at the end of the first and of the second."""
 
 LONGEST_STEP_S = 1.0
 STEPS = 4
-"""In a probe interval, at least."""
+"""The least number of steps in a probe interval."""
 
 
 class Silence:
-    """Of one watch. `idle_timeout_s` is the limit where no probe can break the silence."""
+    """The silence of one watch. `idle_timeout_s` is the limit if no probe can break the silence."""
 
     def __init__(self, probe_interval_s: float, idle_timeout_s: float) -> None:
         self._probe_interval_s = probe_interval_s
@@ -26,7 +26,10 @@ class Silence:
         self.limit_s = min(OPENING_S, idle_timeout_s)
 
     def pass_step(self, heard: int, *, is_working: bool, is_probed: bool) -> None:
-        """One step has passed. `heard`: responses so far. `is_probed`: a probe would be answered."""
+        """Let one step pass. `heard`: the number of responses so far.
+
+        `is_probed`: whether a probe would be answered.
+        """
         self._seconds += self.step_s
         if is_working or heard != self._heard:
             self._heard, self._seconds, self._probes = heard, 0.0, 0
@@ -41,7 +44,7 @@ class Silence:
         return self._seconds > self.limit_s
 
     def takes_probe(self) -> bool:
-        """Whether another probe is to be sent now: once for each interval of silence."""
+        """Whether to send another probe now: once per interval of silence."""
         if self._seconds < (self._probes + 1) * self._probe_interval_s:
             return False
         self._probes += 1

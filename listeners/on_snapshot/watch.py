@@ -1,13 +1,13 @@
-"""google-cloud-firestore's Watch, tamed: one stream, never reopened, whose end is an event with its cause.
+"""google-cloud-firestore's Watch under control: one stream, never reopened. Its end is an event with the cause.
 
-Everything here runs in the library's threads (`Connection.open` and `close`: in a thread of the caller's) and
-knows no event loop: every event goes to `emit`, which must not raise. A watch can be used until it emits its first
-ListenerFailure; the consumer ignores events after that. Watch is never left to reopen a stream by itself: offline it
-does so 450 times per second, and with changes from before the break.
+Everything here runs in the library's threads (`Connection.open` and `close` in a thread of the caller's) and knows no
+event loop: every event goes to `emit`, which must not raise. A watch can be used until it emits its first
+ListenerFailure; the consumer ignores events after that. Watch must never reopen a stream itself: offline it does so 450
+times per second, and with changes from before the break.
 """
 
 # mypy: disable-error-code="no-untyped-call"
-# because google-cloud-firestore says that it is typed, but its Watch is not
+# because google-cloud-firestore claims to be typed, but its Watch is not
 
 import functools
 import itertools
@@ -40,10 +40,10 @@ _log = logging.getLogger(__name__)
 
 
 class _OneCall:
-    """A Listen call whose every end the library takes for CANCELLED, its own word for ending without a sound.
+    """A Listen call that always ends with CANCELLED for the library, because it then ends without further action.
 
-    The true end is emitted first. Done callbacks are dropped: the library reopens streams from there. Of the library's
-    requests it sends the first, which is the only one; then it sends the probes, as they come.
+    The true end is emitted first. Done callbacks are dropped, because the library reopens streams from there. Of the
+    library's requests this call sends only the first, and then the probes.
     """
 
     def __init__(self, listen: compat.Listen, requests: Iterable[Any], probes: Probes, emit: Emit) -> None:
@@ -68,11 +68,11 @@ class _OneCall:
         self._call.cancel()
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
-        """Forgotten, see above."""
+        """Drop it; see above."""
 
 
 def end_with_first_stream(client: firestore.Client, options: Options, probes: Probes, emit: Emit) -> bool:
-    """Make the client's Listen calls such that no Watch reopens them, on a connection with our options, with probes.
+    """Change the client so that no Watch reopens its Listen calls, and that they use our options and probes.
 
     Returns whether that was possible.
     """
@@ -86,7 +86,7 @@ def end_with_first_stream(client: firestore.Client, options: Options, probes: Pr
 
 
 class _Snapshot(DocumentSnapshot):  # type: ignore[type-arg]
-    """One version of a document, as Watch makes them; `document` is what the events carry."""
+    """One version of a document, in the form that Watch needs; events carry its `document`."""
 
     def __init__(
         self,
@@ -106,12 +106,12 @@ class _Snapshot(DocumentSnapshot):  # type: ignore[type-arg]
 
 
 def _any_order(_one: object, _other: object) -> int:
-    """Events have no order among documents, and the library's comparator can't order by a field in a map."""
+    """Declare all documents equal: events need no order, and the library's comparator fails with a field in a map."""
     return 0
 
 
 class _Watch(Watch):
-    """Made by `for_query` with an Inspector in the callback's place. The public attributes are for supervision.
+    """A Watch with an Inspector in place of the callback; `for_query` makes it. Public attributes are for supervision.
 
     `heard` counts responses; `working` is True while one of them is handled.
     """
@@ -125,11 +125,11 @@ class _Watch(Watch):
         self.working = False
         self.changes_at_point: list[Any] = []  # DocumentChange
         self.foreign = 0
-        # Last: it starts the thread that calls on_snapshot.
+        # Must be last: it starts the thread that calls on_snapshot.
         super().__init__(reference, client, target, _any_order, self.keep_changes, snapshot_class)
 
     def on_snapshot(self, proto: ListenResponse | None) -> None:
-        """One response. The library gets none that it is known to mishandle; None is the end, emitted before."""
+        """Handle one response. The library gets none that it is known to mishandle. None is the end, emitted before."""
         if proto is None or self.spoilt:
             return
         self.working = True
@@ -150,7 +150,7 @@ class _Watch(Watch):
             self.inspector.emit(failure)
 
     def push(self, read_time: datetime, next_resume_token: bytes) -> None:
-        """Every consistent point; the library calls back only at those where something changed."""
+        """Handle every consistent point. The library calls back only after changes."""
         self.changes_at_point = []
         super().push(read_time, next_resume_token)
         upserts: list[Document] = []
@@ -166,17 +166,17 @@ class _Watch(Watch):
         self.inspector.emit(Point(upserts, removed_ids, microseconds(read_time), self.foreign))
 
     def keep_changes(self, _documents: Any, changes: list[Any], _read_time: Any) -> None:
-        """The library's callback, called out of `push`."""
+        """The library's callback; `push` calls it."""
         self.changes_at_point = changes
 
     def close(self, reason: object = None) -> None:
-        """The end, wanted or not. It is emitted, not raised: an exception would only reach a thread's excepthook."""
+        """End the watch, wanted or not. The end is emitted: an exception would only reach a thread's excepthook."""
         self.inspector.emit_documents_read()
         self.inspector.emit(failure_of_error(reason))
         super().close()
 
     def documents_held(self) -> int:
-        """The size of the result once the changes since the last consistent point are in it."""
+        """The size of the result, with all changes since the last consistent point."""
         held = len(self.doc_map)
         for name, change in self.change_map.items():
             held += (change is not ChangeType.REMOVED) - (name in self.doc_map)
@@ -184,9 +184,9 @@ class _Watch(Watch):
 
 
 class Connection:
-    """One client, one channel, one watch: opened once, closed once, both in threads of the caller's choice.
+    """One client, one channel, one watch: opened once, closed once, both in threads that the caller chooses.
 
-    A client of its own, because a closed Watch can leave a call behind that only its channel's end ends.
+    It has its own client, because a closed Watch can leave a call behind which ends only with its channel.
     """
 
     def __init__(
@@ -208,7 +208,7 @@ class Connection:
         self.watch: _Watch | None = None
 
     def open(self, emit: Emit) -> None:
-        """Start listening; does nothing once closed. Raises: what the factory raises."""
+        """Start listening; does nothing after `close`. Raises the exceptions of the factory."""
         with self._lock:
             if self._closed:
                 return
@@ -222,7 +222,7 @@ class Connection:
             self.watch = _Watch.for_query(query, inspector, functools.partial(_Snapshot, path, self._projection))
 
     def probe(self) -> None:
-        """Ask Firestore for a sign of life. Does not block: from any thread."""
+        """Ask Firestore for a sign of life. Works from any thread, and does not block."""
         self._probes.ask()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The events of a Watch, and an inspection of Firestore's responses before the library handles them.
+"""The events of a Watch, and the inspection of Firestore's responses before the library handles them.
 
 Runs in the library's threads; knows no event loop, and of the library's Watch nothing but its target's number.
 """
@@ -38,14 +38,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class DocumentsRead:
-    """Firestore sent, and will bill, this many documents."""
+    """Firestore has sent, and will bill, this many documents."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A consistent point; no changes: still what it was. `read_time` in microseconds since the epoch.
+    """A consistent point. Without changes, the result is still the same. `read_time` is in microseconds since the
+    epoch.
 
     `foreign`: see `events`.
     """
@@ -61,7 +62,7 @@ Emit = Callable[[WatchEvent], None]
 
 
 def failure_of_error(error: object) -> ListenerFailure:
-    """Why the library gave up, from what it gave as the reason; None and a spent iterator are a graceful end."""
+    """Why the library gave up, from the reason it gave; None and an exhausted iterator mean a graceful end."""
     if error is None or isinstance(error, StopIteration):
         return ListenerFailure("end_of_stream")
     if isinstance(error, GoogleAuthError):
@@ -78,7 +79,7 @@ def failure_of_error(error: object) -> ListenerFailure:
 
 
 def is_of_probe(kind: str | None, part: Any) -> bool:
-    """Whether the part of a response that has this name is about targets of probes, and about them alone."""
+    """Whether this part of a response concerns only targets of probes. `kind` is the name of the part."""
     match kind:
         case "target_change":
             ids = part.target_ids
@@ -94,7 +95,7 @@ def is_of_probe(kind: str | None, part: Any) -> bool:
 
 
 class Inspector:
-    """Sees every response before the library does, and emits the events that the library does not report."""
+    """Sees every response before the library, and emits events that the library does not report."""
 
     def __init__(self, emit: Emit, projection: Projection) -> None:
         self.emit = emit
@@ -103,7 +104,7 @@ class Inspector:
         self._documents_read = 0
 
     def suspicion(self, response: Any, documents_held: Callable[[], int]) -> ListenerFailure | None:
-        """What makes the watch unfit to go on, if anything. `response` is the bare protobuf message."""
+        """The reason why the watch must not go on, if there is one. `response` is the bare protobuf message."""
         match response.WhichOneof("response_type"):
             case "document_change":
                 self._documents_read += 1
@@ -116,7 +117,7 @@ class Inspector:
         return None
 
     def is_of_probe(self, response: Any) -> bool:
-        """Whether the response is about a probe alone: the library would take it for its own target's."""
+        """Whether the response concerns only a probe: the library would apply it to its own target."""
         kind = response.WhichOneof("response_type")
         if not is_of_probe(kind, getattr(response, kind or "target_change")):
             return False
@@ -139,7 +140,7 @@ class Inspector:
         return None
 
     def _keep_scalars(self, fields: Any) -> None:
-        """Leave the library no value to decode that is not in the projection, or on which it can fail."""
+        """Remove values that are not in the projection, or on which the library can fail, before it decodes them."""
         for name in list(fields):
             if name not in self._projection.roots:
                 del fields[name]

@@ -1,1 +1,1 @@
-"""How requests arrive and answers leave."""
+"""HTTP: connections, routes, handlers, and the rules for every request."""

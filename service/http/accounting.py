@@ -1,6 +1,6 @@
-"""How every answered or abandoned request is counted, timed and logged. Lives on the event loop.
+"""Counts, times and logs every answered or abandoned request. Lives on the event loop.
 
-A failure here is logged and reaches neither the answer nor anything after it.
+A failure here is logged. It affects neither the answer nor later requests.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.request_tally import QUICK_S, RequestTally
 
 CLIENT_CLOSED_REQUEST = 499
-"""The status of a request whose client has left before its answer began."""
+"""The status of a request whose client left before its answer began."""
 
 
 class Accounting:
-    """One for all connections of a server. `request_log` is None where requests are not logged."""
+    """One object for all connections of a server. `request_log` is None if requests are not logged."""
 
     def __init__(self, metrics: Metrics, request_log: RequestLog | None) -> None:
         self._metrics = metrics
@@ -29,26 +29,26 @@ class Accounting:
         self.requests_count = 0
 
     def request_id(self, fields: Mapping[bytes, bytes]) -> bytes:
-        """The client's own name for its request where it has one, else one that no other request has."""
+        """The ID that the client sent with its request, or a new one that no other request has."""
         given = fields.get(b"x-request-id")
         name = None if given is None else REQUEST_ID.read(given.decode("utf-8", "surrogateescape"))
         return self.new_request_id() if name is None else name.encode()
 
     def answered(self, head: Head, route: str, status: int, body_bytes: int, request_id: bytes) -> None:
-        """One request of this route; `body_bytes` as they were sent."""
+        """Account for one request of this route. `body_bytes` is the number of body bytes that were sent."""
         self.record(self._metrics.tally(route, head.method.decode(), status), head, status, body_bytes, request_id)
 
     def abandoned(self, head: Head, route: str) -> None:
-        """The client has left before its request was answered."""
+        """The client left before its request was answered."""
         self.answered(head, route, CLIENT_CLOSED_REQUEST, 0, self.request_id(head.fields))
 
     def record(self, tally: RequestTally, head: Head, status: int, body_bytes: int, request_id: bytes) -> None:
-        """The same, with the tally that it belongs to."""
+        """The same as `answered`, with the tally of the request."""
         ended = perf_counter()
         seconds = ended - head.arrived_at
         self.requests_count += 1
         try:
-            if seconds <= QUICK_S:  # RequestTally.add, without the call
+            if seconds <= QUICK_S:  # RequestTally.add, inlined
                 tally.seconds += seconds
                 tally.quick += 1
             else:

@@ -1,15 +1,15 @@
-"""Bytes of one connection that came out of turn and are not parsed yet. Past a bound nothing more is read."""
+"""Bytes of one connection that came too early, and are not parsed yet. Above a bound, nothing more is read."""
 
 import asyncio
 
 PIECE_BYTES = 4096
-"""Parsed at a time: a hundred of the shortest requests."""
+"""Bytes to parse at a time: a hundred of the shortest requests."""
 
 MAX_BYTES = 64 * 1024
 
 
 class Backlog:
-    """Pauses the reading of its transport while it holds too much."""
+    """Pauses the reading of its transport while it has too many bytes."""
 
     __slots__ = ("_data", "_transport", "is_reading")
 
@@ -28,7 +28,7 @@ class Backlog:
             self._transport.pause_reading()
 
     def take(self, size: int | None = PIECE_BYTES) -> bytes:
-        """The next piece, None for all; reading goes on once half of the bound is left."""
+        """The next piece; None for all. Reading goes on when half of the bound is left."""
         piece, self._data = self._data[:size], b"" if size is None else self._data[size:]
         if not self.is_reading and len(self._data) <= MAX_BYTES // 2:
             self.is_reading = True

@@ -1,11 +1,11 @@
-"""One client's connection: answers each request in its order, and ends.
+"""One client's connection: answers its requests in order, and ends.
 
-The parser reads every request once. What the model can answer is answered in the step in which it is read; anything
-else is a task that runs the handlers on the same connection. While a request waits or is handled, and while it is the
-turn of other connections, bytes are kept as they came.
+The parser reads every request once. If the model can answer a request, it is answered in the step in which it is read.
+For any other request a task runs the handlers, on the same connection. Bytes that come while a request waits or is
+handled, or while other connections have their turn, are kept unparsed.
 
-The connection is in one state at a time, and `_enter` alone changes it. At the end of a connection every request that
-it took and did not answer is accounted for as abandoned.
+The connection is in one state at a time, and only `_enter` changes it. When the connection ends, every request that it
+took and did not answer is accounted for as abandoned.
 """
 
 import asyncio
@@ -33,49 +33,49 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_DISCARDED_BYTES = 256 * 1024
-"""Read and thrown away after the last answer, so that the client gets to read it."""
+"""Bytes to read and throw away after the last answer, so that the client gets a chance to read the answer."""
 
 FIRST_REQUEST_S = 3.0
-"""A new connection counts as silent only after this time: its first request is probably on its way."""
+"""A new connection counts as silent only after this time, because its first request is probably on its way."""
 
 LINGER_S = 1.0
-"""How long a client has to close its side after the last answer."""
+"""How long the service waits after the last answer for the client to close its side."""
 
 
 class State(Enum):
-    """What becomes of the next request."""
+    """What happens to the next request."""
 
     READY = "ready"  # it is answered when it is read
     QUEUED = "queued"  # it waits: other connections have their turn
-    PARKED = "parked"  # it waits: one before it waits for a change, without a task
-    HANDLING = "handling"  # it waits: a task answers one before it
-    BLOCKED = "blocked"  # it waits: the client does not read what it got
+    PARKED = "parked"  # it waits: an earlier request waits for a change, without a task
+    HANDLING = "handling"  # it waits: a task answers an earlier request
+    BLOCKED = "blocked"  # it waits: the client does not read its answers
     LINGERING = "lingering"  # it is thrown away: the last answer has been written
     CLOSED = "closed"
 
 
-_READY = State.READY  # Python 3.11 takes a tenth of a microsecond to look a member up
+_READY = State.READY  # Python 3.11 takes a tenth of a microsecond to look up a member
 _HEAD, _IDLE, _READER, _UNREAD = "head", "idle", "reader", "unread"  # timers
 
 
 class Connection(RequestReader):
-    """See above. `transport` is None once the client is gone."""
+    """One connection. `transport` is None after the client has gone."""
 
     head_timeout_s = 10.0
-    """How long the head of a request can take from its first byte to its last."""
+    """The longest time for the head of a request, from its first byte to its last."""
 
     reader_timeout_s = 30.0
-    """How long answers can wait in a connection's buffer for their reader to make room."""
+    """How long answers can wait in a connection's buffer for the client to read."""
 
     keepalive_timeout_s = 3630.0
-    """How long a connection can be idle: longer than load balancers keep theirs, so that they close it first."""
+    """How long a connection can be idle: longer than load balancers keep connections, so that they close first."""
 
     unread_timeout_s = 1.0
-    """How long a request can take while reading is paused: the connection cannot see its client leave then, and a wait
+    """How long a request can take while reading is paused. The connection cannot see its client leave then, so a wait
     would last to its end."""
 
     ssl_context = sockname = None
-    """What aiohttp's requests read, beside `peername`: TLS ends in front of this service."""
+    """Attributes, like `peername`, that aiohttp's requests read. TLS ends in front of this service."""
 
     __slots__ = (
         "_backlog",
@@ -102,18 +102,18 @@ class Connection(RequestReader):
         self.transport = None
         self._discarded = 0
         self.is_writable = True
-        """Whether the client takes more."""
+        """Whether the client has room for more bytes."""
         self._parked: Parked | None = None
         self._task: asyncio.Task[None] | None = None
         self._unstarted: Head | None = None
-        """What the task handles, until it runs: a task that is cancelled before accounts for nothing."""
+        """The request for the task, until the task runs: a task that is cancelled earlier accounts for nothing."""
         self._drain_waiter: asyncio.Future[None] | None = None
         self._timers = Timers(server.loop)
 
     def __repr__(self) -> str:
         return f"<Connection of {self.remote}, {self._state.value}>"
 
-    # -- the transport's calls
+    # -- calls of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -145,7 +145,7 @@ class Connection(RequestReader):
             self._time_head()
 
     def pause_writing(self) -> None:
-        """The client does not read what it got: give it time."""
+        """The client does not read its answers: give it some time."""
         self.is_writable = False
         self.update()
         self._timers.start(_READER, self.reader_timeout_s, self.abort)
@@ -170,7 +170,7 @@ class Connection(RequestReader):
         return not has_request
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Each of these is done, whatever becomes of the others."""
+        """Clean up. Every step runs, even if another one fails."""
         task, parked = self._task, self._parked
         self._enter(State.CLOSED)
         with ExitStack() as stack:
@@ -186,7 +186,7 @@ class Connection(RequestReader):
     # -- reading
 
     def _keep(self, data: bytes, now: float) -> None:
-        """Keep it until the connection has its turn."""
+        """Keep the bytes until the connection has its turn."""
         if self._state is State.LINGERING or self._server.is_over:
             self._discarded += len(data)
             if self._discarded > MAX_DISCARDED_BYTES:
@@ -213,7 +213,7 @@ class Connection(RequestReader):
             self._resume()
 
     def _resume(self) -> None:
-        """Answer what has been kept: one piece now, because the caller has a turn; more as long as the turn lasts.
+        """Answer kept requests: one piece now, because the caller has a turn, and more while the turn lasts.
 
         A failure ends the connection.
         """
@@ -240,7 +240,7 @@ class Connection(RequestReader):
     # -- answering
 
     def _answer_parsed(self) -> None:
-        """Answer parsed requests in order, as long as each is answered at once."""
+        """Answer parsed requests in order, while each of them can be answered at once."""
         while self.heads and self._state is State.READY:
             if not self.is_writable:
                 self._enter(State.BLOCKED)
@@ -268,7 +268,7 @@ class Connection(RequestReader):
         self._enter(State.PARKED)
 
     def _is_last(self, head: Head) -> bool:
-        """Whether its answer ends the connection: at the service's end, where nothing behind it has arrived."""
+        """Whether the answer ends the connection: the service stops, and no later request has arrived."""
         return head.closes or (self._server.is_closing and not (self.heads or self._backlog))
 
     def _write(self, answer: bytes, *, is_last: bool) -> None:
@@ -281,7 +281,7 @@ class Connection(RequestReader):
         server = self._server
         self._write(refusal(status, server.accounting.new_request_id(), server.date()), is_last=True)
 
-    # -- waiting for a change without a task
+    # -- waiting for a change, without a task
 
     @property
     def waits(self) -> bool:
@@ -306,7 +306,7 @@ class Connection(RequestReader):
         self._resume()
 
     def redispatch(self) -> None:
-        """Let the handlers answer the request that waits, if it does still, within what is left of its time."""
+        """If a request still waits, let the handlers answer it, within the rest of its time."""
         if self._parked is not None:
             self._handle(self._unpark().head)
 
@@ -325,7 +325,7 @@ class Connection(RequestReader):
         self._task = self._server.loop.create_task(self._run_handler(head))
 
     async def _run_handler(self, head: Head) -> None:
-        """A failure ends the connection."""
+        """Let the handlers answer the request. A failure ends the connection."""
         self._unstarted = None
         server = self._server
         try:
@@ -342,7 +342,7 @@ class Connection(RequestReader):
                 server.call_soon(self._turn_has_come)
 
     def _finish(self, head: Head, response: web.StreamResponse) -> None:
-        """Write the response, unless the handler has. An answer without a length ends its connection in HTTP/1.0."""
+        """Write the response, if the handler has not. In HTTP/1.0 an answer without a length ends its connection."""
         keep_alive = not self._is_last(head)
         if isinstance(response, web.Response):
             is_head = head.method == b"HEAD"
@@ -352,7 +352,7 @@ class Connection(RequestReader):
             self._linger()
 
     async def drain(self) -> None:
-        """Wait until the client takes more, or is gone."""
+        """Wait until the client has room, or is gone."""
         if not self.is_writable and self.transport is not None:
             self._drain_waiter = self._server.loop.create_future()
             await self._drain_waiter
@@ -365,13 +365,13 @@ class Connection(RequestReader):
     # -- timers
 
     def _time_head(self) -> None:
-        """A head that is not whole has bounded time."""
+        """Limit the time of a head that has not arrived completely."""
         if not self._timers.is_running(_HEAD):
             count = self.count
             self._timers.start(_HEAD, self.head_timeout_s, lambda: self._check_head(count))
 
     def _check_head(self, count: int) -> None:
-        """Time counts while nothing before this head is being answered."""
+        """Refuse a head that takes too long. Time counts only while no earlier request is being answered."""
         if self._state is State.LINGERING or not self.is_in_head:
             return
         if self._state is State.READY and self.count == count:
@@ -380,7 +380,10 @@ class Connection(RequestReader):
             self._time_head()
 
     def _abort_if_unread(self) -> None:
-        """End a connection whose request takes long; look again later at one that waits for its turn or its reader."""
+        """Abort if a request takes long while reading is paused.
+
+        If it only waits for its turn or its client, check later.
+        """
         if self._state in (State.PARKED, State.HANDLING) and not self._backlog.is_reading:
             self.abort()
         elif not self._backlog.is_reading:
@@ -397,12 +400,12 @@ class Connection(RequestReader):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no whole request is here."""
+        """Whether there is no complete request."""
         return self._state is State.READY and not self.heads
 
     @property
     def is_unused(self) -> bool:
-        """Whether no request has ever begun to arrive."""
+        """Whether no byte of a request has ever arrived."""
         return not (self.count or self.is_in_head)
 
     @property
@@ -415,23 +418,23 @@ class Connection(RequestReader):
         return self.arrived_at + (0.0 if self.count else FIRST_REQUEST_S)
 
     def end(self) -> None:
-        """No more answers. What has been written is sent; what still comes is thrown away."""
+        """Answer no more requests. Written bytes are sent; bytes that still arrive are thrown away."""
         if self._state not in (State.LINGERING, State.CLOSED):
             self._linger()
 
     def close(self) -> None:
-        """End it once what has been written is sent."""
+        """End the connection after sending the written bytes."""
         if self.transport is not None:
             self.transport.close()
 
     def abort(self) -> None:
-        """Close the connection without sending what waits in it."""
+        """Close the connection without sending the bytes that wait in it."""
         if self.transport is not None:
             self.transport.abort()
 
     def _linger(self) -> None:
-        """Close this side, and wait a little for the client to close its own: to close both while something is unread
-        would take the answer from the client.
+        """Close this side, and wait a short time for the client to close the other. If both sides were closed while
+        unread bytes are left, the client would lose the answer.
         """
         self._enter(State.LINGERING)
         self.stop()
@@ -442,7 +445,7 @@ class Connection(RequestReader):
         self._timers.start(_IDLE, LINGER_S, self.close)
 
     def _abandon_rest(self) -> None:
-        """Account for what has come and was not answered."""
+        """Account for requests that have arrived and were not answered."""
         self.feed(self._backlog.take(None))
         for each in (self._unstarted, *self.heads):
             head = each
@@ -453,7 +456,7 @@ class Connection(RequestReader):
                 self._server.accounting.abandoned(head, head.target.label)
 
     def _forget(self) -> None:
-        """Leave no cycle behind, and no timer."""
+        """Leave no reference cycle and no timer behind."""
         self._wake_drain()
         self._timers.stop_all()
         self.forget()
@@ -461,11 +464,11 @@ class Connection(RequestReader):
         del self._backlog
 
     def _enter(self, state: State) -> None:
-        """The one place where the state changes."""
+        """Change the state. No other code does."""
         if self._state is not State.CLOSED:
             self._state = state
             self.update()
 
     def update(self) -> None:
-        """Let the parser answer plain requests itself while that is all there is to do."""
+        """Let the parser answer plain requests itself, if nothing else has to be done."""
         self.answers_at_once = self._state is State.READY and self.is_writable and not self._server.is_closing

@@ -1,8 +1,8 @@
 """The routes of Server-Sent Events: one process, or every process in the model.
 
-EventStream decides what a stream sends and when; this module writes it to the connection: straight to the transport,
-the same bytes for all clients. A client gets as much as its socket takes; one that reads nothing of it for
-STALL_S is dropped. A browser asks for every stream with `Cache-Control: no-cache`, so nothing is read from that.
+EventStream decides what a stream sends and when. This module writes it directly to the transport, the same bytes for
+all clients. A client gets as much as its socket takes. If it reads nothing for STALL_S, it is dropped. Browsers request
+every stream with `Cache-Control: no-cache`, so this module ignores that header.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ from service.watch.resuming import Resuming
 from service.watch.watchers import Watchers
 
 STALL_S = 30.0
-"""A client whose connection takes nothing more for so long is dropped."""
+"""A client is dropped if its connection takes no bytes for this time."""
 
 WRITE_BUFFER_BYTES = 16 * 1024
 SOCKET_BUFFER_BYTES = 128 * 1024
-"""What can lie in this process and in the kernel for one client; past both it counts as stuck."""
+"""The bytes that can wait in this process and in the kernel for one client. With more, it counts as stuck."""
 
 
 class EventResponse(web.StreamResponse):
-    """The response that frames are written to. `sent_bytes` counts them."""
+    """The response that frames are written to. `sent_bytes` counts their bytes."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         stream_headers = {hdrs.CONTENT_TYPE: "text/event-stream", "X-Accel-Buffering": "no"}
@@ -52,7 +52,7 @@ class EventResponse(web.StreamResponse):
         self._transport: asyncio.Transport
 
     def begin(self, request: web.Request, date: bytes) -> None:
-        """Send the head; from now on frames follow. Raises: ConnectionError where the client is gone."""
+        """Send the head; frames follow. Raises: ConnectionError if the client is gone."""
         self._connection = cast("Connection", request.protocol)
         transport = self._connection.transport
         if transport is None or transport.is_closing():
@@ -68,10 +68,10 @@ class EventResponse(web.StreamResponse):
             self.headers[hdrs.TRANSFER_ENCODING] = "chunked"
         close_head(self.headers, head.version, keep_alive=not head.closes, length=None)
         transport.write(render_head(200, self.headers, date, head.version) + b"\r\n")
-        self.headers.clear()  # they have been sent, and a stream lives long: a kilobyte for each client
+        self.headers.clear()  # they were sent; a stream lives long, and they take a kilobyte for each client
 
     def send(self, frame: Frame) -> bool:
-        """See Client. A connection that is lost takes everything: its handler is about to be cancelled."""
+        """See Client. Returns True for a lost connection, because its handler is about to be cancelled."""
         if self._transport.is_closing():
             return True
         self.sent_bytes += len(frame.plain)
@@ -79,7 +79,7 @@ class EventResponse(web.StreamResponse):
         return self._connection.is_writable
 
     async def drain(self) -> None:
-        """Wait until the connection takes more."""
+        """Wait until the connection has room."""
         await self._connection.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -89,7 +89,7 @@ class EventResponse(web.StreamResponse):
         await self._connection.drain()
 
     def abort(self) -> None:
-        """Close the connection without sending what waits in it."""
+        """Close the connection without sending the bytes that wait in it."""
         self._transport.abort()
 
 
@@ -105,14 +105,14 @@ class EventStreams:
         self._model = model
         self._date = date
         self.middleware: Middleware
-        """Set once it is built, because it is built from these routes."""
+        """Set after the middleware is built, because it is built from these routes."""
 
     def routes(self) -> list[Route]:
-        """Streams have no HEAD: it would have to be one that ends."""
+        """The routes. Streams have no HEAD, because an answer to HEAD must end."""
         return [Route(self._listing.process_events, self.process), Route(self._listing.events, self.every)]
 
     async def process(self, request: web.Request) -> web.StreamResponse:
-        """One process: its present state, then every change, to its end."""
+        """One process: its present state, then every change, until it ends."""
         shown_id, caller = PROCESS_ID.read(request[PARAMETER]), request[HEAD].caller
         query = self._listing.process_events.query(request.rel_url.raw_query_string)
         process_id, follows = self._listing.key(shown_id, query, caller), FOLLOW.of(query)
@@ -125,7 +125,7 @@ class EventStreams:
             if answer.summary is None:
                 return error_response(404, process_not_found(shown_id), headers=headers)
             if beginning.has_ended:
-                return web.Response(status=204, headers=headers)  # an EventSource does not come back after it
+                return web.Response(status=204, headers=headers)  # after a 204 an EventSource does not reconnect
             self._watchers.keep_current(process_id)
             response = self._begin(request, headers)
             stream.begin(response, beginning.present, since, is_reset=beginning.is_reset)
@@ -134,7 +134,7 @@ class EventStreams:
             self._watchers.leave(process_id, stream)
 
     async def every(self, request: web.Request) -> web.StreamResponse:
-        """Every process in the model, or those that fit some filters."""
+        """Every process in the model, or those that match some filters."""
         filters, caller = self._listing.read_events(request.rel_url.raw_query_string), request[HEAD].caller
         since = LAST_EVENT_ID.of(request.headers)
         if since is not None:
@@ -158,7 +158,7 @@ class EventStreams:
 
 
 async def _flow(stream: EventStream, response: EventResponse) -> web.StreamResponse:
-    """Wait until the stream ends. The delivery of a change writes it; this task only drains and ends the connection."""
+    """Wait until the stream ends. Deliveries write the frames; this task only drains the connection and ends it."""
     try:
         while await stream.wait() is StreamState.STUCK:
             async with asyncio.timeout(STALL_S):

@@ -1,4 +1,4 @@
-"""HTTP in → answers → HTTP out: parse, ask, render. What holds for every request is the middleware's."""
+"""The handlers: parse the request, ask for the answer, render it. The middleware does what every request needs."""
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -62,7 +62,7 @@ class Handlers:
         self._statistics = statistics
 
     def routes(self) -> list[Route]:
-        """All routes but /metrics, which can have a port of its own."""
+        """All routes but /metrics, which can have its own port."""
         return [
             Route(ROOT, self.root),
             Route(HEALTHZ, self.healthz),
@@ -73,11 +73,11 @@ class Handlers:
         ]
 
     def metrics_route(self) -> Route:
-        """The scrape."""
+        """The route of the scrape."""
         return Route(METRICS, self.metrics)
 
     def metrics_port_routes(self) -> list[Route]:
-        """What METRICS_PORT answers without a key: the scrape, and the probe, which has no key to send."""
+        """The routes of METRICS_PORT, which need no key: the scrape, and the health check, which has no key to send."""
         return [self.metrics_route(), Route(READYZ, self.readyz)]
 
     async def root(self, request: web.Request) -> web.Response:
@@ -87,7 +87,7 @@ class Handlers:
         return json_response(orjson.dumps({"status": "healthy", "service": SERVICE_NAME, "timestamp": now}))
 
     async def healthz(self, request: web.Request) -> web.Response:
-        """The process is alive: its event loop turns."""
+        """Whether the service is alive: this answer shows that its event loop turns."""
         HEALTHZ.query(request.rel_url.raw_query_string)
         return json_response(b'{"status":"alive"}')
 
@@ -100,7 +100,7 @@ class Handlers:
         return json_response(body, status=200 if readiness.ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Prometheus text, OpenMetrics on request. `name[]` parameters are Prometheus's own; none are taken."""
+        """Prometheus text, or OpenMetrics on request. Prometheus's own parameters `name[]` are not supported."""
         if request[HEAD].caller.owner is not None:
             return error_response(403, "Metrics count the processes of all owners")
         body, content_type = self._metrics.render(ACCEPT.of(request.headers))
@@ -115,7 +115,7 @@ class Handlers:
         if query or PREFER.name in request.headers:
             wait = read_wait(query, request.headers)
             if wait is not None:
-                del query  # the frames of a waiting request stay in memory
+                del query  # otherwise it stays in memory while the request waits
                 return await self._waited_status(request, process_id, wait, children)
         seen = IF_NONE_MATCH.of(request.headers)
         wanted = IF_MATCH.of(request.headers)
@@ -187,7 +187,7 @@ class Handlers:
 
 
 class _OfSeveral(Protocol):
-    """An answer about several processes. The body is rendered each time it is asked for."""
+    """An answer about several processes. `body` is rendered at each access."""
 
     @property
     def body(self) -> bytes: ...
@@ -206,7 +206,7 @@ def _of_several(request: web.Request, answer: _OfSeveral) -> web.Response:
 
 
 def _lookup(answer: Answer) -> str:
-    """A 404 that cost no read counts as `negative`."""
+    """The source for metrics. A 404 that cost no read counts as `negative`."""
     if answer.summary is None and answer.source in (Source.HIT, Source.CACHED):
         return "negative"
     return answer.source.value.lower()

@@ -1,6 +1,6 @@
-"""What holds for every request that a handler answers: access, the route, errors as JSON, one log line, one count.
+"""The rules for every request that a handler answers: access, the route, errors as JSON, one log line, one count.
 
-Nothing of the inside leaves in production: an unexpected error is a fixed message here and a stack trace in the log.
+In production no internals leave the service: an unexpected error is a fixed message here, and a stack trace in the log.
 """
 
 import logging
@@ -32,13 +32,13 @@ from service.telemetry.logs import current_trace
 log = logging.getLogger(__name__)
 
 HEAD = web.RequestKey("HEAD", Head)
-"""A request's head, as the connection parsed it."""
+"""The head of a request, as the connection parsed it."""
 
 PARAMETER = web.RequestKey("PARAMETER", str)
-"""The value of the route's parameter, percent-encoded as it came."""
+"""The value of the route's parameter, percent-encoded as in the request."""
 
 ROUTE_LABEL = web.RequestKey("ROUTE_LABEL", str)
-"""A handler sets it whose requests are counted and timed apart from others of the same route."""
+"""Set by a handler whose requests are counted and timed separately from others of the same route."""
 
 _REQUEST_ID = web.RequestKey("_REQUEST_ID", bytes)
 _BEGUN = web.RequestKey("_BEGUN", web.StreamResponse)
@@ -47,7 +47,7 @@ _FAILURES = {STATUS.path: "Error retrieving process status", LISTING.path: "Erro
 
 
 class Middleware:
-    """Goes around the handlers of one server."""
+    """Wraps the handlers of one server."""
 
     def __init__(self, accounting: Accounting, access: AccessRules, *, show_details: bool) -> None:
         self._accounting = accounting
@@ -57,7 +57,7 @@ class Middleware:
         self._credentials = access.credential_headers()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; every header of the response is set. Raises nothing but what ends a task."""
+        """Answer one request; all headers of the response are set. Raises only exceptions that end a task."""
         assert isinstance(request, web.Request)  # noqa: S101 - what an application's request factory makes
         head = request[HEAD]
         request_id = request[_REQUEST_ID] = self._accounting.request_id(head.fields)
@@ -70,7 +70,8 @@ class Middleware:
                 status, size = response.status, 0 if head.method == b"HEAD" else len(body_of(response))
             return response
         finally:
-            # Taken out of it: a response that refers to its request would leave both to a full garbage collection.
+            # Removed from the request: a response that refers to its request would leave both to a full garbage
+            # collection.
             begun = request.pop(_BEGUN, None)
             if begun is not None:
                 status, size = begun.status, getattr(begun, "sent_bytes", 0)
@@ -78,13 +79,13 @@ class Middleware:
             self._accounting.answered(head, label, status, size, request_id)
 
     def complete(self, head: Head, response: web.StreamResponse, request_id: bytes) -> None:
-        """Add the headers that every response carries."""
+        """Add the headers that every response has."""
         complete(response.headers, request_id.decode(), cors_headers(self._access.origins, head.text(b"origin")))
 
     def begin(self, request: web.Request, response: web.StreamResponse) -> None:
         """Complete the head of a response whose body follows piece by piece.
 
-        However the client ends it, the request is logged and counted with this response's status.
+        However the response ends, the request is logged and counted with its status.
         """
         self.complete(request[HEAD], response, request[_REQUEST_ID])
         request[_BEGUN] = response
@@ -106,7 +107,7 @@ class Middleware:
             return error_response(503, message, headers=retry_after(error.retry_after_s))
         except WatchRefused as error:
             return error_response(503, str(error), headers=retry_after(error.retry_after_s))
-        except Unreachable:  # logged where it was found, once for all requests
+        except Unreachable:  # logged where it happened, once for all requests
             return error_response(503, "Firestore can't be reached; try again later", headers=retry_after(1))
         except ReadRefused as error:
             return self._failure(route, error)
@@ -116,7 +117,7 @@ class Middleware:
             return self._failure(route, error)
 
     async def _refusal(self, request: web.Request, head: Head) -> web.Response | None:
-        """The answer to a request that reaches no handler."""
+        """The answer, if the request must not reach a handler."""
         if head.refusal is not None:
             return error_response(*head.refusal)
         if head.method == b"OPTIONS" and self._access.origins and b"access-control-request-method" in head.fields:
@@ -125,10 +126,10 @@ class Middleware:
         return _route_refusal(request, head) if refusal is None else refusal
 
     async def _not_admitted(self, head: Head) -> web.Response | None:
-        """Note who sends the request, or say what is wrong with its key or its token."""
+        """Note the caller of the request. Returns the refusal if its key or its token is wrong."""
         twice = [name for name, _ in head.repeated if name in self._credentials]
         if twice:
-            return error_response(400, f"{twice[0].decode()} is there twice: it must be clear who sends the request")
+            return error_response(400, f"{twice[0].decode()} can be given only once, so that the caller is clear")
         try:
             head.caller = await self._access.admit(head.target.path, head.fields)
         except NotAdmitted as error:
@@ -149,9 +150,9 @@ class Middleware:
 
 
 def _route_refusal(request: web.Request, head: Head) -> web.Response | None:
-    """The answer to a request that no handler is for."""
+    """The answer to a request that has no handler."""
     if head.expectation is not None:
-        return error_response(417, "Of Expect only 100-continue is known here")
+        return error_response(417, "The only Expect that works here is 100-continue")
     if head.target.route is None:
         return error_response(404, not_found(head))
     methods = methods_of(head.target.route)
@@ -163,7 +164,7 @@ def _route_refusal(request: web.Request, head: Head) -> web.Response | None:
 
 
 def not_found(head: Head) -> str:
-    """The message of a 404 where no route, or no file, has this path."""
+    """The message of a 404 for a path without a route or a file."""
     return f"There is nothing at {unquote(head.target.path)[:200]}"
 
 
@@ -173,7 +174,7 @@ def _is_gone(request: web.BaseRequest) -> bool:
 
 
 def _of_http_exception(request: web.Request, error: web.HTTPException) -> web.Response:
-    """aiohttp's own errors in our shape, with the headers that belong to them (Allow, Location)."""
+    """An error of aiohttp in the form of our errors, with its own headers (Allow, Location)."""
     headers = {name: value for name, value in error.headers.items() if name.lower() in ("allow", "location")}
     if error.status == HTTPStatus.NOT_FOUND:
         return error_response(404, not_found(request[HEAD]))

@@ -1,8 +1,9 @@
-"""Requests that are answered in the step in which they are read: without a task or a request object.
+"""Answers some requests in the step in which they are read, without a task or a request object.
 
-These are plain GETs (`Head.is_plain`) of one process, a page of processes or the counts of all, where the model can
-answer, and waits for a process that it holds. Everything else gets None here and goes to the handlers, every error
-included. Answers, counts and log lines equal those of the handlers: tests/service/http compares the two byte by byte.
+These are plain GETs (`Head.is_plain`) of one process, of a page of processes, or of the counts of all, if the model can
+answer; and waits for a process that the model holds. For all other requests, and for every error, this module returns
+None: the handlers answer them. Answers, counts and log lines equal those of the handlers; tests/service/http compares
+both byte by byte.
 """
 
 from collections.abc import Callable, Hashable
@@ -51,10 +52,10 @@ from service.watch.long_polls import LongPolls
 _STATUS = STATUS.path
 
 WAITED_STATUS = _STATUS + "?wait"
-"""The label of waits for a process: their clients decide how long they take."""
+"""The label of waits for a process, whose duration their clients decide."""
 
 MOST_QUERIES, MOST_QUERIES_OF_GROUP = 64, 8192
-"""Queries about one process that are remembered as they were read: in a collection group each names a parent."""
+"""Parsed queries about one process to remember. In a collection group each query names a parent."""
 
 _BASE = b"\r\n%b" % header_lines({**BASE_HEADERS, "X-Request-Id": ""})[:-2]
 _LENGTHS: Remembered[int, bytes] = Remembered(lambda size: b"\r\nContent-Length: %d" % size, limit=4096)
@@ -62,22 +63,21 @@ _END = b"\r\n\r\n"
 _LAST_END = b"\r\nConnection: close\r\n\r\n"
 
 Tallies = tuple[RequestTally, RequestTally]
-"""Where the 200 and the 304 answers of a route are counted."""
+"""The tallies of a route's 200 and 304 answers."""
 
 Rendered = Callable[[str, Caller], tuple[int, RenderedPage] | None]
-"""By the query as it came, and the caller: an age in seconds and what was rendered; None where only the handlers can
-answer."""
+"""From the query text and the caller to an age in seconds and a rendered page; None if only the handlers can answer."""
 
 
 class _Asked(NamedTuple):
-    """What a query asks about one process: a wait for it, and the beginning of its key in a collection group."""
+    """The parsed query about one process: its wait, and the beginning of its key in a collection group."""
 
     wait: WaitQuery | None
     begins: str
 
 
 class ModelAnswers:
-    """See above."""
+    """Answers from the model, for all connections of a server."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class ModelAnswers:
         self._found = self._not_modified = b""
 
     def answer(self, head: Head, on_complete: OnComplete) -> bytes | Parked | None:
-        """See AskModel. A failed look-up fails again in the handler, which logs and answers it."""
+        """See AskModel. If a look-up fails, it fails again in the handler, which logs it and answers."""
         target = head.target
         caller = SEES_EVERYTHING if self._is_open else self._access.caller(target.path, head.fields)
         if caller is None:
@@ -126,7 +126,7 @@ class ModelAnswers:
             return None
 
     def complete(self, head: Head, seen: str, answer: Answer) -> bytes:
-        """The whole answer at the end of a wait; `seen` are the ETags that the client knows."""
+        """The whole answer at the end of a wait. `seen` are the ETags that the client knows."""
         if answer.summary is None:
             return self._render_not_found(head, answer.age_s)
         etag = etag_for(answer.summary, seen).encode()
@@ -200,7 +200,7 @@ class ModelAnswers:
         return render(response, self._date(), HTTP_1_1, is_head=False, keep_alive=not head.is_last)
 
     def _begin(self, age_s: int) -> None:
-        """Render what all answers of this age begin with, until the Date changes."""
+        """Render the common beginning of all answers of this age, until the Date changes."""
         date, headers = self._date(), {**freshness(Source.HIT, age_s), hdrs.ETAG: ""}
         self._not_modified = render_head(304, headers, date)[:-2]
         self._found = render_head(200, {hdrs.CONTENT_TYPE: JSON_TYPE, **headers}, date)[:-2]
@@ -215,7 +215,7 @@ def _tallies(metrics: Metrics, route: str) -> tuple[RequestTally, RequestTally]:
 
 
 def _read_asked(listing: Listing, query: str, owner: Hashable) -> _Asked | None:
-    """Asked by callers of this owner. None where it is wrong, or asks for children too."""
+    """The parsed query, for callers of this owner. None if it is wrong, or asks for children too."""
     try:
         values = listing.status.query(query)
         if listing.read_children(values):

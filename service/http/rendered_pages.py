@@ -1,6 +1,6 @@
-"""Pages of lists as bytes, rendered once until the model changes: clients that show a list request the same one again.
+"""Pages of lists as bytes, rendered once until the model changes, because clients request the same page repeatedly.
 
-Lives on the event loop. Answers only what the model can prove; the handlers answer the rest.
+Lives on the event loop. Has only pages that the model can prove; the handlers answer the rest.
 """
 
 from collections.abc import Hashable, Sequence
@@ -21,11 +21,11 @@ MAX_BYTES = 4 * 1024 * 1024
 MAX_QUERIES = 1024
 
 _Key = tuple[str, Hashable, type]
-"""A query, and the owner whose processes the caller sees, with its type: True equals 1 and is another owner."""
+"""A query, and the caller's owner value with its type: True equals 1 in Python, but is another owner."""
 
 
 class RenderedPages:
-    """What `GET /status` answers by its query, as it was written in the request."""
+    """The answers of `GET /status`, by the text of the query."""
 
     def __init__(self, answers: Answers, listing: Listing) -> None:
         self._answers = answers
@@ -34,16 +34,18 @@ class RenderedPages:
         self._pages: Remembered[_Key, RenderedPage | None] = Remembered(self._render, MAX_BYTES, _weight)
 
     def model_changed(self, applied: Applied) -> None:
-        """In the step in which a change becomes visible: no page that was rendered before it is answered after it."""
+        """Called in the step in which a change becomes visible: no page that was rendered before is
+        answered after it.
+        """
         if applied.is_news or applied.is_reordered:
             self._pages.clear()
 
     def stalled(self, _: Sequence[ProcessSummary]) -> None:
-        """The same where processes begin to stall, which lists are filtered by."""
+        """The same for processes that begin to stall, because lists can be filtered by this."""
         self._pages.clear()
 
     def page(self, raw_query: str, caller: Caller) -> tuple[int, RenderedPage] | None:
-        """Its age in seconds and the page; None where it is no page of a list, or the model can't answer."""
+        """The page with its age; None if the query is not for a page, or the model cannot answer."""
         age_s = self._answers.model_age_s
         if age_s is None:
             return None
@@ -67,5 +69,5 @@ class RenderedPages:
 
 
 def _weight(_: _Key, page: RenderedPage | None) -> int:
-    """What the model could not answer now is not kept."""
+    """The size of a page. A page that the model could not answer is not kept."""
     return MAX_BYTES + 1 if page is None else max(len(page.body), MAX_BYTES // MAX_PAGES)

@@ -1,9 +1,9 @@
 """Reads the requests of one connection: llhttp parses every byte once and calls the methods `on_…`.
 
-A plain request is answered by `ask_model` in the step in which it is read, where the model can answer it and nothing
-before it is unanswered; its Head serves for the next one. Every other request waits in `heads`, in its order. What
-breaks HTTP becomes its status there, and nothing after it is read. Bodies are never parsed: nothing is read after the
-head that announces one.
+If the model can answer a plain request, and all earlier requests are answered, `ask_model` answers it in the step in
+which it is read; its Head object is then used again. Every other request waits in `heads`, in order. A request that
+breaks HTTP is its status there, and nothing after it is read. Bodies are never parsed: nothing is read after a head
+that announces one.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from service.watch.long_poll_waiter import LongPollWaiter, OnComplete
 
 
 class Parked(NamedTuple):
-    """A request that waits for a change of a process. `waiter.leave` must be called once, whatever ends the wait."""
+    """A request that waits for a change of a process. Call `waiter.leave` exactly once, however the wait ends."""
 
     head: Head
     seen: str
@@ -35,16 +35,16 @@ class Parked(NamedTuple):
 
 
 AskModel = Callable[[Head, OnComplete], bytes | Parked | None]
-"""The whole answer, or a wait that ends with `on_complete`; None where only the handlers can answer."""
+"""Returns the whole answer, or a wait that ends with `on_complete`; None if only the handlers can answer."""
 
 
 class _Refused(Exception):
-    """A head that is not read to its end. The argument is the status."""
+    """A head that is not read to its end. The argument is the status of the answer."""
 
 
 class RequestReader(asyncio.Protocol):
-    """The connection sets `answers_at_once`, and `arrived_at` before each `feed`. `takes_more` is False once nothing
-    more is read. `count` is the number of heads read.
+    """The connection sets `answers_at_once`, and `arrived_at` before each `feed`. `takes_more` is False after reading
+    has ended. `count` is the number of heads read.
     """
 
     __slots__ = (
@@ -67,7 +67,7 @@ class RequestReader(asyncio.Protocol):
     )
 
     transport: asyncio.Transport | None
-    """None once the client is gone."""
+    """None after the client has gone."""
 
     def __init__(self, router: Router, ask_model: AskModel) -> None:
         self._targets = router.targets
@@ -87,35 +87,35 @@ class RequestReader(asyncio.Protocol):
         self.remote = ""
 
     def end_wait(self, answer: Answer | None) -> None:
-        """End the wait of a request that is parked."""
+        """End the wait of the parked request."""
         raise NotImplementedError
 
     def feed(self, data: bytes) -> None:
-        """Read what has come. Raises what `ask_model` raises."""
+        """Read these bytes. Raises what `ask_model` raises."""
         while self.takes_more and self._parser is not None:
             try:
                 self._parser.feed_data(data)
                 break
             except HttpParserUpgrade as upgrade:
-                data = data[upgrade.args[0] :]  # another protocol is never begun: what follows is HTTP too
+                data = data[upgrade.args[0] :]  # the service never switches to another protocol: the rest is HTTP too
             except HttpParserError as error:
                 self._refuse(error)
         self.is_in_head = self.takes_more and (self._raw_target != b"" or data[-1:] != b"\n")
         if self.is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_TARGET_BYTES + MAX_HEADER_BYTES:
-                self._refuse(_Refused(431))  # the target has a bound of its own
+                self._refuse(_Refused(431))  # the target has its own bound
 
     def stop(self) -> None:
-        """Read nothing more, and drop what is not answered."""
+        """Read nothing more, and drop requests that are not answered."""
         self.heads, self.takes_more, self.is_in_head = [], False, False
 
     def forget(self) -> None:
-        """Leave no cycle behind."""
+        """Leave no reference cycle behind."""
         self.stop()
         self._parser = None
 
-    # -- the calls of llhttp
+    # -- callbacks of llhttp
 
     def on_url(self, part: bytes) -> None:
         self._raw_target = raw_target = self._raw_target + part
@@ -153,7 +153,7 @@ class RequestReader(asyncio.Protocol):
             and not head.repeated
             and NAMES_A_HOST[fields.get(b"host")]
             and NOT_PLAIN.isdisjoint(fields)
-            # Only 1.1 is kept open without being asked to, so often the version need not be asked for.
+            # Only HTTP/1.1 keeps connections open by default, so often the version need not be looked up.
             and (b"connection" not in fields or parser.get_http_version() >= "1.1")
         )
         if not head.is_plain:
@@ -165,11 +165,11 @@ class RequestReader(asyncio.Protocol):
                 self.transport.write(answer)  # type: ignore[union-attr] # nothing is read once it is gone
                 self._head = head
                 return
-            head.is_plain = False  # the model has been asked
+            head.is_plain = False  # the model was already asked
             item = answer or head
         if raw_target == b"*" and head.method != b"OPTIONS":
             raise _Refused(400)
-        self._repeated = []  # the head, which waits, has the other
+        self._repeated = []  # the head, which waits, keeps the old list
         self.heads.append(item)
         self.takes_more = not head.closes
 

@@ -1,7 +1,7 @@
-"""The head of a request as it was parsed, and what HTTP says about it: whether it can be answered, whether a body
-or another request follows. Pure.
+"""The head of a request after parsing, and its meaning in HTTP: whether it can be answered, and whether a body or
+another request follows. Pure.
 
-No route takes a body: a request that announces one is answered, and its connection is closed.
+No route takes a body: if a request announces one, it is answered, and its connection is closed.
 """
 
 from time import perf_counter
@@ -15,7 +15,7 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADER_LINES = 128
 
 Line = tuple[bytes, bytes]
-"""A header's name in lower case, and its value."""
+"""The name of a header in lower case, and its value."""
 
 Version = tuple[int, int]
 HTTP_1_0 = (1, 0)
@@ -24,25 +24,26 @@ HTTP_1_1 = (1, 1)
 NAMES_A_HOST: Remembered[bytes | None, bool] = Remembered(
     lambda host: host is not None and is_host(host.decode("latin-1")), 64 * 1024, lambda host, _: len(host or b"") + 256
 )
-"""Whether a Host header names a host (RFC 9112, 3.2)."""
+"""Whether the value of a Host header names a host (RFC 9112, 3.2)."""
 
 NOT_PLAIN = frozenset(b"cache-control content-length expect if-match prefer transfer-encoding".split())
-"""They announce a body, or ask for what only the handlers can give."""
+"""Headers that announce a body, or need the handlers."""
 
 _SINGLE = frozenset(
     b"content-length content-location content-range content-type etag host max-forwards server transfer-encoding"
     b" user-agent".split()
 )
-"""Headers that RFC 9110 allows once; aiohttp refuses them twice, too."""
+"""Headers that RFC 9110 allows only once. aiohttp also refuses them if they are there twice."""
 
 
 class Head:
     """One request. Its connection sets `target`, `method`, `arrived_at` (on the clock of `perf_counter`), `fields` (the
-    first value of each header by its name in lower case), `repeated` (the others) and `is_last`: its answer ends the
-    connection. `caller` is who sends it, set where the request is admitted.
+    first value of each header by its name in lower case), `repeated` (the others), and `is_last` if its answer ends the
+    connection. `caller` is set when the request is admitted.
 
-    `is_plain`: one GET, kept open after it, that the model alone can answer: without a body, every header once, none
-    that takes more. `refusal` is the status and the message of the answer to a request that breaks HTTP.
+    `is_plain`: the model alone can answer it. It is a GET that keeps its connection open, has no body, has every header
+    only once, and has no header that needs the handlers. If the request breaks HTTP, `refusal` is status and message of
+    the answer.
     """
 
     __slots__ = (
@@ -74,35 +75,35 @@ class Head:
         self.version = HTTP_1_1
 
     def text(self, name: bytes) -> str | None:
-        """A header's first value; bytes that are not UTF-8 become surrogate escapes, as aiohttp has them."""
+        """The first value of a header. Bytes that are not UTF-8 become surrogate escapes, as in aiohttp."""
         value = self.fields.get(name)
         return None if value is None else value.decode("utf-8", "surrogateescape")
 
     @property
     def lines(self) -> list[Line]:
-        """All headers, the values of each name in their order."""
+        """All headers; values of one name are in their order."""
         return [*self.fields.items(), *self.repeated]
 
     @property
     def is_too_large(self) -> bool:
-        """Whether these are more header bytes, or lines, than are taken."""
+        """Whether there are too many header bytes or lines."""
         lines = self.lines
         size = sum(len(name) + len(value) + 4 for name, value in lines)
         return len(lines) > MAX_HEADER_LINES or size > MAX_HEADER_BYTES
 
     @property
     def waited_s(self) -> float:
-        """How long ago the request came."""
+        """The seconds since the request came."""
         return perf_counter() - self.arrived_at
 
     @property
     def expectation(self) -> str | None:
-        """What the client expects that this service does not do: None also for `100-continue`."""
+        """The value of Expect, if this service does not support it; None also for `100-continue`."""
         expected = self.text(b"expect")
         return None if expected is None or expected.lower() == "100-continue" else expected
 
     def inspect(self, keep_alive: bool, version: str) -> None:
-        """Find out what HTTP says about a request that is not plain."""
+        """Find the meaning of a request that is not plain."""
         fields = self.fields
         self.version = HTTP_1_0 if version < "1.1" else HTTP_1_1
         self._find_fault()

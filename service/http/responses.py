@@ -1,7 +1,7 @@
-"""Renders answers: the headers that every answer carries, and the bytes of heads, bodies and errors. Pure.
+"""Renders answers: the headers that every answer has, and the bytes of heads, bodies and errors. Pure.
 
-The one place that renders a response, whichever way it took: an answer of a handler, a stream's head, a refusal, and
-what begins all answers from the model that are equally old.
+All responses are rendered here: answers of handlers, heads of streams, refusals, and the common beginning of all
+answers from the model with the same age.
 """
 
 import random
@@ -36,7 +36,7 @@ def json_response(body: bytes, *, status: int = 200, headers: Mapping[str, str] 
 def error_response(
     status: int, message: str, *, headers: Mapping[str, str] | None = None, details: str | None = None
 ) -> web.Response:
-    """The one shape of every error."""
+    """An error response. All errors have this form."""
     return json_response(error_body(message, details), status=status, headers=headers)
 
 
@@ -47,7 +47,7 @@ def error_body(message: str, details: str | None = None) -> bytes:
 
 
 def conditional_response(body: bytes, headers: Mapping[str, str], if_match: str, if_none_match: str) -> web.Response:
-    """200, 304 or 412, as the request's conditions and the ETag among the headers say."""
+    """A 200, 304 or 412, depending on the request's conditions and the ETag in the headers."""
     etag = headers[hdrs.ETAG]
     if precondition_failed(if_match, etag):
         return error_response(412, "Precondition Failed", headers=headers)
@@ -62,12 +62,12 @@ def process_not_found(process_id: str) -> str:
 
 
 def retry_after(least_s: float) -> dict[str, str]:
-    """A jittered Retry-After: fixed values would bring all clients back at once."""
+    """A Retry-After with jitter: fixed values would bring all clients back at once."""
     return {"Retry-After": str(max(1, round(least_s * random.uniform(1, 3) + random.uniform(0, 2))))}  # noqa: S311
 
 
 def freshness(source: Source, age_s: int, etag: str | None = None) -> dict[str, str]:
-    """The headers that say where an answer about processes comes from, how old it can be, and which version it is."""
+    """The headers about the source, the age and the version of an answer about processes."""
     headers = {"X-Cache": source.value, hdrs.AGE: str(age_s)}
     return headers if etag is None else {**headers, hdrs.ETAG: etag}
 
@@ -76,7 +76,7 @@ def freshness(source: Source, age_s: int, etag: str | None = None) -> dict[str, 
 
 
 def complete(headers: MutableMapping[str, str], request_id: str, cors: Mapping[str, str]) -> None:
-    """Add what every response carries, unless it says otherwise itself."""
+    """Add the headers that every response has. Headers that the response has already stay."""
     for name, value in BASE_HEADERS.items():
         headers.setdefault(name, value)
     headers["X-Request-Id"] = request_id
@@ -84,8 +84,8 @@ def complete(headers: MutableMapping[str, str], request_id: str, cors: Mapping[s
 
 
 def request_ids() -> Iterator[bytes]:
-    """IDs that no other request has, without end. Not secrets, so they need no system call. Not to be taken over a
-    fork.
+    """Unique request IDs, without end. They are no secrets, so they need no system call. Must not be used on both sides
+    of a fork.
     """
     return chain.from_iterable(iter(_more_request_ids, []))
 
@@ -96,7 +96,7 @@ def _more_request_ids() -> list[bytes]:
 
 
 class DateHeader:
-    """The Date header, rendered once per second: it is right until `valid_until` on the clock of `perf_counter`."""
+    """The Date header, rendered once per second. It is valid until `valid_until` on the clock of `perf_counter`."""
 
     def __init__(self) -> None:
         self._text = b""
@@ -115,7 +115,7 @@ class DateHeader:
 
 
 def close_head(headers: MutableMapping[str, str], version: Version, *, keep_alive: bool, length: int | None) -> None:
-    """Add what HTTP needs at the end of a head: the body's length, and what the version does not say by itself."""
+    """Add the last headers that HTTP needs: the body's length, and Connection if the version does not imply it."""
     if length is not None:
         headers[hdrs.CONTENT_LENGTH] = str(length)
     if keep_alive != (version >= HTTP_1_1):
@@ -123,19 +123,19 @@ def close_head(headers: MutableMapping[str, str], version: Version, *, keep_aliv
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes:
-    """The lines of these headers. Surrogate escapes become the bytes that they stand for."""
+    """The lines of these headers. Surrogate escapes become their original bytes."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return lines.encode("utf-8", "surrogateescape")
 
 
 def render_head(status: int, headers: Mapping[str, str], date: bytes, version: Version = HTTP_1_1) -> bytes:
-    """A response's head but for the empty line that ends it."""
+    """The head of a response, without the empty line at its end."""
     begin = b"HTTP/1.%d %d %b\r\nDate: %b\r\n" % (version[1], status, _REASONS.get(status, b""), date)
     return begin + header_lines(headers)
 
 
 def render(response: web.Response, date: bytes, version: Version, *, is_head: bool, keep_alive: bool) -> bytes:
-    """A handler's response, head and body. HEAD gets the head that GET would get."""
+    """A handler's response, head and body. HEAD gets the same head as GET."""
     body = body_of(response)
     is_bodiless = response.status in _BODILESS
     close_head(response.headers, version, keep_alive=keep_alive, length=None if is_bodiless else len(body))
@@ -144,7 +144,7 @@ def render(response: web.Response, date: bytes, version: Version, *, is_head: bo
 
 
 def body_of(response: web.StreamResponse) -> bytes:
-    """The body of a response that has it as bytes."""
+    """The body of a response, if it is bytes."""
     body = getattr(response, "body", None)
     return body if isinstance(body, bytes) else b""
 
@@ -158,7 +158,7 @@ _REFUSALS = {
 
 
 def refusal(status: int, request_id: bytes, date: bytes) -> bytes:
-    """The whole answer to what did not become a request; its connection is closed."""
+    """The whole answer to bytes that are no valid request. Its connection is closed."""
     response = error_response(status, _REFUSALS[status])
     complete(response.headers, request_id.decode(), {})
     return render(response, date, HTTP_1_1, is_head=False, keep_alive=False)

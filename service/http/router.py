@@ -1,7 +1,7 @@
-"""Which route a request target names. Pure.
+"""Finds the route of a request target. Pure.
 
-Paths are matched as they were sent, segment by segment: a process ID can hold any character, escaped or not, and no
-spelling of it changes which route is meant. Routes are declared as aiohttp's, with at most one parameter, which is the
+Paths are compared in the form in which they were sent, segment by segment. A process ID can contain any character,
+escaped or not, and cannot change the route. Routes are declared as in aiohttp, with at most one parameter, which is the
 second segment: `/status`, `/status/{process_id}`, `/status/{process_id}/events`.
 """
 
@@ -21,16 +21,16 @@ _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
 _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.]+\])(?::[0-9]*)?")
 
 UNMATCHED = "unmatched"
-"""What metrics and logs call requests that no route is for."""
+"""The name in metrics and logs of requests without a route."""
 
 MAX_REMEMBERED_BYTES = 1024 * 1024
-"""What the targets that a router remembers can weigh: 4,096 short ones, which take four times as much memory."""
+"""The limit for targets that a router remembers: 4,096 short ones, which take four times as much memory."""
 
 
 class Target:
-    """A request target as it is understood. `route` is None where no route is for it. `value` is that of the route's
-    parameter, percent-encoded as it came; `process_id` is it decoded, "" where it is no ID. Logs and metrics show
-    `escaped_url` and `label`.
+    """A parsed request target. `route` is None if there is no route for it. `value` is the value of the route's
+    parameter, percent-encoded as in the request; `process_id` is the decoded value, "" if it is no ID. Logs and metrics
+    show `escaped_url` and `label`.
     """
 
     __slots__ = ("escaped_url", "is_path", "label", "path", "process_id", "query", "raw", "route", "value")
@@ -48,13 +48,13 @@ class Target:
 
     @property
     def handler(self) -> Handler:
-        """The handler of the route, which must be there."""
+        """The handler of the route, which must not be None."""
         assert self.route is not None  # noqa: S101 - the caller has looked
         return self.route.handler
 
 
 def methods_of(route: web.RouteDef) -> tuple[str, ...]:
-    """The methods that a route takes."""
+    """The methods of a route."""
     return ("GET", "HEAD") if route.kwargs.get("allow_head", True) else ("GET",)
 
 
@@ -66,14 +66,14 @@ def _process_id(value: str) -> str:
 
 
 def is_host(text: str) -> bool:
-    """Whether this can be a host with or without a port (RFC 9112, 3.2)."""
+    """Whether this is a valid host, with or without a port (RFC 9112, 3.2)."""
     return _HOST.fullmatch(text) is not None
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """A request target's path and query. An absolute one without a path means `/`; a fragment is dropped.
+    """The path and the query of a request target. An absolute one without a path means `/`; a fragment is dropped.
 
-    What is neither absolute nor a path is returned as it is.
+    A text that is neither absolute nor a path is returned unchanged.
     """
     if target[:1] != "/":
         origin = _ABSOLUTE.match(target)
@@ -93,7 +93,7 @@ class Router:
         self.routes = tuple(routes)
         self._routes = {_shape(route.path): route for route in self.routes}
         self.targets = Remembered(self._read, MAX_REMEMBERED_BYTES, lambda raw, _: len(raw) + 256)
-        """What request targets mean, by their bytes: nearly all clients send the same ones again and again."""
+        """Parsed request targets by their bytes, because nearly all clients send the same ones again and again."""
 
     def _read(self, raw: bytes) -> Target:
         text = raw.decode("utf-8", "surrogateescape")

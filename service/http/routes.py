@@ -1,4 +1,4 @@
-"""Routes as declared operations with their handlers, and the route that shows what they declare."""
+"""Routes: declared operations with their handlers, and the route of the OpenAPI document."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ from service.http.responses import conditional_response
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An operation, and what answers it."""
+    """An operation, and its handler."""
 
     operation: Operation
     handler: Handler
 
     @property
     def definition(self) -> web.RouteDef:
-        """As aiohttp takes it."""
+        """The route in aiohttp's form."""
         return web.get(self.operation.path, self.handler, allow_head=self.operation.has_head)
 
 
 def with_document(
     routes: Iterable[Route], described: Description, *, needs_key: bool, token_header: str | None
 ) -> list[Route]:
-    """The routes, and GET /openapi.json, which describes them and itself. What it answers is rendered here, once."""
+    """The routes, and GET /openapi.json, which describes them and itself. Its answer is rendered here, once."""
     shown = list(routes)
     operations = [*(route.operation for route in shown), DOCUMENT]
     body = orjson.dumps(openapi_document(operations, described, needs_key=needs_key, token_header=token_header))

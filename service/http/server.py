@@ -1,8 +1,8 @@
-"""The server: what all connections share, and their end.
+"""The server: the shared parts of all connections, and their end.
 
-At the end requests that have arrived are answered, each with `Connection: close`. Idle connections stay open for
-IDLE_GRACE_S more, because a request of a client can still be under way; requests that are still being answered
-then have the rest of the time to drain.
+When the server stops, requests that have arrived are answered, each with `Connection: close`. Idle connections stay
+open for IDLE_GRACE_S more, because a client's request can still be on its way. Then requests that are still being
+answered have the rest of the time.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ from service.runtime.fair_queue import FairQueue
 from service.runtime.slicer import Slicer
 
 IDLE_GRACE_S = 1.0
-"""How long idle connections stay open at the end."""
+"""How long idle connections stay open while the server stops."""
 
 AT_ONCE_S = 0.001
-"""The shortest time to drain: aiohttp takes 0 for no limit at all."""
+"""The shortest time to drain: 0 would mean no limit at all to aiohttp."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerParts:
-    """What a server is made of. `model_answers` is None where the model answers nothing, as on METRICS_PORT."""
+    """The parts of a server. `model_answers` is None if the model answers nothing, as on METRICS_PORT."""
 
     router: Router
     middleware: Middleware
@@ -64,7 +64,7 @@ class HttpServer:
         self.fair_queue = parts.fair_queue
         self.is_closing = False
         self.is_over = False
-        """What has arrived is still answered; what arrives from now on is thrown away."""
+        """True when the server stops: requests that have arrived are answered, and later bytes are thrown away."""
         self._context = contextvars.copy_context()
         self._redispatching = parts.slicer.lane()
         self._closing = parts.slicer.lane()
@@ -76,12 +76,12 @@ class HttpServer:
 
     @property
     def connections(self) -> list[Connection]:
-        """All that are open."""
+        """All open connections."""
         return list(self._connections)
 
     @property
     def requests_count(self) -> int:
-        """Requests answered, by which gunicorn replaces a worker."""
+        """The number of answered requests; gunicorn uses it to replace workers."""
         return self.accounting.requests_count
 
     def opened(self, connection: Connection) -> None:
@@ -90,7 +90,7 @@ class HttpServer:
         self._all_gone.clear()
 
     def closed(self, connection: Connection) -> None:
-        """It has ended."""
+        """A connection has ended."""
         self._connections.discard(connection)
         if not self._connections:
             self._all_gone.set()
@@ -109,7 +109,7 @@ class HttpServer:
         return len(silent)
 
     def request(self, head: Head, connection: Connection) -> web.Request:
-        """The request as handlers take it."""
+        """The request in aiohttp's form, for handlers."""
         target = head.target
         url = URL.build(path=target.path, query_string=target.query, encoded=True)
         request = make_request(
@@ -119,11 +119,13 @@ class HttpServer:
         return request
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Call it outside of the present request, whose trace belongs to its own log lines."""
+        """Call `callback` outside of the present request, whose trace belongs only to its own log lines."""
         self.loop.call_soon(callback, context=self._context)
 
     def redispatch_later(self, connection: Connection) -> None:
-        """Let the handlers answer its wait, in slices: after a lapse there can be thousands."""
+        """Let the handlers answer the connection's wait, in slices: after a lapse of the lease
+        there can be thousands.
+        """
         self._redispatching.add(_redispatch(connection))
 
     def close_later(self, connection: Connection) -> None:
@@ -133,14 +135,14 @@ class HttpServer:
     # -- the end
 
     def pre_shutdown(self) -> None:
-        """From now on the answer to the last request that has arrived ends its connection."""
+        """From now on, the answer to the last request that has arrived on a connection ends it."""
         self.is_closing = True
         for connection in self._connections:
             connection.update()
         self.fair_queue.serve_all()
 
     async def shutdown(self, timeout: float | None = None) -> None:
-        """Until all connections have ended, at most `timeout` seconds."""
+        """Wait until all connections have ended, for at most `timeout` seconds."""
         limit_s = 60.0 if timeout is None else timeout
         ends_at = self.loop.time() + limit_s
         await self._until_gone(min(IDLE_GRACE_S, limit_s))
@@ -163,7 +165,7 @@ class HttpServer:
 
 
 def _no_answer(*_: object) -> None:
-    """In place of a model."""
+    """Stands for a model that answers nothing."""
 
 
 def _redispatch(connection: Connection) -> Iterator[None]:

@@ -132,9 +132,7 @@ class Settings(AccessSettings):
         if isinstance(value, str):
             parts = tuple(part.strip() for part in value.split(",") if part.strip())
             if not parts:
-                raise ValueError(
-                    "names nothing; leave it unset instead"
-                )  # empty keys would open the service
+                raise ValueError("names nothing; leave it unset instead")  # empty keys would open the service
             return parts
         return value
 

@@ -1,10 +1,11 @@
-"""An in-memory Firestore that speaks the v1 gRPC protocol: for the demo, for tests, for benchmarks. Keeps nothing.
+"""An in-memory Firestore that speaks the v1 gRPC protocol: for the demo, for tests, for benchmarks. Stores nothing.
 
 Clients find it through FIRESTORE_EMULATOR_HOST. It is not made for production data and checks no credentials.
 
-It behaves as Google's emulator does: the same answers, the same refusals, in the same words. Any gRPC client works,
-Firebase's web SDK in Node included. Browsers are not served: they speak WebChannel, an HTTP protocol that this
-server does not have. Vector search, explain, partitions and pipelines are UNIMPLEMENTED, by name.
+It behaves like Google's emulator: the same answers and the same refusals, with the same messages. Any gRPC client
+works, including Firebase's web SDK in Node. Browsers do not: they need WebChannel, an HTTP protocol that this server
+does not have. Vector search, explain, partitions and pipelines are refused as UNIMPLEMENTED, with the name of the
+feature.
 """
 
 from service.local_firestore.database import CommitRecord, Database

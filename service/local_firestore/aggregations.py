@@ -1,7 +1,7 @@
 """count, sum and avg over a query's result.
 
-Where any of them needs a field, all of them, counts included, see only the documents that have it, and the query
-is ordered by it: a limit then takes other documents than the query itself would.
+If any of them needs a field, all of them, including counts, see only documents with this field, and the query is
+ordered by the field. So a limit can select other documents than in the query itself.
 """
 
 import itertools
@@ -19,7 +19,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def aggregated_query(request: Message) -> Query:
-    """The query of a RunAggregationQuery. Raises FirestoreError for what Firestore refuses."""
+    """The query of a RunAggregationQuery. Raises FirestoreError if Firestore refuses it."""
     if request.WhichOneof("query_type") is None or not _asked(request).HasField("structured_query"):
         raise invalid("Only structured aggregation queries are supported.")
     _check_aliases([aggregation.alias for aggregation in _asked(request).aggregations])
@@ -47,7 +47,7 @@ def _check_aliases(aliases: list[str]) -> None:
 
 
 def _names(aliases: list[str]) -> list[str]:
-    """Aggregations without an alias are numbered among themselves."""
+    """The names of aggregations. Those without an alias are numbered."""
     numbers = itertools.count(1)
     return [alias or f"field_{next(numbers)}" for alias in aliases]
 

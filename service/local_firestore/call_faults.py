@@ -32,7 +32,7 @@ RPCS = frozenset(
 
 
 class CallFault(Fault):
-    """A fault of the next calls of one RPC, or of their answers; `act` delays, holds or fails one of them."""
+    """A fault of the next calls of one RPC, or of their answers. `act` delays, holds or fails one of them."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class CallFault(Fault):
         self._acting = 0
 
     async def act(self) -> None:
-        """Strike one call. The last call that a spent fault strikes releases it when it is done."""
+        """Affect one call. The last of the calls releases the fault when it is done."""
         self.strike()
         self._acting += 1
         try:
@@ -63,7 +63,7 @@ class CallFault(Fault):
 
 
 class CallFaults:
-    """The faults that every call passes. `active` lists every fault in force, those of other kinds included."""
+    """The faults that every call passes. `active` has every fault in force, also those of other kinds."""
 
     def __init__(self, active: list[Fault]) -> None:
         self._active = active
@@ -72,7 +72,7 @@ class CallFaults:
     def fail_calls(
         self, rpc: str, code: grpc.StatusCode, *, calls: int | None = 1, detail: str = "failed by a fault"
     ) -> Fault:
-        """Answer the next calls of one RPC with a status, without doing what they ask; None: until released."""
+        """Answer the next calls of one RPC with a status, without executing them. `calls` None: until released."""
 
         async def fail(fault: CallFault) -> None:
             raise FirestoreError(code, detail)
@@ -90,7 +90,7 @@ class CallFaults:
         return self._on_calls(rpc, "delay_calls", calls, delay)
 
     def hold_calls(self, rpc: str, *, calls: int | None = None) -> Fault:
-        """Accept the next calls of one RPC and start them when released; `hits` is how many wait."""
+        """Accept the next calls of one RPC, and start them when released. `hits` is the number of waiting calls."""
 
         async def hold(fault: CallFault) -> None:
             await fault.released.wait()
@@ -98,7 +98,7 @@ class CallFaults:
         return self._on_calls(rpc, "hold_calls", calls, hold)
 
     def hold_answers(self, rpc: str, *, calls: int | None = None) -> Fault:
-        """Carry out the next calls of one RPC, and answer when released: the answer can be outdated by then."""
+        """Execute the next calls of one RPC, and answer when released: by then the answer can be outdated."""
         if rpc in {"Listen", "Write"}:
             raise ValueError(f"{rpc} is a stream and has no answer to hold")
 
@@ -129,11 +129,11 @@ class CallFaults:
         return fault
 
     async def gate(self, rpc: str) -> None:
-        """Every call passes it first: it raises or waits where a fault is in force."""
+        """Every call passes here first. Raises or waits if a fault is in force."""
         await self._pass(rpc, is_answer=False)
 
     async def gate_of_answer(self, rpc: str) -> None:
-        """Every answer passes it before it is sent."""
+        """Every answer passes here before it is sent."""
         await self._pass(rpc, is_answer=True)
 
     async def _pass(self, rpc: str, *, is_answer: bool) -> None:

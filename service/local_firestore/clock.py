@@ -1,4 +1,4 @@
-"""The clock of a store: commit times and read times that can never be confused."""
+"""The clock of a store. Its commit times and read times are always distinguishable."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ class Clock:
         self._last_us = 0
 
     def now(self) -> int:
-        """A time at which every commit so far is visible; no later commit gets it."""
+        """A time at which all present commits are visible. No later commit gets it."""
         self._last_us = max(self._source(), self._last_us)
         return self._last_us
 

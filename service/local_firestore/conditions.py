@@ -1,7 +1,7 @@
 """One filter on one field as a test of documents, with Firestore's rules about types, null and NaN.
 
-A comparison is true only between values of one type. Null equals nothing and NaN is never equal or ordered: the
-unary filters ask for them. A filter on a field that the document lacks is never true.
+A comparison is true only between values of one type. Null equals nothing, and NaN is never equal or ordered; unary
+filters test for them. A filter on a field that the document lacks is never true.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,14 +49,14 @@ class Condition:
 
     @property
     def interval(self) -> tuple[Key, Key] | None:
-        """The positions in its field's order that a range selects; None where it is no such range."""
+        """The positions in its field's order that the range selects; None if it is no range."""
         if self.operator not in RANGES or not _is_comparable(self.key):
             return None
         return _interval(self)
 
 
 def compile_condition(message: Message, database: str) -> Condition:
-    """Raises FirestoreError for what Firestore refuses; references to names have to be in `database`."""
+    """Compile a filter. Raises FirestoreError if Firestore refuses it; references to names must be in `database`."""
     kind = message.WhichOneof("filter_type")
     if kind == "unary_filter":
         return _unary(message.unary_filter)
@@ -181,7 +181,7 @@ _UNARY: dict[str, Test] = {
 
 
 def _interval(condition: Condition) -> tuple[Key, Key]:
-    """Those of the value's type, NaN excepted."""
+    """The positions of the value's type, without NaN."""
     key = condition.key
     rank = key[0]
     lowest: Key = (after(NAN_KEY),) if rank == NAN_KEY[0] else ((rank,),)

@@ -1,10 +1,10 @@
-"""The control port: the faults API over HTTP, for tests that see the server from outside only.
+"""The control port: the faults API over HTTP, for tests that run the server as a separate program.
 
 `POST /faults/{name}` with the method's arguments as a JSON object (status codes by name) → `{"id": …|null, "name",
-"hits"}`; `GET /faults` lists those in force; `DELETE /faults/{id}` and `DELETE /faults` release. `GET /stats` counts
-calls, documents returned, commits and streams.
+"hits"}`; `GET /faults` lists the faults in force; `DELETE /faults/{id}` and `DELETE /faults` release them. `GET /stats`
+counts calls, documents returned, commits and streams.
 
-There is no access control, so it listens on 127.0.0.1, and refuses what a web page in a browser on this machine could
+There is no access control, so it listens on 127.0.0.1. It refuses what a web page in a browser on this machine could
 send: another Host (a name that was made to resolve to 127.0.0.1), any Origin, a body that is not declared as JSON.
 """
 
@@ -40,7 +40,7 @@ _METHODS = (
 
 
 class ControlPort:
-    """An async context manager; `url` is where it listens."""
+    """An async context manager. `url` is its address."""
 
     def __init__(self, server: LocalFirestore, port: int = 0, address: str = "127.0.0.1") -> None:
         self._server = server

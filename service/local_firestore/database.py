@@ -1,6 +1,6 @@
 """One database's documents: atomic commits with strictly increasing times, and recent versions.
 
-Lives on one event loop's thread; nothing in here awaits, so every commit is visible at once or not at all. Times
+Lives on one event loop's thread. Nothing in here awaits, so a commit becomes visible as a whole or not at all. Times
 are whole microseconds since the epoch.
 """
 
@@ -32,7 +32,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one commit did, and the results of its writes. Writes that changed nothing are in no change."""
+    """The changes of one commit, and the results of its writes. A write that changed nothing has no change."""
 
     time_us: int
     changes: Sequence[Change]
@@ -41,7 +41,7 @@ class Commit:
 
 
 class CommitRecord(NamedTuple):
-    """History as test oracles want it: document path below the database → fields, None where deleted."""
+    """One commit for comparison in tests: document path below the database → fields; None means deleted."""
 
     commit_time_us: int
     documents: Mapping[str, Mapping[str, object] | None]
@@ -83,7 +83,7 @@ class Database:
     # -- reading
 
     def document(self, name: str, at_us: int | None = None) -> DocumentMessage | None:
-        """The document now, or as it was; None where there is none."""
+        """The document at this time (None: now); None if there is no such document."""
         collection = self.collections.get(name.rpartition("/")[0])
         record = collection.records.get(name) if collection is not None else None
         if record is None:
@@ -91,7 +91,7 @@ class Database:
         return record.latest if at_us is None else record.document_at(at_us)
 
     def documents(self, collections: Iterable[Collection], at_us: int | None = None) -> Iterator[DocumentMessage]:
-        """Every document of the collections, in no order. No commit is allowed meanwhile."""
+        """Every document of the collections, in no order. No commit is allowed during the iteration."""
         for collection in collections:
             for record in collection.records.values():
                 document = record.latest if at_us is None else record.document_at(at_us)
@@ -99,7 +99,9 @@ class Database:
                     yield document
 
     def collections_of(self, parent: str, collection_id: str, *, descend: bool) -> list[Collection]:
-        """The collection below `parent`, or with `descend` all of that ID at any depth ("" is any ID)."""
+        """The collection below `parent`; with `descend`, all collections with this ID at any depth
+        ("" means any ID).
+        """
         if not descend and collection_id:
             found = self.collections.get(f"{parent}/{collection_id}")
             return [] if found is None else [found]
@@ -110,7 +112,10 @@ class Database:
         ]
 
     def index(self, collection: Collection, ordering: Ordering) -> OrderedIndex:
-        """The collection in this order; made on first use, the least recently used one given up for it."""
+        """An index of the collection in this order.
+
+        It is made at first use, and replaces the least recently used one.
+        """
         index = collection.indexes.pop(ordering.orders, None)
         if index is None:
             if len(collection.indexes) >= MAX_INDEXES:
@@ -120,7 +125,7 @@ class Database:
         return index
 
     def check_read_time(self, at_us: int) -> None:
-        """Raise unless the documents as of then are still known."""
+        """Raise unless the documents at this time are still known."""
         now = self.clock.now()
         if at_us > now:
             raise invalid("The requested 'read_time' cannot be in the future.")
@@ -133,7 +138,7 @@ class Database:
         return max(self._versions.horizon_us, now - self._retention.resume_us) <= at_us <= now
 
     def history(self, collection: str | None = None) -> list[CommitRecord]:
-        """The latest commits, oldest first, as many as the store keeps; those of one collection by ID."""
+        """The latest commits, oldest first, as many as the store keeps; optionally only those in one collection."""
         if collection is None:
             return list(self._history)
         start = collection + "/"
@@ -172,7 +177,7 @@ class Database:
     def commit(self, writes: Sequence[WriteMessage]) -> Commit:
         """Apply all writes in order as one change, or none of them. Raises FirestoreError.
 
-        The writes are the database's from then on: timestamps in them are cut to microseconds.
+        The database takes the writes over: it cuts the timestamps in them to microseconds.
         """
         for write in writes:
             take_over_write(write, self.path)
@@ -192,7 +197,7 @@ class Database:
         changes = [
             Change(name, before[name], after)
             for name, after in staged.items()
-            if after != before[name]  # as long as it carries the old update time, equal means unchanged
+            if after != before[name]  # both have the old update time here, so equal means unchanged
         ]
         for change in changes:
             if change.after is not None:

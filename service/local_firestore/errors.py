@@ -4,7 +4,7 @@ import grpc
 
 
 class FirestoreError(Exception):
-    """The status that a call has instead of a result."""
+    """A call's failure, as a gRPC status."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -13,7 +13,7 @@ class FirestoreError(Exception):
 
     @property
     def number(self) -> int:
-        """The code as google.rpc.Status has it."""
+        """The code in the form of google.rpc.Status."""
         return int(self.code.value[0])
 
 

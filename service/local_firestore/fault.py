@@ -1,4 +1,4 @@
-"""One fault: how often it has struck, and how it ends."""
+"""One fault: how often it has acted, and how it ends."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Fault:
-    """In force until it is released, by itself once it has struck `times` times."""
+    """In force until it is released. It releases itself when it has acted `times` times."""
 
     def __init__(self, name: str, on_release: Callable[["Fault"], None], times: int | None = None) -> None:
         self.name = name
@@ -29,7 +29,7 @@ class Fault:
         self._struck.set()
 
     async def struck(self, times: int = 1) -> None:
-        """Wait until it has struck this often."""
+        """Wait until it has acted this often."""
         while self.hits < times:
             self._struck.clear()
             await self._struck.wait()

@@ -1,7 +1,7 @@
-"""Failures of a Firestore, on demand. Every method returns once its fault is in force.
+"""Failures of a Firestore, on demand. When a method returns, its fault is in force.
 
-Called on the server's event loop. A fault that lasts is released by itself when its count is used up, by
-`Fault.release`, by leaving its `with` block, or by `Faults.release_all`. Nothing ever reorders messages.
+Call them on the server's event loop. A lasting fault ends when its count is used up, with `Fault.release`, at the end
+of its `with` block, or with `Faults.release_all`. No fault ever reorders messages.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class Faults(CallFaults):
         self._is_refusing = False
 
     def release_all(self) -> None:
-        """Everything but refused connections: see `accept_connections`."""
+        """Release all faults except refused connections: see `accept_connections`."""
         for fault in list(self.active):
             fault.release()
 
@@ -50,9 +50,9 @@ class Faults(CallFaults):
         after_messages: int = 0,
         new_streams: int = 0,
     ) -> Fault:
-        """End the open streams, gracefully (OK) or with a status, now or after so many more messages each.
+        """End the open streams, gracefully (OK) or with a status: now, or after this many more messages each.
 
-        The next `new_streams` that open end in the same way; for these the fault stays in force.
+        The next `new_streams` streams end in the same way; the fault stays in force for them.
         """
 
         def end(stream: ListenStream) -> None:
@@ -73,7 +73,10 @@ class Faults(CallFaults):
         return fault
 
     def stall_streams(self, *, existing: bool = True, new: bool = True) -> Fault:
-        """Streams stay open, or are accepted, and send nothing; released, they send what has been queued."""
+        """Streams stay open, or are accepted, but send nothing.
+
+        When released, they send the messages that have queued up.
+        """
 
         def stall(stream: ListenStream) -> None:
             fault.strike()
@@ -107,37 +110,37 @@ class Faults(CallFaults):
             self._listening.on_open.append(on_open)
         return fault
 
-    # -- targets: each of these is sent to every open query target at once, or to every target that names `document`
-    # ("jobs/a"), and returns to how many
+    # -- targets: each method sends to all open query targets, or to all targets that name `document` ("jobs/a"), and
+    # returns the number of targets
 
     def send_existence_filter(self, *, off_by: int = 1, document: str = "") -> int:
-        """An existence filter whose count is wrong by `off_by` (0: right), and the consistent point after it."""
+        """Send an existence filter whose count is wrong by `off_by` (0: right), and then a consistent point."""
         targets = self._listening.targets(document)
         for hub, target in targets:
             hub.send_filter(target, max(0, hub.count(target) + off_by))
         return len(targets)
 
     def send_reset(self, *, document: str = "") -> int:
-        """RESET, the whole result again, CURRENT, and a consistent point."""
+        """Send RESET, the whole result again, CURRENT, and a consistent point."""
         targets = self._listening.targets(document)
         for hub, target in targets:
             hub.send_reset(target)
         return len(targets)
 
     def remove_targets(self, code: grpc.StatusCode, detail: str = "removed by a fault", *, document: str = "") -> int:
-        """REMOVE with this cause; the streams stay open."""
+        """Send REMOVE with this cause. The streams stay open."""
         targets = self._listening.targets(document)
         for hub, target in targets:
             hub.send_removed(target, int(code.value[0]), detail)
         return len(targets)
 
     def expire_tokens(self) -> None:
-        """Resume tokens issued until now are answered with RESET."""
+        """From now on, RESET answers resume tokens that were issued before."""
         self._listening.tokens.expire(self._store.clock.now())
 
     def drop_deltas(self, count: int = 1) -> Fault:
-        """The next deltas (over all streams: a commit is one) lose their documents, but not their consistent
-        point: the stream confirms an outdated state, and only an audit can notice."""
+        """The next deltas (over all streams: one per commit) lose their documents, but not their consistent point. So
+        the stream confirms an outdated state, and only an audit can notice it."""
 
         def drop() -> None:
             fault.strike()

@@ -1,6 +1,6 @@
-"""Which filters Firestore combines in one query. Counts are taken over the filter's disjunctive normal form.
+"""The limits on filters in one query. Counts are those of the filter's disjunctive normal form.
 
-The words of the refusals are the emulator's; the limits are documented under "Query limitations".
+The messages are those of the emulator. Firestore's documentation has the limits under "Query limitations".
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ MAX_FILTERS_AND_ORDERS = 100
 _MAX_DISJUNCTIONS = 30
 _MAX_INEQUALITY_FIELDS = 10
 _MAX_EXPANDED = 1000
-"""A filter that multiplies out to more is refused before equal disjunctions are counted once."""
+"""A filter with more disjunctions is refused before equal ones are counted as one."""
 
 NEGATIONS = frozenset({"NOT_EQUAL", "NOT_IN", "IS_NOT_NAN", "IS_NOT_NULL"})
 OR = messages.StructuredQuery.CompositeFilter.OR
@@ -27,7 +27,7 @@ RANGES = frozenset({"LESS_THAN", "LESS_THAN_OR_EQUAL", "GREATER_THAN", "GREATER_
 
 
 class Term(NamedTuple):
-    """One condition of a disjunction; `in` stands for a disjunction of `==`."""
+    """One condition of a disjunction. `in` means a disjunction of `==`."""
 
     field: str
     operator: str
@@ -72,7 +72,7 @@ def check_count(filters: int, orders: int, *, has_ancestor: bool) -> None:
 
 
 def check_disjunctions(message: Message) -> None:
-    """Raise where a valid filter has too many disjunctions, or one that contains arrays' elements twice."""
+    """Raise if a valid filter has too many disjunctions, or a disjunction with two `array-contains`."""
     found = _disjunctions(message)
     if len(found) > _MAX_DISJUNCTIONS:
         raise invalid(

@@ -1,4 +1,4 @@
-"""A query's filter as predicates over documents, and the part of it that an ordered index can answer."""
+"""A query's filter as predicates on documents, and the part of it that an ordered index can answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ _AND = messages.StructuredQuery.CompositeFilter.AND
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """`predicate` is the whole condition; `range` and `rest` are the same in two parts.
+    """`predicate` is the whole condition; `range` and `rest` are the same condition in two parts.
 
-    `range` is the part an index can answer: an interval of its positions.
+    `range` is the part that an index can answer: an interval of its positions.
     """
 
     predicate: Predicate | None
@@ -30,7 +30,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Conjuncts:
-    """A filter as predicates that must all hold, and every condition in them."""
+    """A filter as predicates that must all be true, and all conditions in them."""
 
     predicates: Sequence[Predicate]
     conditions: Sequence[Condition]
@@ -42,7 +42,7 @@ class Conjuncts:
 
     @property
     def distinct(self) -> int:
-        """How many different conditions there are."""
+        """The number of different conditions."""
         return len({(condition.path, condition.operator, condition.key) for condition in self.conditions})
 
     @property
@@ -54,7 +54,7 @@ class Conjuncts:
         return all(condition.path == NAME for condition in self.conditions)
 
     def split(self, ordering: Ordering) -> Filters:
-        """Ranges on the first ordering field become an interval of the index, the rest stays a predicate."""
+        """Ranges on the first ordering field become an interval of the index; the rest stays a predicate."""
         first = ordering.orders[0].path
         bounds, rest = Bounds(), []
         for predicate in self.predicates:
@@ -74,7 +74,7 @@ class Conjuncts:
 
 
 def compile_filters(message: Message | None, database: str) -> Conjuncts:
-    """Raises FirestoreError for filters that Firestore refuses; names in them have to be in `database`."""
+    """Compile a filter. Raises FirestoreError if Firestore refuses it; names in it must be in `database`."""
     if message is None or _is_empty(message):
         return Conjuncts((), ())
     compiler = _Compiler(database)
@@ -88,7 +88,7 @@ def compile_filters(message: Message | None, database: str) -> Conjuncts:
 
 
 def _is_empty(message: Message) -> bool:
-    """Firestore takes a composite filter of nothing for no filter, unless it is part of another."""
+    """Whether this is an empty composite filter. Firestore treats it as no filter, unless it is part of another."""
     composite = message.composite_filter
     return message.WhichOneof("filter_type") == "composite_filter" and bool(composite.op) and not composite.filters
 

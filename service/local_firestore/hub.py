@@ -1,7 +1,7 @@
-"""What the Listen streams of one database are sent: targets added and removed, and each commit's delta.
+"""The messages for the Listen streams of one database: targets added and removed, and each commit's delta.
 
-Each commit is queued in one go on the event loop's thread, so a stream's queue is in commit order: everything a stream
-is sent after a commit's answer, a probe's answer included, comes after that commit's delta.
+Each commit is queued in one step on the event loop's thread, so the queue of a stream has the order of the commits. A
+stream gets everything that follows a commit's answer, including answers to probes, after the delta of that commit.
 """
 
 from collections import defaultdict
@@ -43,7 +43,7 @@ Parts = list[tuple[Target, Sequence[Entry]]]
 
 
 class Hub:
-    """The targets of one database. `drops_delta` decides for each delta whether its documents are left out."""
+    """The targets of one database. `drops_delta` decides for each delta whether to omit its documents."""
 
     def __init__(self, database: Database, tokens: Tokens, drops_delta: Callable[[], bool]) -> None:
         self._drops_delta = drops_delta
@@ -57,7 +57,7 @@ class Hub:
     # -- requests
 
     def request(self, stream: ListenStream, request: Message) -> None:
-        """One ListenRequest. Raises FirestoreError where it breaks the protocol; that ends the stream."""
+        """Execute one ListenRequest. Raises FirestoreError if it breaks the protocol; that ends the stream."""
         kind = request.WhichOneof("target_change")
         if kind == "add_target":
             self._add(stream, request.add_target)
@@ -128,7 +128,7 @@ class Hub:
     # -- states
 
     def _send_state(self, target: Target, message: Message) -> None:
-        """The whole state, or for a resumed target what has changed; then CURRENT and a consistent point."""
+        """Send the whole state, or the changes for a resumed target; then CURRENT and a consistent point."""
         since_us = None
         if message.HasField("resume_token"):
             since_us = self._tokens.time_of(message.resume_token)
@@ -171,7 +171,7 @@ class Hub:
         target.stream.push([responses.current(target.id, now, token), responses.consistent(now, token)])
 
     def confirm(self, stream: ListenStream) -> None:
-        """Queue a consistent point of now: a heartbeat."""
+        """Queue a consistent point with the present time: a heartbeat."""
         if self._targets[stream]:
             now = self._database.clock.now()
             stream.push([responses.consistent(now, self._tokens.issue(now))])
@@ -220,7 +220,7 @@ class Hub:
         return list(self._watchers.get(f"{self._database.documents_path}/{path}", ()))
 
     def count(self, target: Target) -> int:
-        """How many documents a target has."""
+        """The number of documents of a target."""
         if target.key is not None:
             return len(self._shared[target.key].live)
         return sum(self._database.document(name) is not None for name in target.names)
@@ -245,7 +245,9 @@ def _entry_of(name: str, document: DocumentMessage | None) -> Entry:
 
 
 def _merged(parts: Parts, time_us: int) -> Iterator[bytes]:
-    """Several targets of one stream: each document once, naming all targets it is in or has left."""
+    """The messages for several targets of one stream: each document once, with all targets that it
+    is in or has left.
+    """
     by_name: defaultdict[str, list[tuple[int, Entry]]] = defaultdict(list)
     for target, entries in parts:
         for entry in entries:
@@ -254,7 +256,7 @@ def _merged(parts: Parts, time_us: int) -> Iterator[bytes]:
         left = [target_id for target_id, entry in found if entry.kind is not Kind.CHANGED]
         versions: dict[bytes, tuple[Entry, list[int]]] = {}
         for target_id, entry in found:
-            if entry.document is not None:  # targets with different projections are sent different documents
+            if entry.document is not None:  # targets with different projections get different documents
                 same = entry.document.SerializeToString(deterministic=True)
                 versions.setdefault(same, (entry, []))[1].append(target_id)
         for entry, target_ids in versions.values():

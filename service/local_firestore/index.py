@@ -1,7 +1,7 @@
-"""Documents in a query's order, kept incrementally: O(log n) for each change, whatever the collection's size.
+"""Documents in a query's order, kept incrementally: a change costs O(log n).
 
-A document's position is a tuple: the sort keys of the ordering fields, then its name. Where the first field
-descends the index is read backwards, so that only fields of a differing direction need wrapping.
+A document's position is a tuple: the sort keys of the ordering fields, then its name. If the first field descends, the
+index is read backwards; so only fields with a differing direction need wrapping.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +43,7 @@ EVERYTHING = Bounds()
 
 
 class Ordering:
-    """How documents are turned into positions. `orders` ends with the name."""
+    """How documents become positions. The last of `orders` is the name."""
 
     def __init__(self, orders: tuple[Order, ...]) -> None:
         self.orders = orders
@@ -52,7 +52,7 @@ class Ordering:
         self._wrap_name = orders[-1].descending != self.backwards
 
     def position(self, document: DocumentMessage) -> Key | None:
-        """None where the document lacks an ordering field: then no query with this order returns it."""
+        """The position; None if the document lacks an ordering field: then no query with this order returns it."""
         keys: list[object] = []
         for path, wrapped in self._fields:
             value = field_of(document, path)
@@ -69,7 +69,7 @@ class Ordering:
         return Descending(key) if self._wrap_name else key
 
     def prefix(self, values: Iterable[object]) -> Key:
-        """The start of a position, of sort keys (of names for the last order) given in the query's order."""
+        """The beginning of a position, from sort keys (from a name for the last order) in the query's order."""
         wraps = [*(wrapped for _, wrapped in self._fields)]
         keys: list[object] = []
         for index, value in enumerate(values):
@@ -81,7 +81,7 @@ class Ordering:
 
 
 def after(prefix: Key) -> Key:
-    """The position behind everything that starts with `prefix`."""
+    """The position after all positions that start with `prefix`."""
     return (*prefix, LAST)
 
 
@@ -109,7 +109,7 @@ class OrderedIndex:
         return self
 
     def replace(self, name: str, document: DocumentMessage | None) -> tuple[Key | None, Key | None]:
-        """Take over one change; return the document's position before and after it."""
+        """Apply one change. Returns the document's positions before and after it."""
         old = self._position_of.get(name)
         new = None if document is None else self._position(document)
         if old != new:
@@ -128,7 +128,7 @@ class OrderedIndex:
         return position if self._predicate is None or self._predicate(document) else None
 
     def boundary(self, limit: int) -> Key | None:
-        """The position of the last of the first `limit` documents; None where there are no more than that."""
+        """The position of the last of the first `limit` documents; None if there are no more documents than that."""
         if len(self._positions) <= limit:
             return None
         position: Key = self._positions[-limit if self.backwards else limit - 1]
@@ -139,7 +139,7 @@ class OrderedIndex:
         return position >= boundary if self.backwards else position <= boundary
 
     def names_between(self, start: Key, end: Key | None) -> list[str]:
-        """Names behind `start` up to `end` (included; None: to the end), in the query's direction."""
+        """Names after `start` up to `end` (inclusive; None: to the end), in the query's direction."""
         if self.backwards:
             found = self._positions.irange(end, start, inclusive=(True, False), reverse=True)
         else:

@@ -1,4 +1,4 @@
-"""All Listen streams of the server, and the hub of each database they belong to."""
+"""All Listen streams of the server, and the hub of each of their databases."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -14,8 +14,8 @@ from service.local_firestore.tokens import Tokens
 class Listening:
     """Opens streams and finds the hub for each.
 
-    `on_open` is called with every new stream before it sends anything. While there are `droppers`, deltas are sent
-    without their documents, and the first dropper is called for each.
+    `on_open` is called with every new stream before it sends anything. While there are `droppers`, deltas lose their
+    documents; the first dropper is called for each delta.
     """
 
     def __init__(self, store: Store, *, heartbeat_s: float, max_queued: int) -> None:
@@ -58,7 +58,7 @@ class Listening:
         return self.hubs[path]
 
     def _drops_delta(self) -> bool:
-        """Called once per delta; calls the dropper that takes it."""
+        """Whether this delta loses its documents. Called once per delta; calls the first dropper."""
         if not self.droppers:
             return False
         self.droppers[0]()

@@ -25,7 +25,7 @@ _ORDER = re.compile(r"(\S+)(?: +(asc|desc))?", re.IGNORECASE)
 
 
 def list_documents(database: Database, request: Message, at_us: int | None) -> Message:
-    """One page, by name or in the request's order, as of `at_us`; None is the present."""
+    """One page, by name or in the request's order, at `at_us` (None: now)."""
     _check_listing(request)
     orders = _orders(request.order_by)
     query = messages.StructuredQuery(order_by=orders)
@@ -59,7 +59,7 @@ def _check_listing(request: Message) -> None:
 
 
 def _orders(text: str) -> list[QueryMessage]:
-    """`a, b desc` as the orders of a query, completed with the name."""
+    """`a, b desc` as the orders of a query, with the name as the last."""
     orders = []
     for part in re.split(", *", text) if text else ():
         match = _ORDER.fullmatch(part)
@@ -99,7 +99,7 @@ def _cursor(token: str, orders: int) -> QueryMessage:
 
 
 def _with_missing(database: Database, query: Query, at_us: int | None) -> list[DocumentMessage]:
-    """The query's documents, and those that do not exist but have collections below them, by name."""
+    """The query's documents, and also documents that do not exist but have collections below them, by name."""
     prefix = f"{query.parent}/{query.collection_id}/"
     names = {prefix + each for each in _below(database, prefix, at_us)}
     positions = {name: query.ordering.position(messages.Document(name=name)) for name in names}

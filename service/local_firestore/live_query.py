@@ -1,7 +1,7 @@
-"""A query's result kept current by differences: what each commit does to its window, and nothing else.
+"""A query's result, updated with differences: the effect of each commit on its window.
 
-One live query serves every target that asks for the same thing. The window is the first `limit` documents; a
-commit moves its boundary by at most as many documents as it changed, so no commit costs more than its own size.
+One live query serves all targets with the same query. The window is the first `limit` documents. A commit moves its
+boundary by at most as many documents as it changes, so the cost of a commit depends only on its own size.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from service.local_firestore.values import Key
 
 
 class Kind(Enum):
-    """What a change did to a document, as one target sees it."""
+    """The effect of a change on a document, as one target sees it."""
 
     CHANGED = "document_change"
     REMOVED = "document_remove"
@@ -26,7 +26,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One document's part in a delta. `document` is set for CHANGED, projected as the target asked."""
+    """One document's part in a delta. For CHANGED, `document` is set, with the target's projection."""
 
     kind: Kind
     name: str
@@ -35,7 +35,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """A document of the commit: whether it was in the window, and where it is now."""
+    """A document of the commit: whether it was in the window, and its present position."""
 
     change: Change
     was_inside: bool
@@ -55,7 +55,7 @@ class LiveQuery:
         return selects(name.rpartition("/")[0], query.parent, query.collection_id, descend=query.descend)
 
     def documents(self) -> list[DocumentMessage]:
-        """The window, in order, projected."""
+        """The documents of the window, in order, with the projection."""
         return [self._shown(name) for name in self._names()]
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class LiveQuery:
         return self.query.shown(self._database.document(name))
 
     def apply(self, changes: Sequence[Change]) -> list[Entry]:
-        """Take over one commit's changes (those it covers) and return what they do to the window."""
+        """Apply one commit's changes in the collections of the query. Returns their effect on the window."""
         before = self._boundary()
         touched = []
         for change in changes:
@@ -80,7 +80,7 @@ class LiveQuery:
         return entries
 
     def _boundary(self) -> Key | None:
-        """The last position inside the window; None where everything is inside."""
+        """The last position inside the window; None if all documents are inside."""
         return self._index.boundary(self.query.limit) if self.query.limit else None
 
     def _is_inside(self, position: Key | None, boundary: Key | None) -> bool:
@@ -97,7 +97,7 @@ class LiveQuery:
         return Entry(Kind.DELETED if after is None else Kind.REMOVED, name)
 
     def _moved(self, before: Key | None, now: Key | None, touched: set[str]) -> list[Entry]:
-        """Documents that did not change themselves, but were pushed out or moved up."""
+        """Documents that did not change, but were pushed out of the window or moved up into it."""
         if before == now:
             return []
         if before is None or (now is not None and self._index.is_before(now, before)):
@@ -108,7 +108,7 @@ class LiveQuery:
         return [Entry(Kind.CHANGED, name, self._shown(name)) for name in moved_up if name not in touched]
 
     def entries_since(self, at_us: int) -> list[Entry]:
-        """The window's changes since then: the entries a resumed target gets."""
+        """The changes of the window since then: the entries for a resumed target."""
         query, database = self.query, self._database
         collections = database.collections_of(query.parent, query.collection_id, descend=query.descend)
         if all(collection.changed_us <= at_us for collection in collections):

@@ -1,6 +1,6 @@
-"""The protocol's messages as plain protobuf classes: proto-plus wrappers would cost more than all else here.
+"""The protocol's messages as plain protobuf classes, because proto-plus wrappers would cost more than all other work.
 
-The classes have no static types, so annotations use the aliases at the end to name the message that is meant.
+The classes have no static types, so annotations use the aliases at the end, which name the message.
 """
 
 from typing import Any
@@ -68,7 +68,7 @@ def time_of(timestamp: TimestampMessage) -> int:
 
 
 def exact_time_of(timestamp: TimestampMessage) -> int:
-    """A time that a request names, which has to be one that a commit can have."""
+    """A time in a request. It must be one that a commit can have."""
     if timestamp.nanos % 1000:
         raise invalid("timestamp cannot have more than microseconds precision")
     if timestamp.seconds < 0:

@@ -1,4 +1,4 @@
-"""Resource names: taking them apart, refusing the malformed ones in Firestore's words, and putting them in order.
+"""Resource names: parsing, refusing malformed ones with Firestore's messages, and sorting.
 
 Names are `projects/{project}/databases/{database}/documents/{collection}/{id}/{collection}/{id}…`.
 """
@@ -32,7 +32,7 @@ class Role(StrEnum):
 
 
 def database_of(name: str) -> str:
-    """`projects/…/databases/…` of any resource name in it."""
+    """`projects/…/databases/…`, from any resource name in the database."""
     match = _DATABASE.match(name)
     if match is None:
         raise invalid(_fault(name, Role.DATABASE) or name)
@@ -40,20 +40,20 @@ def database_of(name: str) -> str:
 
 
 def check_database_name(name: str) -> str:
-    """The name itself. Raise unless it is a database's."""
+    """The name itself. Raises unless it is a database's."""
     if (fault := _fault(name, Role.DATABASE)) is not None:
         raise invalid(fault)
     return name
 
 
 def check_parent(name: str) -> str:
-    """The name itself. Raise unless collections can lie below it."""
+    """The name itself. Raises unless collections can be below it."""
     _check(name, Role.PARENT)
     return name
 
 
 def check_document_name(name: str, database: str | None = None) -> str:
-    """The name itself. Raise unless it can be a document's, of `database` where that is given."""
+    """The name itself. Raises unless it can be a document's; if `database` is given, it must be in that database."""
     _check(name, Role.DOCUMENT)
     if database is not None:
         check_is_in(name, database)
@@ -74,7 +74,7 @@ def check_is_in(name: str, database: str) -> None:
 
 
 def check_key_size(name: str) -> None:
-    """Raise where a document's name is longer than Firestore stores. Reading such a document only finds nothing."""
+    """Raise if a document's name is longer than Firestore stores. A read of such a document just finds nothing."""
     if len(name) * 4 <= MAX_ID_BYTES and name.count("/") <= _MAX_ELEMENTS:
         return
     ids = ids_of(name)
@@ -111,7 +111,7 @@ def check_document_id(document_id: str) -> str:
 
 
 def ids_of(name: str) -> list[str]:
-    """Collection and document IDs in turn, from the database down."""
+    """Collection and document IDs in turn, from the top."""
     return name.split("/")[5:]
 
 
@@ -125,7 +125,7 @@ def _check(name: str, role: Role) -> None:
 
 
 def _fault(name: str, role: Role) -> str | None:
-    """What is wrong with the form of a name, in Firestore's words."""
+    """The fault in the form of a name, with Firestore's message; None if there is none."""
     segments = name.split("/")
     position = 0
     for index, segment in enumerate(segments):
@@ -165,9 +165,9 @@ def _segment_fault(segment: str, index: int, position: int, role: Role, *, is_la
 
 
 def name_key(name: str) -> str:
-    """A text that compares as Firestore compares names: by segment, numeric IDs by number before all others.
+    """A text that compares as Firestore compares names: by segment; numeric IDs by number, before all others.
 
-    NUL bytes are escaped, so that a doubled one can end a segment, and a third and fourth mark a number.
+    NUL bytes are escaped, so that two of them can end a segment, and a third and fourth mark a number.
     """
     if "\0" in name:
         name = name.replace("\0", "\0\1")

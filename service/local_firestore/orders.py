@@ -1,4 +1,4 @@
-"""The order of a query: completed by Firestore's rules, and the part of it that the cursors leave."""
+"""The order of a query, completed by Firestore's rules; and the part of it between the cursors."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def complete_orders(
 ) -> tuple[Order, ...]:
     """The explicit orders, the fields of inequality filters, aggregated fields, and the name.
 
-    Those that are not explicit take the direction of the last that is.
+    Orders that are not explicit have the direction of the last explicit one.
     """
     paths = [order.path for order in explicit]
     for position, path in enumerate(paths):
@@ -43,7 +43,7 @@ def _missing(present: Sequence[FieldPath], wanted: Sequence[FieldPath]) -> list[
 
 
 def cursor_bounds(message: QueryMessage, ordering: Ordering, explicit_orders: int, database: str) -> Bounds:
-    """The positions from the query's start cursor to its end cursor. Names in them have to be in `database`."""
+    """The positions from the query's start cursor to its end cursor. Names in them must be in `database`."""
     bounds = EVERYTHING
     for field, starts in (("start_at", True), ("end_at", False)):
         if message.HasField(field):
@@ -51,7 +51,7 @@ def cursor_bounds(message: QueryMessage, ordering: Ordering, explicit_orders: in
             if len(cursor.values) > explicit_orders:
                 raise invalid("Cursor has too many values.")
             prefix = _prefix(cursor.values, ordering, database)
-            # Where the index is read backwards, the query's start is the index's upper end.
+            # If the index is read backwards, the query's start is the index's upper end.
             edge = prefix if cursor.before != ordering.backwards else after(prefix)
             is_low = starts != ordering.backwards
             bounds = bounds.narrowed(edge, None) if is_low else bounds.narrowed(None, edge)

@@ -1,4 +1,4 @@
-"""Field paths: taking them apart, refusing the malformed ones, and the values they lead to."""
+"""Field paths: parsing, refusing malformed ones, and finding their values."""
 
 import re
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def _is_map(value: ValueMessage) -> bool:
 
 
 def field_of(document: DocumentMessage, path: FieldPath) -> ValueMessage | None:
-    """The value at `path`, or None where the document has none."""
+    """The value at `path`; None if the document has none."""
     fields = document.fields
     for segment in path[:-1]:
         if segment not in fields or not _is_map(fields[segment]):
@@ -76,7 +76,7 @@ def field_of(document: DocumentMessage, path: FieldPath) -> ValueMessage | None:
 
 
 def set_field(document: DocumentMessage, path: FieldPath, value: ValueMessage) -> None:
-    """Set the value at `path`, making maps on the way; what is in the way and no map gives way to one."""
+    """Set the value at `path`. Maps on the way are made; a value on the way that is no map is replaced by one."""
     fields = document.fields
     for segment in path[:-1]:
         if segment not in fields or not _is_map(fields[segment]):
@@ -96,7 +96,7 @@ def delete_field(document: DocumentMessage, path: FieldPath) -> None:
 
 
 def project(document: DocumentMessage, paths: Sequence[FieldPath]) -> DocumentMessage:
-    """A copy of the document with these fields only; name and times always stay."""
+    """A copy of the document with only these fields; name and times always stay."""
     copy = type(document)(name=document.name)
     copy.create_time.CopyFrom(document.create_time)
     copy.update_time.CopyFrom(document.update_time)

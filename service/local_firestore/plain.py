@@ -1,4 +1,4 @@
-"""Plain Python values as Firestore values and back, for seeding and for test oracles.
+"""Converts plain Python values to Firestore values and back, for initial data and for comparison in tests.
 
 The mapping is the client library's: None, bool, int, float, str, bytes, aware datetime, list, dict.
 """
@@ -15,7 +15,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def encode(value: object) -> ValueMessage:
-    """Raises TypeError for a type that has no counterpart."""
+    """The value as a message. Raises TypeError for a type without a counterpart."""
     if value is None:
         return messages.Value(null_value=0)
     if isinstance(value, bool):
@@ -53,7 +53,7 @@ def encode_fields(plain: Mapping[str, object], fields: Any) -> None:
 
 
 def decode(value: ValueMessage) -> Any:
-    """References become their names, geo points pairs of latitude and longitude."""
+    """The value of a message. References become names, geo points pairs of latitude and longitude."""
     kind = value.WhichOneof("value_type")
     if kind == "timestamp_value":
         return _EPOCH + timedelta(microseconds=messages.time_of(value.timestamp_value))

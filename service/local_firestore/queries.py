@@ -1,6 +1,7 @@
-"""A StructuredQuery understood: what it selects, in which order, from where to where.
+"""Compiles a StructuredQuery: which documents it selects, their order, and where it begins and ends.
 
-Compiling checks it as Firestore does, and raises FirestoreError for what Firestore refuses or this server lacks.
+Compiling checks the query as Firestore does. It raises FirestoreError for queries that Firestore refuses or that this
+server does not support.
 """
 
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ class Query:
         return document if self.projection is None else project(document, self.projection)
 
     def index_of_matches(self, database: Database, at_us: int | None = None) -> OrderedIndex:
-        """Exactly the documents the query selects, the limit aside, in a new index that the caller owns."""
+        """A new index of exactly the documents that the query selects, without its limit. The caller owns the index."""
         collections = database.collections_of(self.parent, self.collection_id, descend=self.descend)
         index = OrderedIndex(self.ordering, self.filters.predicate, self.bounds)
         return index.load(database.documents(collections, at_us))
@@ -60,7 +61,7 @@ class Result:
 
 
 def run(database: Database, query: Query, at_us: int | None = None) -> Result:
-    """The query's documents now, or as they were; unprojected."""
+    """The query's documents, now or at a time, without projection."""
     index, bounds = _source(database, query, at_us)
     matches = (
         document
@@ -72,7 +73,7 @@ def run(database: Database, query: Query, at_us: int | None = None) -> Result:
 
 
 def count(database: Database, query: Query, at_us: int | None, up_to: int | None) -> int:
-    """How many documents `run` would return, but no more than `up_to`."""
+    """The number of documents that `run` would return, but at most `up_to`."""
     limits = [limit for limit in (query.limit, up_to) if limit is not None]
     index, bounds = _source(database, query, at_us)
     if query.filters.is_covered:
@@ -83,7 +84,7 @@ def count(database: Database, query: Query, at_us: int | None, up_to: int | None
 
 
 def _source(database: Database, query: Query, at_us: int | None) -> tuple[OrderedIndex, Bounds]:
-    """An index holding every match, and the part of it to read."""
+    """An index with every match, and the part of it to read."""
     bounds = query.bounds.narrowed(*query.filters.range)
     collections = database.collections_of(query.parent, query.collection_id, descend=query.descend)
     is_present = at_us is None or all(collection.changed_us <= at_us for collection in collections)
@@ -94,9 +95,10 @@ def _source(database: Database, query: Query, at_us: int | None) -> tuple[Ordere
 
 
 def compile_query(parent: str, message: QueryMessage, aggregated: tuple[FieldPath, ...] = ()) -> Query:
-    """Raises FirestoreError for what Firestore refuses and for what this server lacks.
+    """Compile a query. Raises FirestoreError if Firestore refuses it, or this server does not support it.
 
-    The query of an aggregation orders by the `aggregated` fields too, so only documents that have them all count.
+    The query of an aggregation is also ordered by the `aggregated` fields, so it counts only documents with all of
+    them.
     """
     return _compiled(parent, message.SerializeToString(deterministic=True), aggregated)
 
@@ -150,7 +152,7 @@ def _check_kind(collection_id: str) -> str:
 
 
 def _check_scan(source: _Source, explicit: Sequence[Order], where: Conjuncts) -> None:
-    """Raise for orders and filters that Firestore has no index for."""
+    """Raise for orders and filters without an index in Firestore."""
     is_by_name = not explicit or explicit == [Order(NAME, descending=False)]
     if source.descend and ids_of(source.parent) and not (is_by_name and where.are_on_names_only):
         raise invalid("collection group queries are only allowed at the root parent")

@@ -1,4 +1,4 @@
-"""ListenResponses, serialized: what a stream queues is bytes, shared by all streams that are sent the same."""
+"""Serialized ListenResponses. Streams queue bytes, which all streams with the same message share."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ _NO_CHANGE, _ADD, _REMOVE, _CURRENT, _RESET = range(5)
 
 
 def consistent(time_us: int, token: bytes) -> bytes:
-    """NO_CHANGE without target IDs: everything sent before holds for the whole stream as of this time."""
+    """NO_CHANGE without target IDs: everything sent before is valid for the whole stream at this time."""
     response = messages.ListenResponse()
     change = response.target_change
     change.resume_token = token
@@ -30,7 +30,7 @@ def reset(target_id: int, time_us: int) -> bytes:
 
 
 def removed(target_id: int, code: int = 0, message: str = "") -> bytes:
-    """The end of a target; with a code, an end the client did not ask for."""
+    """The end of a target. With a code, the client did not request the end."""
     response = messages.ListenResponse()
     response.target_change.target_change_type = _REMOVE
     response.target_change.target_ids.append(target_id)
@@ -59,7 +59,7 @@ def existence_filter(target_id: int, count: int) -> bytes:
 
 
 def of_entry(entry: Entry, targets: Sequence[int], time_us: int, left: Sequence[int] = ()) -> bytes:
-    """One document's message: `targets` it is in, or with REMOVED and DELETED was in, `left` it is in no longer."""
+    """One document's message. `targets` contain it (with REMOVED and DELETED: contained it); `left` no longer do."""
     response = messages.ListenResponse()
     part = getattr(response, entry.kind.value)
     if entry.kind is Kind.CHANGED:

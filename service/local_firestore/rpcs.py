@@ -1,4 +1,4 @@
-"""The unary and server-streaming calls: protocol message in, protocol messages out. Synchronous, so each is atomic."""
+"""The unary and server-streaming calls: from protocol message to protocol messages. Synchronous, so each is atomic."""
 
 import itertools
 import uuid
@@ -29,7 +29,7 @@ from service.local_firestore.writes import name_written, take_over_write
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a read sees: `at_us` None is the present, which is then `read_us`."""
+    """The time of a read. `at_us` None means now; then `read_us` is the present time."""
 
     at_us: int | None
     read_us: int
@@ -38,7 +38,7 @@ class Snapshot:
 
 
 class Rpcs:
-    """One method for each call, named as in the protocol. All raise FirestoreError for what they refuse."""
+    """One method per call, with the name in the protocol. They raise FirestoreError for requests that they refuse."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -166,7 +166,10 @@ class Rpcs:
         return WriteStream(next(self._write_streams), self.commit)
 
     def batch_write(self, request: Message) -> Message:
-        """Each write is a commit of its own, as the call promises no atomicity; a malformed one refuses them all."""
+        """Each write is its own commit, because this call is not atomic.
+
+        A malformed write makes it refuse all of them.
+        """
         database = self._database(request)
         for write in request.writes:
             take_over_write(write, database.path)
@@ -234,7 +237,7 @@ def _fill_result(result: Message, commit: Commit, index: int) -> None:
 
 
 def _mask(request: Message) -> list[FieldPath] | None:
-    """The fields to answer with; None is all of them."""
+    """The fields of the answer; None means all."""
     return [parse_field_path(path) for path in request.mask.field_paths] if request.HasField("mask") else None
 
 

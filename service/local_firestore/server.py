@@ -1,4 +1,4 @@
-"""The gRPC server: port, call handlers, start and stop. All state lives in the store, which survives a closed port."""
+"""The gRPC server: port, call handlers, start and stop. All state is in the store, which outlives a closed port."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ _PREFIX = "/google.firestore.v1.Firestore/"
 _OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
-    ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server
+    ("grpc.so_reuseport", 0),  # if the port is in use, this is an error and not a second server
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
 ]
@@ -33,10 +33,10 @@ _OPTIONS = [
 class LocalFirestore:
     """An in-memory Firestore on `host` ("127.0.0.1:port"). An async context manager, or `start` and `stop`.
 
-    `port` 0 is any free one. `heartbeat_s` is the longest silence of an idle Listen stream, `resume_window_s` how
-    long its resume tokens are good for, `read_retention_s` how far back a read time may lie; both are cut short
-    where more than `max_versions` superseded versions would have to be kept. `max_queued` messages may wait for
-    a slow Listen reader. `max_history` commits are remembered for `Database.history`. `clock`: when is now.
+    `port` 0 is any free one. `heartbeat_s` is the longest silence of an idle Listen stream. `resume_window_s` is the
+    lifetime of its resume tokens, `read_retention_s` the greatest age of a read time; both are shorter if more than
+    `max_versions` superseded versions would have to be kept. At most `max_queued` messages wait for a slow Listen
+    reader. `max_history` commits are kept for `Database.history`. `clock` returns the present time.
     """
 
     def __init__(
@@ -62,15 +62,15 @@ class LocalFirestore:
         self.listening = Listening(self.store, heartbeat_s=heartbeat_s, max_queued=max_queued)
         self.faults = Faults(self.store, self.listening, self)
         self.calls: Counter[str] = Counter()
-        """How often the server received each call, refused ones included."""
+        """The number of received calls per RPC, including refused ones."""
         self.documents_read: Counter[str] = Counter()
-        """How many responses each reading call sent, one for each document found or missing; Listen aside."""
+        """The number of responses per reading call, one for each document found or missing; without Listen."""
         self._rpcs = Rpcs(self.store)
         self._address = address
         self._port = port
         self._server: grpc.aio.Server | None = None
         self._answers: set[asyncio.Task[Any]] = set()
-        """The tasks that answer calls now."""
+        """The tasks that are answering calls."""
 
     @property
     def host(self) -> str:
@@ -81,11 +81,11 @@ class LocalFirestore:
         return self._port
 
     def database(self, project: str, database: str = "(default)") -> Database:
-        """The documents themselves, for seeding and looking without gRPC, on the server's event loop."""
+        """The documents themselves, for initial data and inspection without gRPC, on the server's event loop."""
         return self.store.database(project, database)
 
     async def start(self) -> Self:
-        """Raises OSError where the port can't be had."""
+        """Open the port. Raises OSError if it cannot be opened."""
         await self.open_port()
         return self
 
@@ -115,7 +115,7 @@ class LocalFirestore:
         server, self._server = self._server, None
         if server is not None:
             await server.stop(None)
-        if self._answers:  # gRPC has cancelled them; where the loop ends before them, it logs a stack trace for each
+        if self._answers:  # gRPC has cancelled them; if the loop ends first, it logs a stack trace for each
             await asyncio.wait(self._answers)
 
     def _handlers(self) -> dict[str, grpc.RpcMethodHandler]:
@@ -162,7 +162,7 @@ class LocalFirestore:
     ) -> grpc.RpcMethodHandler:
         async def handle(request: Message, context: Any) -> None:
             async with self._answering(rpc, context):
-                responses = list(call(request))  # all of it before the first await, so of one moment
+                responses = list(call(request))  # completely before the first await, so they are of one moment
                 self.documents_read[rpc] += len(responses)
                 await self.faults.gate_of_answer(rpc)
                 for response in responses:
@@ -172,7 +172,7 @@ class LocalFirestore:
 
     @contextlib.asynccontextmanager
     async def _answering(self, rpc: str, context: Any) -> AsyncIterator[None]:
-        """Count the call, let the faults have it first, and answer a FirestoreError as its status."""
+        """Count the call, apply the faults first, and answer a FirestoreError as its status."""
         self.calls[rpc] += 1
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._answers.add(task)
@@ -200,7 +200,7 @@ class LocalFirestore:
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
-    """Finds the handler of a call; a call there is none for is answered with its name."""
+    """Finds the handler of a call. If there is none, the answer has the call's name."""
 
     def __init__(self, handlers: dict[str, grpc.RpcMethodHandler]) -> None:
         self._handlers = handlers

@@ -1,4 +1,4 @@
-"""How large documents and values are, counted as Firestore documents it under "Storage size calculations"."""
+"""The sizes of documents and values, by Firestore's documentation, "Storage size calculations"."""
 
 from collections.abc import Mapping
 
@@ -9,10 +9,10 @@ from service.local_firestore.typed_maps import is_vector
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_OPERAND_BYTES = 1500
-"""Of a value that a filter compares with."""
+"""The largest value in a filter."""
 
 _MAX_GROWTH = 4
-"""No value counts for more than so many times its bytes in the protocol (a geo point at 0, 0 does)."""
+"""A value counts for at most this many times its bytes in the protocol (a geo point at 0, 0 does)."""
 
 _FIXED_SIZES = {"null_value": 1, "boolean_value": 1, "integer_value": 8, "double_value": 8, "timestamp_value": 8}
 
@@ -39,7 +39,7 @@ def _fields_size(fields: Mapping[str, ValueMessage]) -> int:
 
 
 def value_size(value: ValueMessage) -> int:
-    """A vector counts as its values alone do."""
+    """The size of a value. A vector has the size of its numbers only."""
     kind = value.WhichOneof("value_type")
     if kind in _FIXED_SIZES:
         return _FIXED_SIZES[kind]

@@ -1,6 +1,6 @@
-"""What a document can hold, and what a query can compare with, by Firestore's documented limits: kinds, names, depth.
+"""The values that a document can have, and those that a query can compare with, by Firestore's documented limits.
 
-The words of the refusals are the emulator's.
+The messages are those of the emulator.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799
 
 
 class Place(NamedTuple):
-    """Where in a document a value stands: `depth` maps and arrays deep in the field `top`."""
+    """The place of a value in a document: `depth` maps and arrays deep in the field `top`."""
 
     top: str
     path_bytes: int
@@ -29,7 +29,7 @@ class Place(NamedTuple):
     is_in_map: bool = False
 
     def within(self, name: str = "") -> "Place":
-        """One level deeper: in the map's field of this name, or in the array."""
+        """The place one level deeper: in the map's field of this name, or in the array."""
         if not name:
             return self._replace(depth=self.depth + 1)
         return Place(self.top, self.path_bytes + 1 + len(name.encode()), self.depth + 1, is_in_map=True)
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 def take_over_fields(fields: Mapping[str, ValueMessage]) -> None:
-    """Raise unless a document can hold these fields. Timestamps in them are cut to microseconds, in place."""
+    """Raise unless a document can have these fields. Cuts their timestamps to microseconds, in place."""
     for name, value in fields.items():
         if not name:
             raise invalid("The property.name is the empty string.")
@@ -97,7 +97,7 @@ def _check_name_in_map(name: str) -> None:
 
 
 def check_kind(value: ValueMessage) -> str:
-    """The value's kind. Raise where it is none that Firestore stores, or has a value out of its range."""
+    """The kind of the value. Raises if Firestore stores no such kind, or if the value is out of range."""
     kind: str | None = value.WhichOneof("value_type")
     if kind is None or kind not in STORABLE:
         raise invalid(f"Cannot convert firestore.v1.Value with type {'unset' if kind is None else kind}.")
@@ -132,7 +132,7 @@ def _take_over_map(fields: Mapping[str, ValueMessage], place: Place) -> None:
 
 
 def check_depth(path: FieldPath) -> None:
-    """Raise where a field path leads through more maps than a document can hold."""
+    """Raise if a field path leads through more maps than a document can have."""
     if len(path) > _MAX_DEPTH + 1:
         raise Place(path[0], 0).nested_fault()
 

@@ -1,4 +1,4 @@
-"""All databases of one server: kept apart by their paths, sharing one clock."""
+"""All databases of one server. Their paths keep them apart; they share one clock."""
 
 from service.local_firestore.clock import Clock
 from service.local_firestore.database import Database, Retention
@@ -6,10 +6,10 @@ from service.local_firestore.names import database_of
 
 
 class Store:
-    """Databases by path, each made on first use, as every project has one here.
+    """Databases by path. A database is made at first use, because here every project has one.
 
-    `resume_window_s` and `read_retention_s` are cut short where more than `max_versions` superseded versions
-    would have to be kept. `max_history` commits of each database are remembered for its `history`.
+    `resume_window_s` and `read_retention_s` are shorter if more than `max_versions` superseded versions would have to
+    be kept. `max_history` commits of each database are kept for its `history`.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Store:
         return self.named(f"projects/{project}/databases/{database}")
 
     def named(self, name: str) -> Database:
-        """The database that a resource name lies in."""
+        """The database in a resource name."""
         path = database_of(name)
         if path not in self.databases:
             self.databases[path] = Database(path, self.clock, self._retention)

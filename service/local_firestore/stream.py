@@ -1,7 +1,7 @@
-"""One Listen stream on its way to the client: an ordered, bounded queue, a writer, heartbeats, an end.
+"""The server's side of one Listen stream: an ordered, bounded queue, a writer, heartbeats, an end.
 
-Messages leave in the order they were queued, one at a time, each only while the stream is not stalled. A reader
-too slow for the bound is cut off (ABORTED); the server neither waits for it nor skips messages.
+Messages leave one at a time, in the order of the queue, and only while the stream is not stalled. If a reader is too
+slow for the bound, its stream ends (ABORTED); the server neither waits for it nor skips messages.
 """
 
 import asyncio
@@ -82,14 +82,14 @@ class ListenStream:
                 end = await self._until_free()
                 if end is not None:
                     return end
-                self.sent += 1  # before it is out, so that a client that has it finds it counted
+                self.sent += 1  # counted before it is sent, so that a client that has it also finds it counted
                 await write(message)
                 self._note_sent()
 
     async def _until_ready(self, reader: asyncio.Task[None]) -> End | None:
         while self._end is None and (self.stalled or not self._queue):
             if reader.done():
-                reader.result()  # done without an end: it raises an unexpected error
+                reader.result()  # it is done, but the stream has no end: raises an unexpected error
             self._wake.clear()
             await self._wake.wait()
         return self._end
@@ -115,7 +115,7 @@ class ListenStream:
         self._heart = loop.call_at(due, self._beat)
 
     def push(self, messages: Iterable[bytes]) -> None:
-        """Queue messages; past the bound the stream is over."""
+        """Queue messages. If there are more than the bound, the stream ends."""
         if self._end is not None or self._overflowed:
             return
         self._queue.extend(messages)
@@ -127,7 +127,7 @@ class ListenStream:
         self._wake.set()
 
     def push_lazily(self, messages: Iterator[bytes]) -> None:
-        """Queue messages that are serialized when their turn comes; they count as one to the bound."""
+        """Queue messages that are serialized when they are sent; they count as one message."""
         if self._end is None and not self._overflowed:
             self._queue.append(messages)
             self._wake.set()
@@ -148,7 +148,7 @@ class ListenStream:
         self.end(grpc.StatusCode.ABORTED, "the stream's reader is too slow")
 
     def end(self, code: grpc.StatusCode = grpc.StatusCode.OK, detail: str = "", *, after_messages: int = 0) -> None:
-        """End the stream, now or once so many more messages are out. The first end counts."""
+        """End the stream, now or after this many more messages. Only the first call has an effect."""
         if after_messages:
             self._end_after = (self.sent + after_messages, End(code, detail))
             return

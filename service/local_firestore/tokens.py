@@ -1,4 +1,4 @@
-"""Resume tokens: the consistent point a stream had reached, readable only to the store that issued it."""
+"""Resume tokens: the consistent point that a stream had reached. Only the store that issued a token can read it."""
 
 import os
 
@@ -6,10 +6,10 @@ _LENGTH = 24
 
 
 class Tokens:
-    """Issues tokens and reads them back; an expired, foreign or malformed one has no time."""
+    """Issues tokens and reads them. An expired, foreign or malformed token has no time."""
 
     def __init__(self) -> None:
-        # Another run of the server has other documents, so it must not understand this one's tokens.
+        # Another run of the server has other documents, so it must not accept this run's tokens.
         self._instance = os.urandom(16)
         self._expired_until_us = 0
 

@@ -1,6 +1,6 @@
-"""Transactions, optimistically: reads see one snapshot, the commit fails (ABORTED) if any of them is outdated.
+"""Optimistic transactions: reads see one snapshot, and the commit fails (ABORTED) if any of them is outdated.
 
-Production's default locks instead; to a client, which retries what is aborted, both look the same.
+Production locks by default instead. A client that retries aborted transactions sees no difference.
 """
 
 import os
@@ -23,7 +23,7 @@ Version = tuple[str, int]
 
 @dataclass(slots=True)
 class Transaction:
-    """One open transaction: the snapshot it reads and what it has read of it."""
+    """One open transaction: its snapshot, and the documents that it has read."""
 
     id: bytes
     read_only: bool
@@ -65,7 +65,7 @@ class Transactions:
         return transaction
 
     def _check_is_known(self, transaction_id: bytes) -> None:
-        """Raise unless the transaction began here, whether or not it is over."""
+        """Raise unless the transaction began here; it can be over already."""
         instance, number = transaction_id[: len(self._instance)], transaction_id[len(self._instance) :]
         if instance != self._instance or not 0 < int.from_bytes(number, "big") <= self._begun:
             raise invalid("Invalid transaction.")
@@ -78,12 +78,12 @@ class Transactions:
         return transaction
 
     def rollback(self, transaction_id: bytes) -> None:
-        """End it without a commit; it can be over already."""
+        """End it without a commit. Does nothing if it is over already."""
         self._check_is_known(transaction_id)
         self._open.pop(transaction_id, None)
 
     def close(self, transaction_id: bytes, *, with_writes: bool) -> None:
-        """End it before its commit. Raises where it can't write or what it has read is outdated."""
+        """End it before its commit. Raises if it must not write, or if a read is outdated."""
         transaction = self.get(transaction_id)
         if transaction.read_only and with_writes:
             raise invalid("Cannot modify entities in a read-only transaction.")

@@ -16,7 +16,7 @@ _REQUEST_TIME = 1
 
 
 def take_over_transforms(transforms: Sequence[Any]) -> None:
-    """Raise where Firestore refuses them whatever the document holds. Operands are stored as fields are."""
+    """Raise if Firestore refuses the transforms for every document. Operands are treated like fields."""
     paths = []
     for transform in transforms:
         path = parse_field_path(transform.field_path)

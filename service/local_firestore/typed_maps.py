@@ -1,4 +1,4 @@
-"""Maps that stand for values of other types: vectors, and BSON's types, which only the Enterprise edition stores."""
+"""Maps that mean values of other types: vectors, and BSON types, which only the Enterprise edition stores."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _BSON_TYPES = {
 
 
 def bson_type(fields: Mapping[str, ValueMessage]) -> str | None:
-    """The type of BSON that a map with this one field stands for; None where it stands for none."""
+    """The BSON type that a map with this one field means; None if it means none."""
     return _BSON_TYPES.get(next(iter(fields))) if len(fields) == 1 else None
 
 
@@ -29,7 +29,7 @@ def is_vector(fields: Mapping[str, ValueMessage]) -> bool:
 
 
 def check_vector(fields: Mapping[str, ValueMessage]) -> None:
-    """Raise where a map that names its type says it is a vector, and is none."""
+    """Raise if a map is declared as a vector, but is none."""
     if fields["__type__"].WhichOneof("value_type") != "string_value":
         raise invalid("Field __type__ is not a string.")
     if not is_vector(fields):

@@ -1,8 +1,8 @@
 """Firestore's order over values of all types, as Python keys that compare natively.
 
-`sort_key` maps a value to a tuple whose first element is the rank of its type; two keys compare as Firestore
-compares the values, and are equal exactly where Firestore calls the values equal (1 and 1.0 are, 0.0 and -0.0 are).
-The order is the one documented under "Value type ordering" in Firestore's data type reference.
+`sort_key` maps a value to a tuple whose first element is the rank of its type. Two keys compare as Firestore compares
+the values. They are equal exactly if the values are equal to Firestore (1 and 1.0 are, 0.0 and -0.0 are). The order is
+the one under "Value type ordering" in Firestore's data type reference.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ NAN_KEY: Key = (NUMBER, 0, 0)
 
 
 class _Last:
-    """Greater than everything: ends the range of all keys that share a prefix."""
+    """Greater than everything: ends the range of all keys with a common prefix."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ LAST = _Last()
 
 
 class Descending:
-    """A key that sorts the other way round, for a field whose direction differs from the first one's."""
+    """A key with reversed order, for a field whose direction differs from the first field's."""
 
     __slots__ = ("key",)
 
@@ -108,11 +108,11 @@ _KEYS: dict[str | None, Callable[[ValueMessage], Key]] = {
 }
 
 STORABLE = frozenset(kind for kind in _KEYS if kind is not None)
-"""The kinds of values a document can hold; the protocol knows others, for pipelines."""
+"""The kinds of values that a document can have; the protocol has others, for pipelines."""
 
 
 def sort_key(value: ValueMessage) -> Key:
-    """The key of one value. Raises FirestoreError for a kind that no document can hold."""
+    """The key of one value. Raises FirestoreError for a kind that no document can have."""
     kind = value.WhichOneof("value_type")
     try:
         return _KEYS[kind](value)

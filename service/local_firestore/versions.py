@@ -1,4 +1,4 @@
-"""A document's recent versions, and the log that bounds how many superseded ones are kept."""
+"""A document's recent versions, and the log that bounds the number of superseded ones."""
 
 from collections import deque
 from collections.abc import Callable
@@ -46,11 +46,11 @@ class Record:
 
 
 class VersionLog:
-    """Which versions were superseded when; drops the oldest past the retention or the count."""
+    """Records when versions were superseded. Drops the oldest that exceed the retention or the count."""
 
     def __init__(self, retention_us: int, max_versions: int, on_gone: Callable[[Record], None]) -> None:
         self.horizon_us = 0
-        """Reads at or after this time find every version they need."""
+        """Reads at or after this time find every version that they need."""
         self._retention_us = retention_us
         self._max_versions = max_versions
         self._on_gone = on_gone

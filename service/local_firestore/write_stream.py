@@ -1,7 +1,7 @@
 """The server's side of one Write stream: a handshake, then commits in order, each acknowledged with the next token.
 
-A request without writes is the last one. A refused write ends the stream. Streams can't be resumed, as with
-Google's emulator: a client whose stream broke opens another, and sends the writes that had no answer again.
+A request without writes is the last one. A refused write ends the stream. As with Google's emulator, streams cannot be
+resumed: when a stream breaks, the client opens another, and sends the unanswered writes again.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class WriteStream:
         self._answers = 0
 
     def answer(self, request: Message) -> Message:
-        """The response to the stream's next request. Raises FirestoreError where the stream ends for it."""
+        """The response to the stream's next request. Raises FirestoreError if the stream ends with this request."""
         if request.stream_id:
             raise invalid("Resuming streams is not supported, do not set stream ID.")
         response = self._written(request) if self._database else self._opened(request)

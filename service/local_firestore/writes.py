@@ -1,7 +1,7 @@
-"""One Write: what is wrong with it as such, and what it makes of one document.
+"""One Write: its own faults, and its effect on one document.
 
-What comes out is a new message or None (deleted); the current one is never changed. Whether the result differs
-from the current document, and which update time it gets, is the commit's business.
+The result is a new message, or None (deleted); the present one is never changed. The commit decides whether the result
+differs from the present document, and which update time it gets.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from service.local_firestore.transforms import apply_transform, take_over_transf
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The document after one write, None if it is gone, and the results of the transforms."""
+    """The document after one write (None: deleted), and the results of the transforms."""
 
     document: DocumentMessage | None
     transform_results: Sequence[ValueMessage] = ()
@@ -36,7 +36,7 @@ def name_written(write: WriteMessage) -> str:
 
 
 def take_over_write(write: WriteMessage, database: str) -> None:
-    """Raise where Firestore refuses the write whatever its document is. Cuts its timestamps to microseconds."""
+    """Raise if Firestore refuses the write for every document. Cuts its timestamps to microseconds."""
     kind = write.WhichOneof("operation")
     if kind is None:
         raise invalid("empty write operation")
@@ -59,7 +59,7 @@ def take_over_write(write: WriteMessage, database: str) -> None:
 
 
 def apply_write(write: WriteMessage, current: DocumentMessage | None, time_us: int) -> Applied:
-    """What a write that was taken over makes of the document. Raises FirestoreError where it can't be applied."""
+    """The effect of a write, which was taken over, on the document. Raises FirestoreError if it cannot be applied."""
     if write.HasField("current_document"):
         _check_precondition(write.current_document, current, name_written(write))
     kind = write.WhichOneof("operation")
@@ -106,7 +106,7 @@ def _transformed_base(write: WriteMessage, current: DocumentMessage | None) -> D
 def _updated(write: WriteMessage, current: DocumentMessage | None) -> DocumentMessage:
     document = messages.Document()
     if not write.HasField("update_mask"):
-        document.CopyFrom(write.update)  # a copy: the original would keep its whole request in memory
+        document.CopyFrom(write.update)  # a copy, because the original would keep its whole request in memory
         document.ClearField("create_time")
         document.ClearField("update_time")
         return document

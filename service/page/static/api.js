@@ -12,7 +12,7 @@ export class Refused extends Error {
 
 const STORED_AS = "process-status-key";
 
-// A header's value is bytes: UTF-8, whatever the key is made of.
+// The value of a header is bytes: a key with other characters is sent as UTF-8.
 const asHeader = (text) => String.fromCharCode(...new TextEncoder().encode(text));
 
 // An ID token has three parts.
@@ -20,15 +20,15 @@ const asHeaders = (key) =>
   key.split(".").length === 3 ? { Authorization: `Bearer ${asHeader(key)}` } : { "X-API-Key": asHeader(key) };
 
 export class Api extends EventTarget {
-  #base = new URL(".", document.baseURI); // beside the page, so that a proxy can put both under a prefix
+  #base = new URL(".", document.baseURI); // relative to the page, so that a proxy can put both under a prefix
 
-  fault = ""; // of the token that was refused last
+  fault = ""; // what was wrong with the token that was refused last
 
   get hasKey() {
     return sessionStorage.getItem(STORED_AS) !== null;
   }
 
-  // Announces itself as a `key` event.
+  // Set the key. Emits a `key` event.
   setKey(key) {
     if (key === null) sessionStorage.removeItem(STORED_AS);
     else sessionStorage.setItem(STORED_AS, key);
@@ -36,7 +36,7 @@ export class Api extends EventTarget {
   }
 
   // A response below 300, or with a status that the caller `accepts`. Throws: NeedsKey (after a `needskey` event),
-  // Unreachable, Refused, or what the signal was aborted with.
+  // Unreachable, Refused, or the reason with which the signal was aborted.
   async get(path, { headers = {}, signal, accepts } = {}) {
     const key = sessionStorage.getItem(STORED_AS);
     const own = key === null ? {} : asHeaders(key);
@@ -61,7 +61,7 @@ export class Api extends EventTarget {
   }
 }
 
-// What is wrong with a token; the service never says why a key is wrong.
+// What is wrong with a token. The service never says why a key is wrong.
 function faultOf(response) {
   return /error_description="([^"]*)"/.exec(response.headers.get("WWW-Authenticate") ?? "")?.[1] ?? "";
 }
@@ -70,6 +70,6 @@ async function messageOf(response) {
   try {
     return (await response.clone().json()).message;
   } catch {
-    return `the answer was ${response.status}`; // a proxy's, not the service's
+    return `the answer was ${response.status}`; // from a proxy, not from the service
   }
 }

@@ -11,7 +11,7 @@ export class Backoff {
     return this.#waitMs * (0.75 + Math.random() / 2);
   }
 
-  // A try has succeeded.
+  // Start again after a success.
   reset() {
     this.#waitMs = 0;
   }

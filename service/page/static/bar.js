@@ -1,5 +1,5 @@
-// The progress bar. Where the process says how much is done, it is filled so far; else its colours are the shares of
-// processed and failed among what has been handled, and while the process runs its end is open and in motion.
+// The progress bar. If the process says how much is done, the bar is filled accordingly. Otherwise its colours show the
+// shares of processed and failed items; while the process runs, the end of the bar is open and moves.
 
 import { el, setAttribute, setText } from "./dom.js";
 import { count, percent, rate } from "./format.js";
@@ -17,7 +17,7 @@ export class Bar {
   #error = el("p", { class: "error" });
   element = el("div", { class: "bar" }, this.#track, el("p", { "aria-hidden": "true" }, this.#counts, this.#losses, this.#speed), this.#error);
 
-  // `speed`: items a second, or null.
+  // `speed`: items per second, or null.
   show(process, speed) {
     const running = isOpen(process);
     const [processed, failed] = [schema.value(process, "processed"), schema.value(process, "failed")];
@@ -47,7 +47,7 @@ export class Bar {
     this.#track.hidden = !schema.hasProgress;
   }
 
-  // A progress bar without a value is one whose end is not known.
+  // Without a value, a progress bar has no known end.
   #describe(process, running, share) {
     setAttribute(this.#track, "role", running ? "progressbar" : "img");
     for (const [name, value] of [["aria-valuemin", 0], ["aria-valuemax", 100], ["aria-valuenow", Math.round((share ?? 0) * 100)]]) {

@@ -1,6 +1,6 @@
-// The connection status. `live` needs two things: the list was answered, and Firestore has confirmed the service's model
-// within its lease. Each failure has its own colour and its own words. While the status is `stale` or `reconnecting`, the
-// rows are dimmed, and a line above them gives their time.
+// The connection status. `live` needs two things: an answer to the list, and a confirmation of the service's model within
+// its lease. Each failure has its own colour and text. While the status is `stale` or `reconnecting`, the rows are dimmed,
+// and a line above them gives their time.
 
 import { NeedsKey } from "./api.js";
 import { byId, setText } from "./dom.js";
@@ -41,7 +41,7 @@ function nextTry(list, nowMs) {
   return waitMs > 1000 ? `next try in ${duration(waitMs)}` : "trying now";
 }
 
-// Screen readers read the words when the state changes; the seconds beside them are visible only.
+// Screen readers read the text when the state changes; the seconds after it are only visible.
 export function showStatus([state, detail]) {
   const light = byId("light");
   if (light.dataset.state !== state) light.dataset.state = state;
@@ -49,7 +49,7 @@ export function showStatus([state, detail]) {
   setText(byId("light-detail"), detail);
 }
 
-// `asOfMs`: the time of the rows, null where there are none.
+// `asOfMs`: the time of the rows; null if there are none.
 export function showAge([state], asOfMs) {
   const isOld = (state === "stale" || state === "reconnecting") && asOfMs !== null;
   byId("as-of").hidden = !isOld;

@@ -1,4 +1,4 @@
-// The form of filters: search, days, and the way back to everything.
+// The form of filters: search, days, and a button that clears all filters.
 
 import { byId, el, setAttribute, setText } from "./dom.js";
 import { label } from "./format.js";
@@ -7,7 +7,7 @@ import { schema } from "./schema.js";
 
 const own = new Map(); // the inputs of the schema's filters, by name
 
-// Make an input for each filter of the schema; days are offered where lists are ordered by a time that is shown.
+// Make an input for each filter of the schema, and for days if lists are ordered by a time that answers show.
 export function offerFilters(filters) {
   for (const { name, type } of schema.filters) {
     const input = el("input", { type: "search", name, spellcheck: "false", autocapitalize: "off", ...(type === "integer" && { inputmode: "numeric" }) });
@@ -19,7 +19,7 @@ export function offerFilters(filters) {
   if (schema.has_days) setText(byId("from").previousElementSibling, `${schema.labelOf(schema.order_key)} from (UTC)`);
 }
 
-// `enter(text)`: Enter was pressed in the search; `down()`: the arrow that leads from it to the rows.
+// `enter(text)`: the user pressed Enter in the search. `down()`: the arrow key that leads to the rows.
 export function bindControls(filters, { enter, down }) {
   const search = byId("search");
   search.addEventListener("input", () => filters.set({ search: search.value.trim() }, { replace: true }));

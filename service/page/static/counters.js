@@ -1,5 +1,5 @@
-// How many processes have each status, and the way to filter by it: one tile each, and the shares as one strip. Those
-// that stall have a tile of their own, since they count under their status too.
+// The number of processes with each status, as tiles and as a strip of shares. A click on a tile filters by its status.
+// Stalled processes have a tile of their own, because they also count under their status.
 
 import { byId, el, setAttribute, setText } from "./dom.js";
 import { count } from "./format.js";
@@ -13,14 +13,14 @@ export class Counters {
   #pick;
   #stalled;
 
-  // `pick(changes)`: a tile was pressed that means these filters.
+  // `pick(changes)`: the user pressed a tile; `changes` are its filters.
   constructor(pick) {
     this.#pick = pick;
     this.#stalled = this.#pressable("stalled", "stalled", () => ({ stalled: isPressed(this.#stalled) ? "" : "true" }));
     byId("stalled-counter").append(this.#stalled);
   }
 
-  // `statistics`: see Statistics.present. A process without a status counts in `all` alone.
+  // `statistics`: see Statistics.present. A process without a status counts only in `all`.
   show(statistics, { status: selected, stalled }) {
     const known = new Map(Object.entries(statistics.by_status).filter(([status]) => status !== ""));
     if (selected && !known.has(selected)) known.set(selected, 0);
@@ -55,7 +55,7 @@ export class Counters {
 
 const isPressed = (tile) => tile.getAttribute("aria-pressed") === "true";
 
-// Make `parent` hold one element for each name, in this order; those that stay are left alone.
+// Give `parent` one element per name, in this order. Elements that stay are not touched.
 function keep(parent, elements, names, make) {
   for (const [name, element] of elements) {
     if (!names.includes(name)) {

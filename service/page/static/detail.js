@@ -1,4 +1,4 @@
-// The panel: one process in full, kept current in place.
+// The panel: one process in full. It changes in place.
 
 import { Bar } from "./bar.js";
 import { byId, el, setAttribute, setText } from "./dom.js";
@@ -10,7 +10,7 @@ import { schema, textOf } from "./schema.js";
 import { isOpen, kindOf, wordOf } from "./status.js";
 import { timeline } from "./timeline.js";
 
-// The names of the facts that the panel shows of every process, as far as the answers have the keys for them.
+// The facts that the panel shows for every process, if the answers have their keys.
 function ownFacts() {
   const facts = ["started", "ended"].filter((role) => schema.has(role)).map((role) => schema.labelOf(schema.roles[role]));
   if (schema.has("started")) facts.push("Took");
@@ -67,7 +67,7 @@ export class Detail {
     this.#title.focus();
   }
 
-  // `process` undefined while nothing is known; `view`: {changes, watchedSinceMs, speed, changedMs, nowMs, products, stalledSince, notice}.
+  // `process` is undefined while nothing is known; `view`: {changes, watchedSinceMs, speed, changedMs, nowMs, products, stalledSince, notice}.
   show(process, view) {
     setText(this.#notice, view.notice);
     this.#notice.hidden = view.notice === "";
@@ -101,7 +101,7 @@ export class Detail {
     if (title) setAttribute(this.#facts.get(name), "title", title);
   }
 
-  // Build a part anew only where its content is another: what is being read or scrolled stays.
+  // Build a part again only if its content has changed, so that the user can go on reading or scrolling in it.
   #once(name, content, build) {
     if (name in this.#shown && this.#shown[name] === content) return;
     this.#shown[name] = content;

@@ -1,4 +1,4 @@
-// Elements. Data goes in as text or as an attribute's value, never as markup.
+// Makes elements. Data goes in as text or as the value of an attribute, never as markup.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -13,7 +13,7 @@ export function el(tag, { class: className, text, data = {}, ...attributes } = {
   return element;
 }
 
-// Writes only what differs: what is left alone keeps its selection and is not read out again.
+// Write only a text that differs: an unchanged element keeps its selection, and screen readers do not read it again.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -24,7 +24,7 @@ export function setAttribute(element, name, value) {
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-// A ring around the element that comes and goes slowly; nothing where the system asks for reduced motion.
+// Show a ring around the element that fades in and out; nothing if the system asks for reduced motion.
 export function glow(element) {
   if (calm.matches) return;
   const frames = [{ boxShadow: "0 0 0 0 var(--glow)" }, { boxShadow: "0 0 0 5px var(--glow)", offset: 0.25 }, { boxShadow: "0 0 0 0 var(--glow)" }];

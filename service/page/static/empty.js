@@ -1,4 +1,4 @@
-// The text in place of rows: the name of the collection, and what to write for a row to appear.
+// The text in place of rows: the name of the collection, and which document to write to see a row.
 
 import { byId, setText } from "./dom.js";
 import { schema } from "./schema.js";
@@ -16,7 +16,7 @@ function wordsFor({ hasAnswered, isSearch, areFiltersSet, loaded }) {
   const collection = schema.collection || "the collection";
   if (isSearch && loaded > 0) return [`None of the ${loaded} rows loaded has this in its ID.`, "Enter asks for exactly this ID."];
   if (isSearch) return [`No row of ${collection} is loaded.`, "Enter asks for exactly this ID."];
-  if (areFiltersSet) return [`No process in ${collection} matches these filters.`, "Processes that come to match appear here by themselves."];
+  if (areFiltersSet) return [`No process in ${collection} matches these filters.`, "Processes that match later appear here automatically."];
   return [
     `No process in ${collection} yet.`,
     `Write a document to ${collection} with the field ${schema.order_field}: ${VALUES[schema.order_type] ?? "a time"}. It appears here within a second.`,

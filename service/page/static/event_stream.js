@@ -1,13 +1,13 @@
-// One stream of events, kept open: after every loss it comes back with Last-Event-ID, by itself, until it is stopped
-// or the service says that there is nothing more to come (204, or 404).
+// One stream of events. After every loss it reconnects with Last-Event-ID, until it is stopped, or until the service says
+// that no more events follow (204, or 404).
 //
-// Announces `open`, `lost` (detail: {error, retryAtMs}), `end`, and `message` for each event (detail: {name, data, id}).
+// Emits `open`, `lost` (detail: {error, retryAtMs}), `end`, and `message` for each event (detail: {name, data, id}).
 
 import { NeedsKey, Refused } from "./api.js";
 import { Backoff } from "./backoff.js";
 import { EventParser } from "./sse.js";
 
-const SILENCE_MS = 25_000; // the service sends a comment every 15 s: a stream that says less is dead
+const SILENCE_MS = 25_000; // the service sends a comment every 15 s: a longer silence means that the stream is dead
 
 export class EventStream extends EventTarget {
   #api;
@@ -49,7 +49,7 @@ export class EventStream extends EventTarget {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
-  // One connection. False: there is nothing more to come.
+  // Open one connection. Returns false if no more events follow.
   async #readToItsEnd() {
     const silence = new AbortController();
     const signal = AbortSignal.any([silence.signal, this.#stopping.signal]);
@@ -82,7 +82,7 @@ export class EventStream extends EventTarget {
     this.#announce("message", event);
   }
 
-  // `wake`, a new key or a returning network ends it early.
+  // `wake`, a new key or a returning network ends the pause early.
   async #pause(error) {
     const waitMs = error instanceof NeedsKey ? Infinity : this.#backoff.next();
     this.#announce("lost", { error, retryAtMs: Date.now() + waitMs });

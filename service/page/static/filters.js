@@ -1,5 +1,5 @@
-// The filters, the sort and the chosen process, kept in the URL's fragment: a link shows the same everywhere, and the
-// service's logs never contain it. The schema's own filters stand there with a prefix, since they can have any name.
+// The filters, the sort and the chosen process. They are kept in the URL's fragment: so a link shows the same everywhere, and
+// never appears in the service's logs. The schema's own filters have a prefix there, because they can have any name.
 
 const NARROWING = ["status", "stalled", "from", "to", "search"];
 const NAMES = [...NARROWING, "sort", "process"];
@@ -15,7 +15,7 @@ export class Filters extends EventTarget {
     this.#read();
   }
 
-  // Go there, as a step of the browser's history or in place of the present one. Announces `change`.
+  // Change the URL, as a new step of the browser's history or in place of the present one. Emits `change`.
   set(changes, { replace = false } = {}) {
     const link = this.link(changes);
     if (link === this.link({})) return;
@@ -47,17 +47,17 @@ export class Filters extends EventTarget {
     return { [OWN + name]: value };
   }
 
-  // As GET /status takes them.
+  // The parameters for GET /status.
   get parameters() {
     return { ...this.parametersButForStatus, ...(this.status && { status: this.status }) };
   }
 
-  // What the counters count.
+  // The parameters for the counters.
   get parametersButForStatus() {
     return { ...this.own, ...(this.from && { start_date: this.from }), ...(this.to && { end_date: this.to }) };
   }
 
-  // Whether the search lets it through, which only the page knows.
+  // Whether a process matches the search, which the service does not know.
   isFound(process) {
     return process.process_id.toLowerCase().includes(this.search.toLowerCase());
   }

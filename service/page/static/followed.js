@@ -1,7 +1,7 @@
-// What the panel needs beyond the table: the process's own stream of events, and the process in full, with its products,
-// asked for again when it has changed but not at every change, since each answer is a read of Firestore.
+// Data for the panel that the table does not have: the process's stream of events, and the process in full with its products.
+// The latter is requested again after changes, but not after every change, because each answer is a read of Firestore.
 //
-// Announces `change`. `products`, `stalledSince` (a time, or null) and `failure` (a sentence) hold what was learnt last.
+// Emits `change`. `products`, `stalledSince` (a time, or null) and `failure` (a sentence) are the latest known values.
 
 import { NeedsKey } from "./api.js";
 import { EventStream } from "./event_stream.js";
@@ -35,12 +35,12 @@ export class Followed extends EventTarget {
     this.#stream.stop();
   }
 
-  // The service is back.
+  // The service answers again.
   wake() {
     this.#stream.wake();
   }
 
-  // Ask, unless what is known was asked for, or something was asked for a moment ago.
+  // Request it, unless the data is up to date, or a request was sent a moment ago.
   refresh(nowMs) {
     const process = this.#processes.get(this.id);
     const leastMs = process !== undefined && isOpen(process) ? LEAST_INTERVAL_MS : LEAST_INTERVAL_MS / 10;

@@ -1,10 +1,10 @@
-// Below the rows: how many there are of how many, in which order, and the way to more.
+// The line below the rows: how many rows there are, of how many, in which order; and a button to load more.
 
 import { byId, setText } from "./dom.js";
 import { count } from "./format.js";
 import { STALLED_FIRST, wordsOfSort } from "./order.js";
 
-// `shown`: how many rows the table has; `failure`: why there are none, or "".
+// `shown`: the number of rows in the table; `failure`: why there are none, or "".
 export function showFoot({ list, statistics, filters, shown, failure }) {
   const loaded = list.rows.length;
   byId("more").hidden = !list.hasMore && failure === "";
@@ -23,7 +23,7 @@ function howMany({ list, statistics, filters, shown, loaded }) {
   return `${count(shown)} of ${count(Math.max(all, shown))} shown`;
 }
 
-// How many processes match the filters, or null where the statistics do not say.
+// The number of processes that match the filters; null if the statistics do not say.
 function matching(statistics, filters) {
   if (filters.stalled) return filters.status ? null : (statistics.present?.stalled ?? null);
   return statistics.isWhole ? statistics.count(filters.status) : null;

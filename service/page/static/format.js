@@ -1,4 +1,4 @@
-// Values as text. Times are local; `utc` gives a time as logs have it. Pure but for the time zone.
+// Values as text. Times are local; `utc` gives a time in the form of the logs. Pure, except for the time zone.
 
 const number = new Intl.NumberFormat("en");
 const decimal = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
@@ -29,13 +29,13 @@ export const timeOfDay = (ms) => clock.format(ms);
 
 export const minuteOfDay = (ms) => minutes.format(ms);
 
-// "28 Nov 2026, 10:32:07 UTC", or nothing where there is no time.
+// "28 Nov 2026, 10:32:07 UTC"; "" if there is no time.
 export const utc = (time) => (Number.isNaN(milliseconds(time)) ? "" : `${inUtc.format(milliseconds(time))} UTC`);
 
-// An RFC 3339 time as milliseconds; NaN where there is none.
+// An RFC 3339 time in milliseconds; NaN if there is none.
 export const milliseconds = (time) => (time === null || time === undefined ? NaN : Date.parse(time));
 
-// "10:32" today, "21 Nov, 10:32" this year, with the year otherwise.
+// "10:32" for today, "21 Nov, 10:32" for this year, otherwise with the year.
 export function moment(time, nowMs) {
   const ms = milliseconds(time);
   if (Number.isNaN(ms)) return UNKNOWN;
@@ -54,7 +54,7 @@ export function duration(ms) {
   return days < 1 ? `${hours} h ${min % 60} min` : `${days} d ${hours % 24} h`;
 }
 
-// Coarser than a duration: it stands in every row.
+// An age. It is coarser than a duration, because every row has one.
 export function ago(thenMs, nowMs) {
   const ms = nowMs - thenMs;
   if (Number.isNaN(ms)) return UNKNOWN;

@@ -1,4 +1,4 @@
-// The changes that this page has seen, a bounded number of the latest: what the time line shows and speeds come from.
+// The latest changes that this page has seen, up to a limit, for the timeline and for speeds.
 
 import { schema } from "./schema.js";
 
@@ -7,14 +7,14 @@ const PROCESSES = 500;
 const NONE = [];
 const SPEED_WINDOW_MS = 60_000;
 const SPEED_EXPIRES_MS = 20_000;
-const LEAST_SPEED_S = 3; // changes are seen to the second
+const LEAST_SPEED_S = 3; // the times of changes are precise to a second
 
 const handled = (process) => (schema.value(process, "processed") ?? 0) + (schema.value(process, "failed") ?? 0);
 
 export class History {
-  #changes = new Map(); // the processes that changed last stand last
+  #changes = new Map(); // processes in the order of their last change, latest last
 
-  // `was` undefined for a process that is new.
+  // `was` is undefined for a new process.
   add(was, is, atMs) {
     const id = is.process_id;
     const changes = this.#changes.get(id) ?? [];
@@ -31,12 +31,12 @@ export class History {
     return this.#changes.get(id) ?? NONE;
   }
 
-  // When it last changed, as far as this page has seen; null where it has seen no change.
+  // The time of the last change that this page has seen; null if it has seen none.
   changedMs(id) {
     return this.of(id).at(-1)?.atMs ?? null;
   }
 
-  // Items a second, from the counts of the last minute's changes; null where too little was seen to say.
+  // Items per second, from the changes of the last minute; null if there are too few changes.
   speed(id, nowMs) {
     const recent = this.of(id).filter((change) => nowMs - change.atMs < SPEED_WINDOW_MS);
     const [first, last] = [recent[0], recent.at(-1)];

@@ -1,5 +1,5 @@
-// The last hours: how many processes ended and failed, how long they took and what is oldest; and a chart of what ended
-// in each minute, failures below its line.
+// The last hours: how many processes ended and failed, how long they took, and when the oldest unfinished one began. A chart
+// shows the processes that ended in each minute, with failures below its line.
 
 import { byId, el, setText } from "./dom.js";
 import { ago, count, duration, milliseconds, minuteOfDay, percent, UNKNOWN, utc } from "./format.js";
@@ -7,8 +7,8 @@ import { MINUTES } from "./statistics.js";
 import { kindOf } from "./status.js";
 
 const MINUTE_MS = 60_000;
-const [WIDTH, UP, DOWN] = [720, 44, 20]; // of the chart: its unit across is a quarter of a minute
-const LEAST_SCALE = 4; // a single process is no high bar
+const [WIDTH, UP, DOWN] = [720, 44, 20]; // of the chart; a minute is 4 units wide
+const LEAST_SCALE = 4; // so that a single process does not fill the height of the chart
 const MARK_EACH_MS = 30 * MINUTE_MS;
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
@@ -58,7 +58,7 @@ export class Insights {
     setText(byId("chart-most"), `highest: ${count(Math.max(0, ...this.#minutes.map(({ well, failed }) => well + failed)))} a minute`);
   }
 
-  // Times below the chart, at half hours.
+  // The times below the chart, every half hour.
   #mark(step) {
     const marks = this.#minutes.flatMap(({ atMs }, at) => {
       const local = atMs - new Date(atMs).getTimezoneOffset() * MINUTE_MS;
@@ -86,7 +86,7 @@ function minutesOf({ from, counts }) {
   });
 }
 
-// Of the processes that ended well: of the status that most of them have.
+// The median duration of processes that ended well, for the status that most of them have.
 function medianOf({ duration_s: durations, by_status: byStatus }) {
   const well = Object.keys(durations).filter((status) => kindOf(status) === "completed");
   const [most] = well.sort((a, b) => (byStatus[b] ?? 0) - (byStatus[a] ?? 0));

@@ -24,6 +24,6 @@ export function askForKeys(api) {
   });
   forget.addEventListener("click", () => {
     api.setKey(null);
-    location.reload(); // nothing that was shown with it stays
+    location.reload(); // removes everything that was shown with the key
   });
 }

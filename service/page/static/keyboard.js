@@ -1,10 +1,10 @@
-// Keys that work anywhere on the page: / searches, Escape closes the panel. Rows have their arrows from the table.
+// Keys for the whole page: / goes to the search, Escape closes the panel. The table handles the arrow keys of its rows.
 
 import { byId } from "./dom.js";
 
 export function listenToKeys({ close }) {
   byId("skip").addEventListener("click", (event) => {
-    event.preventDefault(); // the fragment holds the filters
+    event.preventDefault(); // otherwise the link would replace the fragment, which has the filters
     byId("processes").focus();
   });
   addEventListener("keydown", (event) => {

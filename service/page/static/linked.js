@@ -1,11 +1,11 @@
-// A text as a link if it is an address that is safe for a browser, else as it is: a writer of documents must not be able
-// to make a link run a script.
+// A text as a link, if it is an address that is safe for a browser; otherwise as plain text. So a document cannot contain a
+// link that runs a script.
 
 import { el } from "./dom.js";
 
 const path = (name) => name.split("/").map(encodeURIComponent).join("/");
 
-// Where a link may lead, or null. gs://bucket/object is opened in the storage's own browser download.
+// The address for a link, or null. For gs://bucket/object it is the download page of the storage.
 export function safeAddress(address) {
   if (!URL.canParse(address)) return null;
   const { protocol } = new URL(address);

@@ -1,8 +1,8 @@
 // The rows: GET /status with the present filters and as many rows as the page shows, once per second.
 //
-// A list from the model costs no read, so it can be asked for as often as that. Where the window does not hold the whole
-// collection, rows beyond it are read once and stay as they are; the others are kept current by lists with `stalled`,
-// which are answered from the model alone.
+// A list from the model costs no read, so it can be requested that often. If the window does not contain the whole
+// collection, rows outside of it are read once and do not change. The other rows are kept current by lists with `stalled`,
+// which only the model answers.
 
 import { byOrder, precedes } from "./order.js";
 import { Poll } from "./poll.js";
@@ -12,7 +12,7 @@ import { isOpen } from "./status.js";
 const PAGE = 50;
 const MOST = 1000; // the API's longest list
 const INTERVAL_MS = 1000;
-const ROWS_EACH_INTERVAL = 250; // more rows are asked for less often
+const ROWS_EACH_INTERVAL = 250; // with more rows, the list is requested less often
 const LONGEST_PAUSE_MS = 30_000;
 const FREE = new Set(["HIT", "STALE"]);
 
@@ -22,12 +22,12 @@ export class List extends EventTarget {
   #filters;
   #poll;
   #stalledPoll;
-  #live = new Set(); // what the last answer of #poll had
+  #live = new Set(); // the IDs in the last answer of #poll
   #stalled = new Set();
   #rows = [];
-  #isRead = false; // whether a list without `stalled` has come since the question changed
+  #isRead = false; // whether a list without `stalled` has been answered since the filters changed
   #hasMore = false;
-  #costly = 0; // how many answers in a row had to be read from Firestore
+  #costly = 0; // how many answers in a row Firestore had to give
   shown = PAGE;
   source = null;
   asOfMs = null;
@@ -57,13 +57,13 @@ export class List extends EventTarget {
     this.#ask();
   }
 
-  // The service or its model is back.
+  // The service or its model works again.
   wake() {
     this.#poll.wake();
     this.#stalledPoll.wake();
   }
 
-  // What the connection is judged by, see Poll.
+  // The state of the connection, see Poll.
   get connection() {
     return this.#poll;
   }
@@ -72,7 +72,7 @@ export class List extends EventTarget {
     return this.#isRead;
   }
 
-  // Whether there are rows that were not asked for yet, and can be.
+  // Whether there are more rows that can be loaded.
   get hasMore() {
     return this.#hasMore && this.shown < MOST;
   }
@@ -86,7 +86,7 @@ export class List extends EventTarget {
     return this.#processes.all(this.#rows);
   }
 
-  // First those that stall, of all and not of the rows alone.
+  // Stalled processes first: all of them, not only those among the rows.
   get stalledFirst() {
     return [...this.#processes.all(this.#stalled), ...this.rows.filter((process) => !this.#stalled.has(process.process_id))];
   }
@@ -95,7 +95,7 @@ export class List extends EventTarget {
     return this.#stalled.has(id);
   }
 
-  // Whether its changes come by themselves.
+  // Whether the row is updated automatically.
   isLive(id) {
     return this.#statistics.isWhole || this.#live.has(id) || this.#stalled.has(id);
   }
@@ -124,7 +124,7 @@ export class List extends EventTarget {
     return this.#statistics.present?.stalled && !this.#filters.stalled ? this.#path({ stalled: true }) : null;
   }
 
-  // Statistics say whether any process stalls, and whether the window is the whole collection.
+  // Statistics say whether any process stalls, and whether the window has the whole collection.
   #counted() {
     if (this.#statistics.present?.stalled === 0) this.#stalled.clear();
     else this.#stalledPoll.wake();
@@ -141,7 +141,7 @@ export class List extends EventTarget {
     return this.#costly === 0 || this.#isOfModel ? INTERVAL_MS * steps : Math.min(INTERVAL_MS * 2 ** this.#costly, LONGEST_PAUSE_MS);
   }
 
-  // Learn the rows of an answer. Returns their IDs.
+  // Store the rows of an answer. Returns their IDs.
   #learn({ processes: listed }, askedAtMs, isNew = () => false) {
     const processes = listed.map((process) => schema.named(process));
     for (const process of processes) this.#processes.learn(process, askedAtMs, isNew(process));
@@ -156,7 +156,7 @@ export class List extends EventTarget {
     this.#processes.keepOnly([...this.#rows, ...this.#stalled, this.#filters.process]);
   }
 
-  // In a list of all, what comes above the last row that was known did not exist before.
+  // In a list of all processes, rows above the last known row did not exist before.
   #newness() {
     if (!this.#isRead || this.#filters.status || this.#filters.stalled) return () => false;
     const last = this.#processes.get(this.#rows.at(-1));
@@ -164,8 +164,8 @@ export class List extends EventTarget {
     return (process) => !before.has(process.process_id) && (last === undefined || precedes(process, last));
   }
 
-  // Where the window is not the whole collection: the rows of the model, and below them the older ones that were read
-  // once. A row that the model no longer lists has left the window, or it ended and the filter is for those that have not.
+  // If the window does not have the whole collection: the rows of the model, and below them the older rows that were read
+  // once. If the model no longer lists a row, it has left the window, or it has ended and the filter excludes ended ones.
   #join(live, stalled) {
     const was = new Set([...this.#live, ...this.#stalled]);
     const held = new Set([...live, ...stalled]);
@@ -185,6 +185,6 @@ export class List extends EventTarget {
     const stalled = this.#learn(body, askedAtMs);
     if (this.#isOfModel) this.#join(this.#live, stalled);
     else this.#stalled = stalled;
-    return Infinity; // until statistics come again
+    return Infinity; // until the next statistics
   }
 }

@@ -1,5 +1,5 @@
-// The order of lists: newest first, ties by ID descending, as far as answers show what lists are ordered by. And the
-// sorts that the page itself does.
+// The order of lists: newest first, with equal times by ID descending, as far as answers show the ordering field. And the
+// sorts that the page does itself.
 
 import { milliseconds } from "./format.js";
 import { schema } from "./schema.js";
@@ -21,32 +21,32 @@ export function precedes(a, b) {
 
 export const byOrder = (a, b) => (precedes(a, b) ? -1 : 1);
 
-// From its start to its end, or to now; NaN where that is not known.
+// The duration until the end, or until now; NaN if it is not known.
 export function durationMs(process, nowMs) {
   const ended = schema.value(process, "ended");
   const end = ended === null && isOpen(process) ? nowMs : milliseconds(ended);
   return end - milliseconds(schema.value(process, "started"));
 }
 
-// When it last changed: as its document says, else as this page has seen it; NaN where neither is known.
+// The time of the last change: from the document, or as this page has seen it; NaN if neither is known.
 export const changedAtMs = (process, seenMs) => (schema.has("updated") ? milliseconds(schema.value(process, "updated")) : (seenMs ?? NaN));
 
 export const STALLED_FIRST = "stalled";
 
-// What the rows that are loaded can be sorted by. The first of the two directions comes first.
+// The sorts of the loaded rows. A first press sorts in the first direction.
 const SORTS = {
   started: { title: "Started", ways: [["started", "oldest first"]] },
   duration: { title: "Duration", ways: [["-duration", "longest first"], ["duration", "shortest first"]] },
   changed: { title: "Last change", ways: [["-changed", "latest first"], ["changed", "longest ago first"]] },
 };
 
-// The column that a sort is by, or "" for the order of the lists.
+// The column of a sort; "" for the order of the lists.
 export function columnOf(sort) {
   const column = sort.replace("-", "");
   return Object.hasOwn(SORTS, column) && SORTS[column].ways.some(([name]) => name === sort) ? column : "";
 }
 
-// In words, or "" for the order of the lists.
+// The sort in words; "" for the order of the lists.
 export function wordsOfSort(sort) {
   const column = columnOf(sort);
   if (column === "") return "";
@@ -54,13 +54,13 @@ export function wordsOfSort(sort) {
   return `${title.toLowerCase()}, ${ways.find(([name]) => name === sort)[1]}`;
 }
 
-// The sort after this one, where its column is pressed again.
+// The next sort, when the user presses the same column again.
 export function nextSort(column, sort) {
   const names = SORTS[column].ways.map(([name]) => name);
   return names[names.indexOf(sort) + 1] ?? "";
 }
 
-// `valueOf(process, column)`: milliseconds. Equal ones keep their order, and what has no value comes last.
+// `valueOf(process, column)`: milliseconds. Equal values keep their order; rows without a value come last.
 export function sorted(rows, sort, valueOf) {
   const column = columnOf(sort);
   if (column === "") return rows;

@@ -1,4 +1,4 @@
-// The composition root: joins the parts, and draws what they know a few times a second at most.
+// The composition root: joins the parts, and draws their data at most a few times per second.
 
 import { Api, NeedsKey } from "./api.js";
 import { Backoff } from "./backoff.js";
@@ -50,7 +50,7 @@ function drawSoon() {
 
 function draw() {
   [isDue, drawnAtMs] = [false, performance.now()];
-  if (document.hidden) return; // drawn when it is looked at again
+  if (document.hidden) return; // drawn when the tab is visible again
   const connection = judge(list.connection, readiness.present, Date.now());
   showStatus(connection);
   if (!schema.isLearnt) return;
@@ -76,7 +76,7 @@ function matching(nowMs) {
   return sorted(found, filters.sort, (process, column) => sortedBy[column](process, nowMs));
 }
 
-// What the page sorts its rows by, for each column that has a sort: milliseconds, or NaN.
+// The values for sorting the rows, for each column with a sort: milliseconds, or NaN.
 const sortedBy = {
   started: (process) => milliseconds(schema.value(process, "started")),
   duration: durationMs,
@@ -101,7 +101,7 @@ function titleOf({ present, unfinished }) {
   return `${present.stalled ? `${count(present.stalled)} stalled, ` : ""}${count(unfinished)} under way`;
 }
 
-// In words; nothing where rows are there, and the connection's status says why they are old.
+// The failure in words; "" if there are rows, because then the connection status says why they are old.
 function failureOf(error) {
   if (error === null || error instanceof NeedsKey || list.rows.length > 0) return "";
   return `The list could not be loaded: ${error.message}`;
@@ -153,7 +153,7 @@ byId("more").addEventListener("click", () => {
 });
 setInterval(drawSoon, 1000);
 
-// What the answers are like, before the first of them is asked for. Asked again for as long as there is no answer.
+// The description of the answers, loaded before any data. Requested again until there is an answer.
 async function learn() {
   const backoff = new Backoff();
   for (;;) {

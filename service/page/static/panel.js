@@ -1,10 +1,10 @@
-// Which process the panel shows: opens, feeds and closes it, and moves the focus there and back.
+// The process that the panel shows: opens, updates and closes the panel, and moves the focus there and back.
 
 import { byId } from "./dom.js";
 import { Detail } from "./detail.js";
 import { Followed } from "./followed.js";
 
-const covers = matchMedia("(max-width: 60rem)"); // as in the style sheet: the panel lies over everything else
+const covers = matchMedia("(max-width: 60rem)"); // as in the style sheet: the panel covers everything else
 
 export class Panel {
   #api;
@@ -13,7 +13,7 @@ export class Panel {
   #detail;
   #close;
   #followed = null;
-  #last = undefined; // what was last known of it, should it be deleted
+  #last = undefined; // its last known state, in case it is deleted
 
   constructor(api, processes, history, close) {
     [this.#api, this.#processes, this.#history] = [api, processes, history];
@@ -29,7 +29,7 @@ export class Panel {
     return this.#followed?.id ?? "";
   }
 
-  // Show this process, or none where `id` is empty. `changed()` is called when there is more to draw.
+  // Show this process; none if `id` is empty. `changed()` is called when there is something new to draw.
   turnTo(id, changed) {
     this.#followed?.end();
     this.#followed = id ? new Followed(this.#api, this.#processes, id) : null;
@@ -45,7 +45,7 @@ export class Panel {
     this.#detail.focus();
   }
 
-  // The service is back.
+  // The service answers again.
   wake() {
     this.#followed?.wake();
   }
@@ -68,7 +68,7 @@ export class Panel {
     this.#setBehind();
   }
 
-  // What lies under the panel can't be reached while it can't be seen.
+  // While the panel covers the page, the focus cannot go to elements behind it.
   #setBehind() {
     const isHidden = covers.matches && this.#followed !== null;
     for (const part of document.querySelectorAll("[data-behind]")) part.inert = isHidden;

@@ -1,8 +1,8 @@
-// One question, asked repeatedly. While nothing changes it costs a 304. One request is under way at most, so answers
-// come in the order of the questions; none is sent while the page is hidden.
+// Repeats one request. While nothing changes, it costs a 304. Only one request is under way at a time, so answers come in
+// the order of the requests. None is sent while the page is hidden.
 //
-// Announces `change` after each answer and each failure. `isOpen`: null before the first of them, then whether the service
-// answered last. `error` is the last failure, null after an answer.
+// Emits `change` after each answer and each failure. `isOpen` says whether the service answered last; null before the first
+// answer. `error` is the last failure; null after an answer.
 
 import { NeedsKey, Refused } from "./api.js";
 import { Backoff } from "./backoff.js";
@@ -23,8 +23,8 @@ export class Poll extends EventTarget {
   error = null;
   retryAtMs = 0;
 
-  // `question()`: the path to ask for now, or null. `take(answer)` gets {body, askedAtMs, source, ageMs}, `body` null where
-  // nothing has changed, and returns after how many milliseconds to ask again.
+  // `question()`: the path to request now, or null. `take(answer)` gets {body, askedAtMs, source, ageMs}; `body` is null if
+  // nothing has changed. It returns the milliseconds until the next request.
   constructor(api, question, take) {
     super();
     [this.#api, this.#question, this.#take] = [api, question, take];
@@ -37,19 +37,19 @@ export class Poll extends EventTarget {
     for (;;) await this.#pause(await this.#ask());
   }
 
-  // Ask now, or as soon as the request that is under way has its answer.
+  // Send a request now, or as soon as the present one is answered.
   wake() {
     this.#isWoken = true;
     this.#endPause();
   }
 
-  // The question has changed: the answer that is under way is dropped.
+  // The path has changed: drop the answer to the present request.
   restart() {
     this.#asking.abort();
     this.wake();
   }
 
-  // Resolves to the milliseconds until the next time.
+  // Resolves to the milliseconds until the next request.
   async #ask() {
     this.#isWoken = false;
     const path = this.#question();
@@ -77,7 +77,7 @@ export class Poll extends EventTarget {
     return { body, askedAtMs, source: response.headers.get("X-Cache"), ageMs: Number(response.headers.get("Age")) * 1000 };
   }
 
-  // Where only another question or key can help, it waits until that comes.
+  // If only another path or key can help, wait for that.
   #failed(error) {
     const isWrong = error instanceof Refused && error.status < 500;
     const waitMs = this.#backoff.next();

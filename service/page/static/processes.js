@@ -1,11 +1,11 @@
-// What is known of each process. Two sources: rows of lists, and the stream of the one that the panel shows. A state
-// from the stream is newer than every list that was asked for before it came.
+// The known states of processes. They come from rows of lists, and from the stream of the process in the panel. A state from
+// the stream is newer than every list that was requested before it came.
 
 import { schema } from "./schema.js";
 
 const isSame = (a, b) => a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 
-// A row of a list lacks some keys: that is no difference.
+// A row of a list lacks some keys: this is no difference.
 const differs = (before, process) =>
   schema.keys.some(({ name }) => before[name] !== undefined && process[name] !== undefined && !isSame(before[name], process[name]));
 
@@ -23,18 +23,18 @@ export class Processes {
     return this.#known.get(id)?.process;
   }
 
-  // Those of these that are known.
+  // The known ones of these processes.
   all(ids) {
     return [...ids].map((id) => this.get(id)).filter((process) => process !== undefined);
   }
 
-  // A state from an answer that was asked for at `askedAtMs`. `isNew`: the process did not exist before.
+  // Take a state from an answer that was requested at `askedAtMs`. `isNew`: the process did not exist before.
   learn(process, askedAtMs, isNew = false) {
     const known = this.#known.get(process.process_id);
     if (known === undefined || known.streamedAtMs <= askedAtMs) this.#set(process, known?.streamedAtMs ?? -Infinity, isNew);
   }
 
-  // A state from the stream.
+  // Take a state from the stream.
   learnFromStream(process) {
     this.#set(process, Date.now());
   }
@@ -45,7 +45,7 @@ export class Processes {
     this.#history.forget(id);
   }
 
-  // Forget all others, but not what this page has seen of them.
+  // Forget all other states, but not the changes that this page has seen.
   keepOnly(ids) {
     const kept = new Set(ids);
     for (const id of this.#known.keys()) if (!kept.has(id)) this.#known.delete(id);

@@ -1,5 +1,5 @@
-// Polls /readyz for the freshness of the model: an open stream proves that the service answers, not that Firestore still
-// sends it changes. Behind a load balancer, another replica can answer.
+// Polls /readyz for the freshness of the model. An open stream only proves that the service answers, not that Firestore still
+// sends changes to it. Behind a load balancer, another replica can answer.
 //
 // `present` is the last answer with `heardAtMs`, or null while the service does not answer. Emits `change`.
 
@@ -19,12 +19,12 @@ export class Readiness extends EventTarget {
     this.#api = api;
   }
 
-  // The service's time of day, which the documents' times are compared with: this machine's clock can be wrong.
+  // The service's time of day. The documents' times are compared with it, because this machine's clock can be wrong.
   now() {
     return Date.now() + this.#serverAheadMs;
   }
 
-  // Goes on by itself.
+  // Poll again and again.
   async start() {
     while (await this.#lacksKey()) {
       await new Promise((resolve) => this.#api.addEventListener("key", resolve, { once: true }));
@@ -38,7 +38,7 @@ export class Readiness extends EventTarget {
       this.#setClock(response.headers.get("Date"));
       this.present = { ...(await response.json()), heardAtMs: Date.now() };
     } catch (error) {
-      if (error.name !== "TimeoutError") this.present = null; // one that is slow is there
+      if (error.name !== "TimeoutError") this.present = null; // after a timeout the service is slow, but there
       if (error instanceof NeedsKey) return true;
     } finally {
       this.dispatchEvent(new Event("change"));
@@ -46,7 +46,7 @@ export class Readiness extends EventTarget {
     return false;
   }
 
-  // `Date` has whole seconds; a smaller difference is none.
+  // `Date` has whole seconds, so a smaller difference means nothing.
   #setClock(date) {
     const ahead = Date.parse(date) - Date.now();
     this.#serverAheadMs = Math.abs(ahead) > 2000 ? ahead : 0;

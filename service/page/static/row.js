@@ -1,4 +1,4 @@
-// One process as a row that is written to in place for as long as it is shown.
+// One process as a row. Changes are written into the same elements.
 
 import { Bar } from "./bar.js";
 import { el, glow, setAttribute, setText } from "./dom.js";
@@ -7,7 +7,7 @@ import { changedAtMs, durationMs } from "./order.js";
 import { schema, textOf } from "./schema.js";
 import { kindOf, wordOf } from "./status.js";
 
-const LONGEST_WHOLE = 20; // characters; longer IDs lose their middle where there is no room
+const LONGEST_WHOLE = 20; // characters; longer IDs are shortened in the middle if there is no room
 const TAIL = 8;
 
 // All columns: each with its class, its heading, and the sort that its heading offers.
@@ -20,7 +20,7 @@ export function columns() {
   return shown;
 }
 
-// In two pieces, of which the style sheet shortens the first: IDs differ at their ends.
+// The ID in two parts. The style sheet shortens the first, because IDs usually differ at their ends.
 function pieces(id) {
   const characters = [...id];
   if (characters.length <= LONGEST_WHOLE) return [id, ""];

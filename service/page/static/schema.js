@@ -1,9 +1,9 @@
-// What the service says of its answers: their keys, the keys' roles, the filters, and which statuses end a process.
-// Learnt once, before anything is drawn or asked for.
+// The service's description of its answers: their keys, the keys' roles, the filters, and which statuses end a process.
+// It is loaded once, before any data.
 
 import { count, label, moment, UNKNOWN } from "./format.js";
 
-const MOST_COLUMNS = 3; // beside those that every table has
+const MOST_COLUMNS = 3; // in addition to those of every table
 const LONGEST_JSON = 2000;
 
 const NAMES = { started: "Started", ended: "Ended", updated: "Last change", progress: "Progress", processed: "Processed", failed: "Failed", total: "Total", error: "Error" };
@@ -32,14 +32,14 @@ class Schema {
     this.roleOf = new Map(Object.entries(this.roles).filter(([, key]) => key !== null).map(([role, key]) => [key, role]));
   }
 
-  // A process under a unique name: in a collection group the variables of its path stand before its ID,
-  // with slashes between, which no ID has.
+  // A unique name of a process: in a collection group, the variables of its path come before its ID, separated by slashes,
+  // which no ID contains.
   named(process) {
     const above = this.#pathKeys.filter((key) => key !== null).map((key) => process[key]);
     return above.length ? { ...process, process_id: [...above, process.process_id].join("/") } : process;
   }
 
-  // The path of requests for the process of this name, `below` it, with these further parameters.
+  // The path of requests for the process with this name, followed by `below`, and with these further parameters.
   pathOf(name, below = "", parameters = {}) {
     const ids = name.split("/");
     const query = new URLSearchParams(parameters);
@@ -52,17 +52,17 @@ class Schema {
     return roles.some((role) => (this.roles[role] ?? null) !== null);
   }
 
-  // Whether anything shows how far a process is.
+  // Whether any key shows the progress of a process.
   get hasProgress() {
     return this.has("progress", "processed", "failed");
   }
 
-  // What a process has in this role, or null.
+  // The value of a process for this role, or null.
   value(process, role) {
     return process[this.roles[role]] ?? null;
   }
 
-  // Keys without a role of their own. In lists: the first few of them.
+  // Keys without a role. In lists only the first few of them.
   get others() {
     return this.keys.filter((key) => key.name !== "status" && !this.roleOf.has(key.name));
   }
@@ -76,7 +76,7 @@ class Schema {
     return NAMES[this.roleOf.get(name)] ?? label(name);
   }
 
-  // How much of a process is done: between 0 and 1, or null where nothing says.
+  // How much of a process is done: between 0 and 1; null if no key says it.
   share(process) {
     const progress = this.value(process, "progress");
     if (typeof progress === "number") return Math.min(1, Math.max(0, progress / this.progress_of));
@@ -88,7 +88,7 @@ class Schema {
 
 export const schema = new Schema();
 
-// A value as text, by what its key is read as.
+// A value as text, according to the type of its key.
 export function textOf({ type }, value, nowMs) {
   if (value === null || value === undefined) return UNKNOWN;
   if (type === "time") return moment(value, nowMs);

@@ -6,8 +6,8 @@ export class EventParser {
   #data = [];
   #id;
 
-  // The events that this piece of the stream completes: {name, data, id}, `id` undefined where the event carries
-  // none. A line `retry:` comes as {retryMs}. Comments yield nothing.
+  // The events that this piece of the stream completes: {name, data, id}; `id` is undefined if the event has none. A line
+  // `retry:` yields {retryMs}. Comments yield nothing.
   *push(text) {
     const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/);
     this.#rest = lines.pop();

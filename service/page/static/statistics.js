@@ -1,5 +1,5 @@
-// What GET /stats counts of the processes that the filters let through, whatever their status: `present`, null before the
-// first answer. And, less often, how many have ended in each minute: `byMinute`.
+// The answer of GET /stats for the present filters without a status: `present`, null before the first answer. And, requested
+// less often, how many processes ended in each minute: `byMinute`.
 
 import { Poll } from "./poll.js";
 import { isEnd } from "./status.js";
@@ -37,12 +37,12 @@ export class Statistics extends EventTarget {
     for (const poll of this.#polls) poll.wake();
   }
 
-  // Whether the model's window is the whole collection, as far as is known.
+  // Whether the model's window has the whole collection; true while it is not known.
   get isWhole() {
     return this.present?.complete !== false;
   }
 
-  // How many have this status; all of them for "". Null while it is not known.
+  // The number of processes with this status; of all for "". Null while it is not known.
   count(status) {
     if (this.present === null) return null;
     if (status === "") return this.present.processes;

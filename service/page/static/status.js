@@ -1,4 +1,4 @@
-// What a status looks like: by what the schema says of it, so that every word has a colour.
+// The look of a status, from the schema's description, so that every word has a colour.
 
 import { schema } from "./schema.js";
 
@@ -17,10 +17,10 @@ export const wordOf = (status) => status ?? "no status";
 // Whether it ends a process.
 export const isEnd = (status) => schema.terminal.has(status);
 
-// Neither its status nor an end says that it is over.
+// Whether the process goes on: neither its status nor an end time says that it is over.
 export const isOpen = (process) => schema.value(process, "ended") === null && !isEnd(process.status);
 
-// In the order of a process's life; then by name.
+// The order of statuses: that of a process's life, then by name.
 export function byLife(a, b) {
   return KINDS.indexOf(kindOf(a)) - KINDS.indexOf(kindOf(b)) || a.localeCompare(b);
 }

@@ -1,10 +1,10 @@
-// The rows in their order: each process keeps its element, so what changes is the text in it.
+// The rows in their order. Each process keeps its element; only the text in it changes.
 
 import { byId, el, setAttribute } from "./dom.js";
 import { columnOf, nextSort } from "./order.js";
 import { columns, Row } from "./row.js";
 
-const MOST_GLOWS = 4; // where more changes at once, nothing glows
+const MOST_GLOWS = 4; // if more rows change at once, none glows
 
 export class Table {
   #body = byId("rows");
@@ -12,7 +12,7 @@ export class Table {
   #sort;
   #sorted = "";
 
-  // `open(id)`: a row was chosen; `sort(name)`: an order of the rows was.
+  // `open(id)`: the user chose a row. `sort(name)`: the user chose an order of the rows.
   constructor({ open, sort }) {
     this.#sort = sort;
     this.#body.addEventListener("click", (event) => {
@@ -62,7 +62,7 @@ export class Table {
     }
   }
 
-  // Move the focus to a process's row, where it is shown.
+  // Move the focus to the row of a process, if there is one.
   focus(id) {
     this.#rows.get(id)?.element.querySelector("a").focus();
   }

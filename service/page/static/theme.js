@@ -1,5 +1,5 @@
-// Dark or light: what the system prefers, until the toggle says otherwise. Runs before the first paint, so that no
-// page flashes in the wrong colours; therefore a classic script and not a module.
+// Dark or light: as the system prefers, until the user changes it. Runs before the first paint, so that the page does not
+// flash in the wrong colours. For this it is a classic script and not a module.
 "use strict";
 
 (() => {

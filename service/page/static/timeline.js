@@ -5,7 +5,7 @@ import { count, label, percent, timeOfDay } from "./format.js";
 import { schema } from "./schema.js";
 import { kindOf, wordOf } from "./status.js";
 
-const LONGEST = 40; // characters of a value that is shown itself
+const LONGEST = 40; // characters of a value that is shown in full
 
 const more = (was, is, word) => {
   const difference = (is ?? 0) - (was ?? 0);
@@ -13,7 +13,7 @@ const more = (was, is, word) => {
   return [`${difference > 0 ? "+" : "−"}${count(Math.abs(difference))} ${word}, now ${count(is ?? 0)}`];
 };
 
-// What a change changed, in words.
+// A change in words.
 export function wordsOf({ was, is }) {
   if (was === undefined) return [`appeared as ${wordOf(is.status)}`];
   const words = [];
@@ -36,7 +36,7 @@ function turned(key, was, is) {
 const entry = (ms, kind, text) =>
   el("li", { data: { kind } }, el("time", { text: timeOfDay(ms), datetime: new Date(ms).toISOString() }), el("span", { text }));
 
-// A list element. `watchedSinceMs`: the page has seen no earlier change.
+// A list element. `watchedSinceMs`: this page has seen no change before this time.
 export function timeline(changes, watchedSinceMs) {
   const entries = changes.map((change) => {
     const turned = change.was?.status !== change.is.status;

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from service.local_firestore import messages
 from service.local_firestore.errors import invalid
-from service.local_firestore.filter_limits import NEGATIONS, RANGES
+from service.local_firestore.filter_limits import RANGES, is_inequality
 from service.local_firestore.index import after
 from service.local_firestore.messages import DocumentMessage, Message, ValueMessage
 from service.local_firestore.names import check_is_in, name_key
@@ -44,8 +44,13 @@ class Condition:
         return value is not None and self.test(sort_key(value))
 
     @property
+    def field(self) -> str:
+        """As refusals name it."""
+        return ".".join(self.path) + ("[*]" if self.operator in _ARRAY_FILTERS else "")
+
+    @property
     def is_inequality(self) -> bool:
-        return self.operator in RANGES or self.operator in NEGATIONS
+        return is_inequality(self.operator, self.key)
 
     @property
     def interval(self) -> tuple[Key, Key] | None:
@@ -91,8 +96,7 @@ def _unary(message: Message) -> Condition:
 def check_operand_sizes(conditions: Sequence[Condition]) -> None:
     for condition in conditions:
         if condition.operand_bytes > MAX_OPERAND_BYTES:
-            field = ".".join(condition.path) + ("[*]" if condition.operator in _ARRAY_FILTERS else "")
-            raise invalid(f"value for {field} is too large to be used in a query")
+            raise invalid(f"value for {condition.field} is too large to be used in a query")
 
 
 def _check_list(operator: str, value: ValueMessage) -> None:

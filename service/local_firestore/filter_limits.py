@@ -3,14 +3,14 @@
 The messages are those of the emulator. Firestore's documentation has the limits under "Query limitations".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from service.local_firestore import messages
 from service.local_firestore.errors import invalid
 from service.local_firestore.messages import Message
 from service.local_firestore.paths import NAME, FieldPath
-from service.local_firestore.values import NULL_KEY, Key, sort_key
+from service.local_firestore.values import NAN_KEY, NULL_KEY, Key, sort_key
 
 MAX_FILTERS_AND_ORDERS = 100
 _MAX_DISJUNCTIONS = 30
@@ -33,16 +33,17 @@ class Term(NamedTuple):
     operator: str
     operand: Key
 
-    @property
-    def is_inequality(self) -> bool:
-        return self.operator in RANGES or self.operator in NEGATIONS
-
-    @property
-    def is_of_name(self) -> bool:
-        return self.field == NAME[0]
-
 
 Conjunction = frozenset[Term]
+
+
+def is_inequality(operator: str, operand: Key) -> bool:
+    """Whether the field of such a condition is one of the query's order. One that no value fulfils does not count."""
+    if operator in RANGES:
+        return operand not in (NULL_KEY, NAN_KEY)
+    if operator == "NOT_IN":
+        return NULL_KEY not in operand[1]
+    return operator in NEGATIONS and (operator, operand) != ("NOT_EQUAL", NULL_KEY)
 
 
 def check_operators(operators: Sequence[str], *, has_or: bool) -> None:
@@ -50,6 +51,15 @@ def check_operators(operators: Sequence[str], *, has_or: bool) -> None:
         raise invalid("Only a single 'NOT_EQUAL', 'NOT_IN', 'IS_NOT_NAN', or 'IS_NOT_NULL' filter allowed per query.")
     if "NOT_IN" in operators and (has_or or not {"IN", "ARRAY_CONTAINS_ANY"}.isdisjoint(operators)):
         raise invalid("'NOT_IN' cannot be used in the same query with 'IN', 'ARRAY_CONTAINS_ANY' or 'OR'.")
+
+
+def check_names(inequalities: Collection[FieldPath], *, have_names: bool) -> None:
+    """`have_names`: whether a condition is on the name. Which disjunction a condition is in makes no difference."""
+    if inequalities and have_names and NAME not in inequalities:
+        raise invalid(
+            "Equality on key is not allowed if there are other inequality fields "
+            "and key does not appear in inequalities."
+        )
 
 
 def check_inequalities(paths: Iterable[FieldPath]) -> None:
@@ -86,12 +96,6 @@ def check_disjunctions(message: Message) -> None:
 def _check_conjunction(conjunction: Conjunction) -> None:
     if sum(term.operator in _ARRAY_FILTERS for term in conjunction) > 1:
         raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
-    compared = [term.is_of_name for term in conjunction if term.is_inequality]
-    if compared and not any(compared) and any(term.is_of_name for term in conjunction):
-        raise invalid(
-            "Equality on key is not allowed if there are other inequality fields "
-            "and key does not appear in inequalities."
-        )
 
 
 def _disjunctions(message: Message) -> set[Conjunction]:

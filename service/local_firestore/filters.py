@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from service.local_firestore import messages
 from service.local_firestore.conditions import Condition, check_operand_sizes, compile_condition
 from service.local_firestore.errors import invalid
-from service.local_firestore.filter_limits import OR, check_disjunctions, check_inequalities, check_operators
+from service.local_firestore.filter_limits import (
+    OR,
+    check_disjunctions,
+    check_inequalities,
+    check_names,
+    check_operators,
+)
 from service.local_firestore.index import Bounds, Ordering, Predicate
 from service.local_firestore.messages import Message
 from service.local_firestore.paths import NAME, FieldPath
@@ -82,6 +88,7 @@ def compile_filters(message: Message | None, database: str) -> Conjuncts:
     conjuncts = Conjuncts(predicates, compiler.conditions)
     check_operators([condition.operator for condition in compiler.conditions], has_or=compiler.has_or)
     check_disjunctions(message)
+    check_names(conjuncts.inequalities, have_names=conjuncts.have_names)
     check_inequalities(conjuncts.inequalities)
     check_operand_sizes(conjuncts.conditions)
     return conjuncts

@@ -162,8 +162,8 @@ def _check_scan(source: _Source, explicit: Sequence[Order], where: Conjuncts) ->
     elif not is_by_name:
         raise invalid("kind is required for all orders except __key__ ascending")
     elif not where.are_on_names_only:
-        field = next(condition.path for condition in where.conditions if condition.path != NAME)
-        raise invalid(f"kind is required for filter: {'.'.join(field)}")
+        field = next(condition.field for condition in where.conditions if condition.path != NAME)
+        raise invalid(f"kind is required for filter: {field}")
 
 
 def _projection(message: QueryMessage) -> tuple[FieldPath, ...] | None:

@@ -91,6 +91,13 @@ COMBINATIONS: dict[str, Call] = {
     "11 inequality fields with !=": where(*(_above(f"f{number}") for number in range(10)), _unequal("g")),
     "name beside an inequality": where(compare("__name__", "EQUAL", reference("$D/c/d")), _above("a")),
     "names beside an inequality": where(compare("__name__", "IN", array(reference("$D/c/d"))), _unequal("a")),
+    "name or an inequality": where(either(compare("__name__", "EQUAL", reference("$D/c/d")), _above("a"))),
+    "names or not null": where(
+        either(compare("__name__", "IN", array(reference("$D/c/d"))), unary("a", "IS_NOT_NULL"))
+    ),
+    "name and an inequality, in two disjunctions": where(
+        either(both(compare("__name__", "EQUAL", reference("$D/c/d")), _is("b")), both(_above("a"), _is("b")))
+    ),
     "101 filters": where(*(_is("a", number) for number in range(101))),
     "100 filters below a document": where(*(_is("a", number) for number in range(100)), parent="$D/c/d"),
     "101 orders": query(orderBy=[up(f"f{number}") for number in range(101)]),
@@ -165,6 +172,7 @@ ORDERS: dict[str, Call] = {
     "order of any collection": query(orderBy=[up("a")], frm=[]),
     "down by name in any collection": where(_is("a"), orderBy=[down("__name__")], frm=[]),
     "filter of any collection": where(_is("a"), frm=[]),
+    "array-contains of any collection": where(_contains("a"), frm=[]),
     "inequality of any collection": where(_above("a"), frm=[{"collectionId": ""}]),
     "group below a document, filtered": where(
         _is("a"), parent="$D/c/d", frm=[{"collectionId": "c", "allDescendants": True}]

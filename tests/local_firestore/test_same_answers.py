@@ -20,6 +20,7 @@ from tests.local_firestore.raw_calls import (
     compare,
     counted,
     double,
+    down,
     either,
     geo,
     integer,
@@ -29,6 +30,8 @@ from tests.local_firestore.raw_calls import (
     string,
     total,
     unary,
+    up,
+    vector,
     write,
 )
 
@@ -54,9 +57,12 @@ VALUES: tuple[Request, ...] = (
     array(integer(1), string("a")),
     mapping(),
     mapping(x=integer(1)),
+    mapping(value=array(double(1.0))),
+    vector(double(1.0)),
+    vector(double(0.5), double(2.0)),
 )
 IDS = ("__id-5__", "__id7__", "__id10__", "A", "a", "a!", "b", "\uffff", "😀")
-PATHS = ("f", "g", "m.x")
+PATHS = ("f", "g", "m.x", "f.value")
 RANGES = ("LESS_THAN", "LESS_THAN_OR_EQUAL", "GREATER_THAN", "GREATER_THAN_OR_EQUAL")
 SEEDS = range(12)
 QUERIES_PER_SEED = 25
@@ -152,3 +158,30 @@ def test_a_query_has_the_same_answer_on_both_servers(seeded: Pair, seed: int) ->
         ours, googles = seeded.local.ask(call), seeded.google.ask(call)
         # A query can be wrong in two ways; which of them is named is not compared.
         assert (call, ours.without_detail) == (call, googles.without_detail)
+
+
+NULL, NAN = {"nullValue": None}, double("NaN")
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        compare("m.x", "LESS_THAN_OR_EQUAL", NULL),
+        compare("m.x", "GREATER_THAN", NAN),
+        compare("m.x", "NOT_EQUAL", NULL),
+    ],
+)
+def test_a_condition_that_no_value_fulfils_asks_for_no_field(seeded: Pair, never: Request) -> None:
+    one = compare("n", "EQUAL", integer(1))
+    named = compare("__name__", "EQUAL", reference("$D/c/a"))
+    calls = [
+        query(where=either(never, one)),
+        query(where=either(never, one), orderBy=[up("n"), down("__name__")]),
+        query(where=either(never, compare("n", "GREATER_THAN", integer(1)))),
+        query(where=either(never, named)),
+        aggregate(counted(), where=either(never, one)),
+    ]
+    for call in calls:
+        ours = seeded.local.ask(call)
+        assert (call, ours) == (call, seeded.google.ask(call))
+        assert ours.responses

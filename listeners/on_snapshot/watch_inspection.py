@@ -113,7 +113,9 @@ class Inspector:
                 self.emit_documents_read()
                 return self._suspicion_of_target(response.target_change)
             case "filter" if response.filter.count != (held := documents_held()):
-                return ListenerFailure("filter_mismatch", f"Firestore has {response.filter.count}, here are {held}")
+                return ListenerFailure(
+                    "filter_mismatch", f"Firestore has {response.filter.count} documents, the watch holds {held}"
+                )
         return None
 
     def is_of_probe(self, response: Any) -> bool:

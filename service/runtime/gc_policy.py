@@ -5,8 +5,7 @@ A full collection walks every container that the collector tracks. The processes
 Therefore:
 
 - When memory grows, a full collection runs, whatever the number of waiting clients and of earlier collections.
-Malformed,
-  abandoned and upgraded requests leave cycles, and any client can send them. Full collections take at most
+  Malformed, abandoned and upgraded requests leave cycles, and any client can send them. Full collections take at most
   MOST_OF_THE_TIME. Afterwards glibc is asked to return free memory to the operating system.
 - While memory does not grow and more than FEW_WAITING clients wait, no full collection runs.
 - With few waiting clients, one runs for every DUE_AFTER smaller collections.

@@ -1,12 +1,11 @@
 """`process-status watch` and `process-status list`: a terminal client of the HTTP API.
 
 Both follow the schema of the service, which the service describes to them. Both return the exit code. For `watch` it is
-0,
-1 or 3 if the process ended well, failed ([status] failed of the schema) or was cancelled; 0 if it has another status of
-`until`; STALLED if it stalls and `until` names that; TIMED_OUT after `timeout_s`. For `list` it is 0, even if nothing
-was found. For both it is 2 if the command could not do its work, or no process has the requested status: then one line
-says what to do. Output goes to `console`, messages to `messages` (stderr). The command line reads environment and
-arguments.
+0, 1 or 3 if the process ended well, failed ([status] failed of the schema) or was cancelled; 0 if it has another status
+of `until`; STALLED if it stalls and `until` names that; TIMED_OUT after `timeout_s`. For `list` it is 0, even if
+nothing was found. For both it is 2 if the command could not do its work, or no process has the requested status: then
+one line says what to do. Output goes to `console`, messages to `messages` (stderr). The command line reads environment
+and arguments.
 """
 
 import asyncio

@@ -132,7 +132,7 @@ class LongPollWaiter:
             self._missed = change
 
     def _is_stall(self, change: Change) -> bool:
-        """Whether the change ends the wait as a stall. The client can already know this version of the process."""
+        """Whether the client waits for a stall and the process stalls, perhaps in a version that the client knows."""
         return change.is_stalled and STALLED in self.condition.wanted.until and change.key >= self.seen
 
     def finish(self) -> None:

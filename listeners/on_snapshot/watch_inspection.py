@@ -114,7 +114,7 @@ class Inspector:
                 return self._suspicion_of_target(response.target_change)
             case "filter" if response.filter.count != (held := documents_held()):
                 return ListenerFailure(
-                    "filter_mismatch", f"Firestore has {response.filter.count} documents, the watch holds {held}"
+                    "filter_mismatch", f"Firestore has {response.filter.count}, the watch has {held}"
                 )
         return None
 

@@ -1,8 +1,8 @@
 """Logs one line per request, made from prepared parts.
 
 Runs on the event loop's thread, and is cheap: it makes no LogRecord, and joins pieces of text for a batch of lines at a
-time. It keeps some texts, to render them only once: the present millisecond, small sizes, short durations, and the common
-parts of lines for the last MAX_TEMPLATES kinds of lines.
+time. It keeps some texts, to render them only once: the present millisecond, small sizes, short durations, and the
+common parts of lines for the last MAX_TEMPLATES kinds of lines.
 """
 
 import logging

@@ -196,6 +196,7 @@ async def test_a_process_outside_the_window_is_kept_current_and_costs_no_read_a_
             waiting(running, "/status/old?wait=60&until=terminal") as second,
         ):
             assert running.service.model.get("old") is None
+            await until(lambda: running.service.watchers.followed("old"), "it is followed")
             change = {"status": "completed", "start_time": T0.replace(year=2020)}
             newer = version_of(await collection.document("old").set(change))
             replies = [await first, await second]

@@ -89,19 +89,13 @@ def check_disjunctions(message: Message) -> None:
             f"Too many disjunctions after normalization. Result had {len(found)} disjunctions "
             f"which is more than the maximum of {_MAX_DISJUNCTIONS}"
         )
-    for conjunction in found:
-        _check_conjunction(conjunction)
-
-
-def _check_conjunction(conjunction: Conjunction) -> None:
-    if sum(term.operator in _ARRAY_FILTERS for term in conjunction) > 1:
-        raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
 
 
 def _disjunctions(message: Message) -> set[Conjunction]:
     kind = message.WhichOneof("filter_type")
     if kind == "composite_filter":
-        parts = [_disjunctions(part) for part in message.composite_filter.filters]
+        distinct = {part.SerializeToString(deterministic=True): part for part in message.composite_filter.filters}
+        parts = [_disjunctions(part) for part in distinct.values()]
         return set().union(*parts) if message.composite_filter.op == OR else _product(parts)
     if kind == "unary_filter":
         unary = message.unary_filter
@@ -118,5 +112,11 @@ def _product(parts: Sequence[set[Conjunction]]) -> set[Conjunction]:
     for part in parts:
         if len(product) * len(part) > _MAX_EXPANDED:
             raise invalid(f"Too many disjunctions after normalization, the maximum is {_MAX_DISJUNCTIONS}")
+        if _have_array_filter(product) and _have_array_filter(part):  # even where both are the same one
+            raise invalid("A maximum of 1 'ARRAY_CONTAINS' filter is allowed per disjunction.")
         product = {left | right for left in product for right in part}
     return product
+
+
+def _have_array_filter(conjunctions: set[Conjunction]) -> bool:
+    return any(term.operator in _ARRAY_FILTERS for conjunction in conjunctions for term in conjunction)

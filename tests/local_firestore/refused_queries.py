@@ -75,6 +75,8 @@ COMBINATIONS: dict[str, Call] = {
     "array-contains-any twice": where(_contains_any("a", 1), _contains_any("a", 2)),
     "array-contains twice in a disjunction": where(either(_contains("a", 1), both(_contains("a", 2), _contains("a")))),
     "array-contains beside an or of it": where(_contains("a"), either(_contains("b"), _is("c"))),
+    "array-contains beside the same in an or of one": where(either(_contains("a")), _contains("a")),
+    "array-contains beside the same in an and": where(both(_contains("a"), _is("b")), _contains("a")),
     "31 values of in": where(_among("a", *range(31))),
     "31 values of array-contains-any": where(_contains_any("a", *range(31))),
     "11 values of not-in": where(_not_among("a", *range(11))),

@@ -160,6 +160,17 @@ def test_a_query_has_the_same_answer_on_both_servers(seeded: Pair, seed: int) ->
         assert (call, ours.without_detail) == (call, googles.without_detail)
 
 
+@pytest.mark.parametrize("values", [(1.0,), (1.0, 1.5)])
+def test_the_same_filter_can_be_given_twice(seeded: Pair, values: tuple[float, ...]) -> None:
+    some = compare("f", "ARRAY_CONTAINS_ANY", array(*map(double, values)))
+    beside = both(some, compare("n", "GREATER_THAN", integer(-1)))
+    for combined in (both(some, some), both(either(some, some), either(some, some)), both(beside, beside)):
+        call = query(where=combined)
+        ours = seeded.local.ask(call)
+        assert (call, ours) == (call, seeded.google.ask(call))
+        assert not ours.is_refusal
+
+
 NULL, NAN = {"nullValue": None}, double("NaN")
 
 

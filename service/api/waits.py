@@ -68,7 +68,7 @@ def _bounded(digits: str) -> int:
 def _after(text: str) -> int:
     version = read_event_id(text) or known_version(f'"{text}"')
     if not version:
-        raise BadParameter("after must be the version seen last, in the form of its ETag: v and digits")
+        raise BadParameter("after must be the version seen last, as its ETag has it: v and digits")
     return version
 
 

@@ -129,7 +129,7 @@ class Middleware:
         """Note the caller of the request. Returns the refusal if its key or its token is wrong."""
         twice = [name for name, _ in head.repeated if name in self._credentials]
         if twice:
-            return error_response(400, f"{twice[0].decode()} can be given only once, so that the caller is clear")
+            return error_response(400, f"{twice[0].decode()} is there twice: the caller would not be clear")
         try:
             head.caller = await self._access.admit(head.target.path, head.fields)
         except NotAdmitted as error:

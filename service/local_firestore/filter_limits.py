@@ -42,7 +42,7 @@ def is_inequality(operator: str, operand: Key) -> bool:
     if operator in RANGES:
         return operand not in (NULL_KEY, NAN_KEY)
     if operator == "NOT_IN":
-        return NULL_KEY not in operand[1]
+        return set(operand[1]) != {NULL_KEY}
     return operator in NEGATIONS and (operator, operand) != ("NOT_EQUAL", NULL_KEY)
 
 

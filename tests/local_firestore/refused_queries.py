@@ -161,6 +161,9 @@ LARGE: dict[str, Call] = {
 
 ORDERS: dict[str, Call] = {
     "field after the name": query(orderBy=[up("__name__"), up("a")]),
+    "not-in with null and more, after the name": where(
+        compare("b", "NOT_IN", array({"nullValue": None}, ONE)), orderBy=[up("__name__")]
+    ),
     "inequality after the name": where(_above("b"), orderBy=[up("__name__")]),
     "inequality after an order and the name": where(_above("b"), orderBy=[up("a"), up("__name__")]),
     "field twice": query(orderBy=[up("a"), down("a")]),

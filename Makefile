@@ -59,7 +59,7 @@ test-programs: $(VENV)/.installed  ## the program as processes: starts, ends, fr
 	$(PYTEST) tests/programs
 
 test-deploy: $(VENV)/.installed  ## deploy/: rules, alerts and dashboard on a real Prometheus, manifests, the image's steps
-	$(PYTEST) tests/deploy
+	$(PYTEST) --dist loadfile tests/deploy # what the tests of a file share takes up to a minute to make
 
 test-browser: $(VENV)/.installed  ## the page, in Debian's chromium
 	command -v chromium >/dev/null || test "$$(id -u)" != 0 || (apt-get update && apt-get install -y chromium)

@@ -123,6 +123,7 @@ def test_a_poll_names_the_version_it_has_seen(
 def small_url(firestore: BackgroundFirestore) -> Iterator[str]:
     """A service in which one client may wait at a time."""
     with serving(firestore.host, MAX_WATCHERS="1") as service:
+        eventually(lambda: fetch(f"{service.found}/readyz")[0] == 200, "the service is ready")
         yield service.found
 
 
@@ -133,6 +134,7 @@ def test_it_comes_back_after_a_503(
     process = Process(firestore)  # it does not exist yet: an answer would need no place
     command = command_for(language, program, small_url, process.id, tmp_path)
     before = answered(small_url, 503)
+    eventually(lambda: total(small_url, "watchers") == 0, "the only place is free")
     with urllib.request.urlopen(f"{small_url}/events"):  # noqa: S310 - it takes the only place
         example = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         eventually(lambda: answered(small_url, 503) > before, "the program was sent away")

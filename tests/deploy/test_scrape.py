@@ -84,8 +84,9 @@ def test_every_metric_of_the_contract_has_series(prometheus: Prometheus) -> None
 
 @pytest.mark.parametrize("name", sorted(LABELS))
 def test_labels_are_the_contracts_and_bounded(prometheus: Prometheus, name: str) -> None:
-    samples = prometheus.query(f"process_status_{name}")
-    assert samples
+    query = f"process_status_{name}"
+    eventually(lambda: prometheus.query(query), "it has been scraped")
+    samples = prometheus.query(query)
     assert {frozenset(sample.labels) for sample in samples} == {frozenset(LABELS[name] | COMMON_LABELS)}
     assert not [value for sample in samples for value in sample.labels.values() if "unknown" in value]
 

@@ -15,11 +15,11 @@ from service.watch import resuming
 from tests.firestore_servers import BackgroundFirestore
 from tests.service.event_source import EventSource, event_source
 from tests.service.running import RunningService, running_service
-from tests.service.test_two_replicas import Replicas, commit, firestore, replicas
+from tests.service.test_two_replicas import Replicas, commit, firestore, replicas, timeout_s
 from tests.service.watch.test_event_streams_resumed import Writer, learn_of, matching
 from tests.waiting import until
 
-__all__ = ("firestore", "replicas")
+__all__ = ("firestore", "replicas", "timeout_s")
 
 STEPS = 40
 AT_ONCE_S = 0.05

@@ -290,7 +290,7 @@ class ReadModel:
                 self._believe(event)
 
     async def stall(self, process_ids: Sequence[str], is_due: Callable[[ProcessSummary], bool]) -> None:
-        """Mark these processes as stalled. Each must be due at the moment when this method looks at it."""
+        """Mark as stalled those of these processes that are due at the moment when this method looks at them."""
         async with self._writing:
             found = [self._index.by_id.get(process_id) for process_id in process_ids]
             marked = [stalled(held) for held in found if held is not None and not held.is_stalled and is_due(held)]

@@ -336,7 +336,7 @@ async def test_a_watch_whose_thread_died_without_a_word_is_noticed(server: Backg
 
 def test_an_unknown_library_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     unknown: Any = object()
-    assert not watch.end_with_first_stream(unknown, CHANNEL_OPTIONS, Probes(WINDOW), lambda told: None)
+    assert not watch.end_with_first_stream(unknown, CHANNEL_OPTIONS, Probes(WINDOW), lambda event: None)
     assert "it reopens streams by itself" in caplog.text
 
 
@@ -631,12 +631,12 @@ def test_a_closed_connection_listens_no_more(server: BackgroundFirestore, projec
     window = replace(WINDOW, project=project)
     client = firestore.Client(project=project)
     connection = watch.Connection(window, wanted(*FIELDS), lambda: client, CHANNEL_OPTIONS)
-    connection.open(lambda told: opened.set())
+    connection.open(lambda event: opened.set())
     assert opened.wait(20)
     connection.close()
     assert connection.watch is not None
     assert not connection.watch.is_active
-    connection.open(lambda told: opened.set())
+    connection.open(lambda event: opened.set())
     assert not connection.watch.is_active
 
 

@@ -22,7 +22,7 @@ class Time:
         self.rests.append(round(seconds, 6))
         ends_at = self.now + seconds
         await asyncio.sleep(0)
-        self.now = max(self.now, ends_at)  # those who rest at once do not rest one after the other
+        self.now = max(self.now, ends_at)  # sleeps that begin together end together
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Who sends a request, and who must say so."""
+"""The rules of access: keys, tokens, and the paths that need neither."""
 
 import hmac
 

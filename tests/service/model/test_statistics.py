@@ -14,21 +14,21 @@ async def test_a_change_of_the_counts_is_told_at_once_and_nothing_else_is_a_chan
         await counted.change_at(START + 0.5, *documents, gone=gone)
         return counted.model.statistics.revision > before
 
-    async def told() -> list[object]:
+    async def figures() -> list[object]:
         counts = await counted.counts()
         return [counts["processes"], counts["by_status"], counts["duration_s"].get("completed", {}).get("max")]
 
-    assert await told() == [1, {"running": 1}, None]
+    assert await figures() == [1, {"running": 1}, None]
     assert not await revises(written("p1", START + 0.1, "running", started=START - 9))
     assert not await revises(written("p1", START + 0.2, "running", started=START - 9, products_failed=3))
     assert await revises(written("p1", START + 0.3, "completed", started=START - 9, ended=START))
-    assert await told() == [1, {"completed": 1}, 9.0]
+    assert await figures() == [1, {"completed": 1}, 9.0]
     assert not await revises(written("p1", START + 0.35, "completed", started=START - 9, ended=START))
     assert not await revises(written("p1", START + 0.4, "completed", started=START - 9, ended=START, products_failed=4))
     assert await revises(written("p1", START + 0.45, "completed", started=START - 9, ended=START - 1))
-    assert await told() == [1, {"completed": 1}, 8.0]
+    assert await figures() == [1, {"completed": 1}, 8.0]
     assert await revises(gone=("p1",))
-    assert await told() == [0, {}, None]
+    assert await figures() == [0, {}, None]
 
 
 @pytest.mark.parametrize("status", [None, "running"])
